@@ -1,0 +1,1 @@
+//! Classifiers over [`crate::Features`].

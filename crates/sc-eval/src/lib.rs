@@ -1,0 +1,23 @@
+//! Evaluation of cell-type annotation: labels, metrics, splits, intervals, protocols; with features, classifiers and
+//! reports. Knows no file format and no sibling crate: slices, labels and probabilities go in.
+//!
+//! The last steps of the flow: read ► qc · normalise · select ► reduce · cluster ► embed ► annotate ► **evaluate** ►
+//! **report**.
+
+pub mod error;
+pub mod labels;
+pub mod prediction;
+
+#[cfg(feature = "classifiers")]
+pub mod classifiers;
+#[cfg(feature = "classifiers")]
+pub mod features;
+
+pub use error::Error;
+#[cfg(feature = "classifiers")]
+pub use features::Features;
+pub use labels::Labels;
+pub use prediction::Prediction;
+
+/// A result of this crate.
+pub type Result<T, E = Error> = std::result::Result<T, E>;

@@ -1,0 +1,1 @@
+//! Preprocessing of single-cell counts with scanpy's names and scanpy's numbers.

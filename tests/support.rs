@@ -1,0 +1,35 @@
+//! Where the data of the tests are, and what to do where they are not.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+/// A file of the real-data folder: `SC_TEST_DATA`, else `../shared/data` beside the repository.
+///
+/// Without that folder the caller leaves its test out, and stderr says so; with `SC_REQUIRE_DATA` set (as in CI) it
+/// is a failure instead. A folder that is there but lacks the file is always a failure.
+pub(crate) fn data(file: &str) -> Option<PathBuf> {
+    let repository = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("tests/ lies in the repository");
+    let folder = std::env::var_os("SC_TEST_DATA")
+        .map_or_else(|| repository.join("../shared/data"), PathBuf::from);
+    if !folder.is_dir() {
+        assert!(
+            std::env::var_os("SC_REQUIRE_DATA").is_none(),
+            "SC_REQUIRE_DATA is set, but {} is not a folder",
+            folder.display()
+        );
+        // Straight to stderr: the test harness swallows what the print macros write.
+        let note = format!("left out (no real-data folder; set SC_TEST_DATA): a test on {file}\n");
+        std::io::stderr().write_all(note.as_bytes()).expect("stderr is open");
+        return None;
+    }
+    let path = folder.join(file);
+    assert!(path.exists(), "{} is missing from the real-data folder", path.display());
+    Some(path)
+}
+
+/// A golden file of the repository, parsed.
+pub(crate) fn golden(file: &str) -> serde_json::Value {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("golden").join(file);
+    let text = std::fs::read_to_string(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+    serde_json::from_str(&text).unwrap_or_else(|e| panic!("{}: {e}", path.display()))
+}
