@@ -1,7 +1,10 @@
 //! Golden values: what the reference tools compute, written once, with a stated tolerance.
 
+mod classifiers;
 mod eval;
+mod fm;
 mod graph;
 mod io;
+mod llm;
 mod prep;
 mod report;

@@ -8,9 +8,18 @@ use std::path::{Path, PathBuf};
 /// Without that folder the caller leaves its test out, and stderr says so; with `SC_REQUIRE_DATA` set (as in CI) it
 /// is a failure instead. A folder that is there but lacks the file is always a failure.
 pub(crate) fn data(file: &str) -> Option<PathBuf> {
+    outside("real-data folder", "SC_TEST_DATA", "../shared/data", file)
+}
+
+/// A folder of reference outputs of models: below `SC_TEST_FIXTURES`, else `../shared/fixtures` beside the repository.
+/// Where there is none, as for [`data`].
+pub(crate) fn fixtures(folder: &str) -> Option<PathBuf> {
+    outside("fixture folder", "SC_TEST_FIXTURES", "../shared/fixtures", folder)
+}
+
+fn outside(what: &str, variable: &str, default: &str, entry: &str) -> Option<PathBuf> {
     let repository = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("tests/ lies in the repository");
-    let folder = std::env::var_os("SC_TEST_DATA")
-        .map_or_else(|| repository.join("../shared/data"), PathBuf::from);
+    let folder = std::env::var_os(variable).map_or_else(|| repository.join(default), PathBuf::from);
     if !folder.is_dir() {
         assert!(
             std::env::var_os("SC_REQUIRE_DATA").is_none(),
@@ -18,12 +27,12 @@ pub(crate) fn data(file: &str) -> Option<PathBuf> {
             folder.display()
         );
         // Straight to stderr: the test harness swallows what the print macros write.
-        let note = format!("left out (no real-data folder; set SC_TEST_DATA): a test on {file}\n");
+        let note = format!("left out (no {what}; set {variable}): a test on {entry}\n");
         std::io::stderr().write_all(note.as_bytes()).expect("stderr is open");
         return None;
     }
-    let path = folder.join(file);
-    assert!(path.exists(), "{} is missing from the real-data folder", path.display());
+    let path = folder.join(entry);
+    assert!(path.exists(), "{} is missing from the {what}", path.display());
     Some(path)
 }
 

@@ -1,1 +1,47 @@
-//! Classifiers over [`crate::Features`].
+//! Classifiers over [`Features`](crate::Features): the field's baselines, each equal in definition to the reference
+//! implementation named in its page.
+//!
+//! ```
+//! use ndarray::array;
+//! use sc_eval::classifiers::{Classifier, LogisticRegressionParams};
+//! use sc_eval::Features;
+//!
+//! let x = Features::dense(array![[0.0, 1.0], [0.2, 0.9], [1.0, 0.1], [0.9, 0.0]].view())?;
+//! let model = LogisticRegressionParams::default().fit(&x, &[0, 0, 1, 1], 2)?;
+//! assert_eq!(model.predict(&x)?.codes, [0, 0, 1, 1]);
+//! # Ok::<(), sc_eval::Error>(())
+//! ```
+//!
+//! Every fit is deterministic: the same features, labels and seed give the same bits on any number of threads and on
+//! any machine. A class that is absent from the training cells keeps its index and is never predicted.
+
+mod binned;
+mod boosting;
+mod design;
+mod forest;
+mod knn;
+mod logistic;
+mod majority;
+mod model;
+mod svm;
+mod training;
+mod tree;
+
+pub use boosting::{Xgboost, XgboostParams};
+pub use forest::{RandomForest, RandomForestParams};
+pub use knn::{Knn, KnnParams};
+pub use logistic::{LogisticRegression, LogisticRegressionParams};
+pub use majority::Majority;
+pub use model::Model;
+pub use svm::{LinearSvm, LinearSvmParams, RbfSvm, RbfSvmParams};
+
+use crate::{Features, Prediction, Result};
+
+/// A fitted classifier.
+pub trait Classifier: Send + Sync {
+    /// Predicts a class for every row of `x`.
+    ///
+    /// # Errors
+    /// [`Error::Length`](crate::Error::Length) if `x` has another number of features than the training cells had.
+    fn predict(&self, x: &Features) -> Result<Prediction>;
+}

@@ -58,6 +58,14 @@ pub enum Error {
         /// NaN or an infinity.
         value: f32,
     },
+    /// No classifier has this name.
+    #[error("no classifier is called {name:?}; there are {known}")]
+    UnknownModel {
+        /// The name asked for.
+        name: String,
+        /// The names there are.
+        known: String,
+    },
     /// A parameter is outside its range.
     #[error("`{name}` is {value}, expected {expected}")]
     Parameter {
@@ -68,9 +76,103 @@ pub enum Error {
         /// The range that is allowed.
         expected: &'static str,
     },
+    /// A file or folder cannot be read, written or renamed.
+    #[error("cannot {action} `{path}`", path = path.display())]
+    Io {
+        /// What was tried.
+        action: &'static str,
+        /// The file or folder.
+        path: std::path::PathBuf,
+        /// What the system says.
+        source: std::io::Error,
+    },
+    /// Results would fall among files that are there already.
+    #[error("`{path}` exists and is not empty", path = path.display())]
+    NotEmpty {
+        /// The folder.
+        path: std::path::PathBuf,
+    },
+    /// A figure or a page could not be drawn.
+    #[error("cannot draw `{what}`: {reason}")]
+    Draw {
+        /// The file.
+        what: String,
+        /// What the drawing library says.
+        reason: String,
+    },
+    /// A predicted probability is NaN or outside 0 to 1.
+    #[error("the probability of class {class} for cell {cell} is {value}, expected 0 to 1")]
+    Probability {
+        /// Row of the probabilities.
+        cell: usize,
+        /// Column of the probabilities.
+        class: usize,
+        /// The value.
+        value: f32,
+    },
+    /// The predicted probabilities of a cell do not sum to 1.
+    #[error("the probabilities of cell {cell} sum to {sum}, expected 1")]
+    ProbabilitySum {
+        /// Row of the probabilities.
+        cell: usize,
+        /// Their sum.
+        sum: f64,
+    },
+    /// A class has too few cells to be in both halves of a split.
+    #[error("class {label:?} has {n_cells} cell, too few for both sides of a stratified split")]
+    ClassTooSmallToSplit {
+        /// The class.
+        label: String,
+        /// Its number of cells.
+        n_cells: usize,
+    },
+    /// A split names a cell that does not exist.
+    #[error("{what} holds cell {cell}, but there are {n_cells} cells")]
+    CellOutOfBounds {
+        /// The training or the test set.
+        what: &'static str,
+        /// The index.
+        cell: usize,
+        /// Number of cells.
+        n_cells: usize,
+    },
+    /// A model would be asked about a cell that it learns from.
+    #[error("cell {cell} is both trained on and tested")]
+    TestInTraining {
+        /// Index of the cell.
+        cell: usize,
+    },
+    /// Two test sets share a cell, or one holds it twice.
+    #[error("cell {cell} is tested twice, first in fold {earlier}")]
+    TestedTwice {
+        /// Index of the cell.
+        cell: usize,
+        /// The fold that tests it first, counted from 0.
+        earlier: usize,
+    },
+    /// Something is wrong with one fold of a cross-validation.
+    #[error("fold {fold} (counted from 0) is not valid")]
+    Fold {
+        /// The fold.
+        fold: usize,
+        /// What is wrong.
+        source: Box<Error>,
+    },
+    /// The model failed.
+    #[error("the model failed in fold {fold} (counted from 0)")]
+    Model {
+        /// The fold.
+        fold: usize,
+        /// What the model said.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
 }
 
 impl Error {
+    pub(crate) fn in_fold(fold: usize, source: Self) -> Self {
+        Self::Fold { fold, source: Box::new(source) }
+    }
+
     /// What the user can do next; a program prints it after the cause chain.
     pub fn help(&self) -> Option<&'static str> {
         match self {
@@ -78,7 +180,18 @@ impl Error {
             Self::ClassSmallerThanFolds { .. } => {
                 Some("use fewer folds, or leave the class out with a minimum class size")
             }
+            Self::NotEmpty { .. } => Some(
+                "name a new folder, or allow overwriting (--force): only files of an earlier report are replaced",
+            ),
             Self::NotFinite { .. } => Some("check the matrix for NaN before fitting"),
+            Self::ClassTooSmallToSplit { .. } => Some("leave the class out with a minimum class size"),
+            Self::TestInTraining { .. } => {
+                Some("a score on training cells says nothing; make the splits with `sc_eval::split`")
+            }
+            Self::Probability { .. } | Self::ProbabilitySum { .. } => {
+                Some("pass probabilities, not decision values or logits; a model may also give none")
+            }
+            Self::Fold { source, .. } => source.help(),
             _ => None,
         }
     }

@@ -106,9 +106,62 @@ impl Features {
         }
     }
 
-    #[allow(dead_code)]
     pub(crate) fn store(&self) -> &Store {
         &self.store
+    }
+
+    /// The written values by column, and the value of all others.
+    pub(crate) fn columns(&self) -> (Lines, Vec<f32>) {
+        match &self.store {
+            Store::Dense(values) => {
+                let start = (0..=self.n_rows).map(|i| i * self.n_cols).collect();
+                let index = (0..self.n_rows).flat_map(|_| 0..self.n_cols as u32).collect();
+                let rows = Lines { start, index, value: values.clone() };
+                (rows.transposed(self.n_cols), vec![0.0; self.n_cols])
+            }
+            Store::Sparse { indptr, indices, values, background } => {
+                let rows = Lines { start: indptr.clone(), index: indices.clone(), value: values.clone() };
+                (rows.transposed(self.n_cols), background.clone())
+            }
+        }
+    }
+}
+
+/// Sparse lines (rows or columns): offsets, positions along the line, values.
+#[derive(Clone, Debug)]
+pub(crate) struct Lines {
+    pub(crate) start: Vec<usize>,
+    pub(crate) index: Vec<u32>,
+    pub(crate) value: Vec<f32>,
+}
+
+impl Lines {
+    /// Positions and values of line `i`.
+    pub(crate) fn line(&self, i: usize) -> (&[u32], &[f32]) {
+        let span = self.start[i]..self.start[i + 1];
+        (&self.index[span.clone()], &self.value[span])
+    }
+
+    /// The same values by the other axis, which is `n` long; positions ascend.
+    pub(crate) fn transposed(&self, n: usize) -> Self {
+        let mut start = vec![0usize; n + 1];
+        for &j in &self.index {
+            start[j as usize + 1] += 1;
+        }
+        for j in 0..n {
+            start[j + 1] += start[j];
+        }
+        let mut next = start.clone();
+        let (mut index, mut value) = (vec![0u32; self.index.len()], vec![0f32; self.index.len()]);
+        for i in 0..self.start.len() - 1 {
+            let (js, vs) = self.line(i);
+            for (&j, &v) in js.iter().zip(vs) {
+                let at = next[j as usize];
+                (index[at], value[at]) = (i as u32, v);
+                next[j as usize] += 1;
+            }
+        }
+        Self { start, index, value }
     }
 }
 

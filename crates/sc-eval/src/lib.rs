@@ -6,7 +6,15 @@
 
 pub mod error;
 pub mod labels;
+#[cfg(feature = "report")]
+pub mod manifest;
+pub mod metrics;
 pub mod prediction;
+pub mod protocol;
+#[cfg(feature = "report")]
+pub mod report;
+pub mod split;
+pub mod statistics;
 
 #[cfg(feature = "classifiers")]
 pub mod classifiers;
@@ -17,7 +25,11 @@ pub use error::Error;
 #[cfg(feature = "classifiers")]
 pub use features::Features;
 pub use labels::Labels;
+#[cfg(feature = "report")]
+pub use manifest::Manifest;
 pub use prediction::Prediction;
+#[cfg(feature = "report")]
+pub use report::Report;
 
 /// A result of this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;

@@ -1,1 +1,9 @@
-//! Placeholder to be replaced.
+#![doc = include_str!("../README.md")]
+
+pub mod error;
+pub mod tokenize;
+
+pub use error::Error;
+
+/// A result of this crate.
+pub type Result<T, E = Error> = std::result::Result<T, E>;

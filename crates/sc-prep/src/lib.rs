@@ -1,1 +1,28 @@
 //! Preprocessing of single-cell counts with scanpy's names and scanpy's numbers.
+
+pub mod error;
+pub mod expression;
+pub mod feature_space;
+pub mod highly_variable_genes;
+pub mod normalize;
+pub mod pca;
+pub mod qc;
+pub mod scale;
+
+mod chunks;
+mod moments;
+mod repeats;
+mod subset;
+mod vectorized;
+
+pub use error::Error;
+pub use expression::{Counts, LogNormalized};
+pub use feature_space::{FeatureSpace, FeatureSpaceParams};
+pub use highly_variable_genes::{HighlyVariableGenes, HvgParams};
+pub use normalize::{NormalizeTotalParams, log1p, normalize_total};
+pub use pca::{Pca, PcaParams};
+pub use scale::{ScaleParams, Scaled, Scaler};
+pub use subset::Subset;
+
+/// A result of this crate.
+pub type Result<T, E = Error> = std::result::Result<T, E>;

@@ -211,7 +211,8 @@ impl Compressed {
         let mut row: Vec<(u32, f32)> = Vec::new();
         for i in 0..self.n_major {
             let (js, vs) = self.major(i);
-            let kept = js.iter().zip(vs).map(|(&j, &v)| (new_index[j as usize], v)).filter(|e| e.0 != DROPPED);
+            let kept =
+                js.iter().zip(vs).map(|(&j, &v)| (new_index[j as usize], v)).filter(|e| e.0 != DROPPED);
             row.clear();
             row.extend(kept);
             if !in_order {
@@ -436,6 +437,22 @@ impl Csc {
     /// If `j >= n_cols`.
     pub fn column(&self, j: usize) -> (&[u32], &[f32]) {
         self.0.major(j)
+    }
+
+    /// The rows `rows`, in that order, each at most once.
+    ///
+    /// # Panics
+    /// If an index is out of bounds.
+    pub fn select_rows(&self, rows: &[usize]) -> Self {
+        Self(self.0.select_minor(rows))
+    }
+
+    /// The columns `columns`, in that order; a column may be asked for more than once.
+    ///
+    /// # Panics
+    /// If an index is out of bounds.
+    pub fn select_columns(&self, columns: &[usize]) -> Self {
+        Self(self.0.select_major(columns))
     }
 
     /// The same matrix, compressed by row.

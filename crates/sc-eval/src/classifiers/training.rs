@@ -1,0 +1,142 @@
+//! What every fit does first: check the labels, and number the classes that are there.
+
+use ndarray::Array2;
+
+use crate::{Error, Features, Prediction, Result};
+
+/// Training labels renumbered to the classes that occur, and the way back.
+#[derive(Clone, Debug)]
+pub(crate) struct Training {
+    /// Class of each row, `0..n_present()`.
+    pub(crate) codes: Vec<u32>,
+    /// Features that the model was fitted on.
+    pub(crate) classes: Classes,
+}
+
+/// The classes that a model can predict, among all that the caller knows.
+#[derive(Clone, Debug)]
+pub(crate) struct Classes {
+    /// The caller's index of each class that occurs in training, ascending.
+    present: Vec<u32>,
+    n_classes: usize,
+    n_features: usize,
+}
+
+impl Training {
+    pub(crate) fn new(x: &Features, y: &[u32], n_classes: usize) -> Result<Self> {
+        if x.n_rows() == 0 {
+            return Err(Error::Empty { what: "training features" });
+        }
+        if y.len() != x.n_rows() {
+            return Err(Error::Length { what: "training labels", found: y.len(), expected: x.n_rows() });
+        }
+        if let Some(&code) = y.iter().find(|&&code| code as usize >= n_classes) {
+            return Err(Error::ClassCode { what: "training labels", code, n_classes });
+        }
+        let mut occurs = vec![false; n_classes];
+        for &code in y {
+            occurs[code as usize] = true;
+        }
+        let present: Vec<u32> = (0..n_classes as u32).filter(|&code| occurs[code as usize]).collect();
+        let mut renumbered = vec![0u32; n_classes];
+        for (new, &code) in present.iter().enumerate() {
+            renumbered[code as usize] = new as u32;
+        }
+        let codes = y.iter().map(|&code| renumbered[code as usize]).collect();
+        Ok(Self { codes, classes: Classes { present, n_classes, n_features: x.n_cols() } })
+    }
+
+    /// Number of training rows of each class that occurs.
+    pub(crate) fn counts(&self) -> Vec<usize> {
+        let mut counts = vec![0; self.classes.n_present()];
+        for &code in &self.codes {
+            counts[code as usize] += 1;
+        }
+        counts
+    }
+}
+
+impl Classes {
+    pub(crate) fn n_present(&self) -> usize {
+        self.present.len()
+    }
+
+    pub(crate) fn check_features(&self, x: &Features) -> Result<()> {
+        if x.n_cols() == self.n_features {
+            return Ok(());
+        }
+        Err(Error::Length { what: "a row of features", found: x.n_cols(), expected: self.n_features })
+    }
+
+    /// From probabilities of the present classes (row-major, rows × present) to the caller's classes.
+    pub(crate) fn with_probabilities(&self, present: &[f64]) -> Prediction {
+        let width = self.n_present();
+        let mut all = Array2::<f32>::zeros((present.len() / width, self.n_classes));
+        for (row, mut out) in present.chunks_exact(width).zip(all.rows_mut()) {
+            for (&p, &code) in row.iter().zip(&self.present) {
+                out[code as usize] = p as f32;
+            }
+        }
+        // The winner is chosen before rounding to f32, where near-ties could be lost.
+        let codes = present.chunks_exact(width).map(|row| self.present[argmax(row)]).collect();
+        Prediction { codes, probabilities: Some(all) }
+    }
+
+    /// From indices of present classes to the caller's classes.
+    pub(crate) fn with_codes(&self, present: impl Iterator<Item = usize>) -> Prediction {
+        Prediction { codes: present.map(|code| self.present[code]).collect(), probabilities: None }
+    }
+}
+
+/// Index of the largest value; the lowest index wins a tie.
+pub(crate) fn argmax(values: &[f64]) -> usize {
+    let mut best = 0;
+    for (at, &value) in values.iter().enumerate() {
+        if value > values[best] {
+            best = at;
+        }
+    }
+    best
+}
+
+/// Rows that one task of a parallel loop takes. Fixed, so that sums over chunks do not depend on the threads.
+pub(crate) const ROW_CHUNK: usize = 64;
+
+/// `exp(z - max z)` over their sum, in place.
+pub(crate) fn softmax(z: &mut [f64]) {
+    let largest = z.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    let mut sum = 0.0;
+    for value in z.iter_mut() {
+        *value = libm::exp(*value - largest);
+        sum += *value;
+    }
+    for value in z.iter_mut() {
+        *value /= sum;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn absent_classes_keep_their_index_and_get_probability_zero() {
+        let x = Features::dense(ndarray::array![[0.0], [1.0], [2.0]].view()).unwrap();
+        let training = Training::new(&x, &[3, 1, 3], 5).unwrap();
+        assert_eq!(training.codes, [1, 0, 1]);
+        assert_eq!(training.counts(), [1, 2]);
+        let answer = training.classes.with_probabilities(&[0.25, 0.75]);
+        assert_eq!(answer.codes, [3]);
+        assert_eq!(answer.probabilities.unwrap().row(0).to_vec(), [0.0, 0.25, 0.0, 0.75, 0.0]);
+    }
+
+    #[test]
+    fn labels_that_do_not_fit_are_refused() {
+        let x = Features::dense(ndarray::array![[0.0], [1.0]].view()).unwrap();
+        assert!(matches!(Training::new(&x, &[0], 2), Err(Error::Length { found: 1, expected: 2, .. })));
+        assert!(matches!(Training::new(&x, &[0, 7], 2), Err(Error::ClassCode { code: 7, .. })));
+        let training = Training::new(&x, &[0, 1], 2).unwrap();
+        let wide = Features::dense(ndarray::array![[0.0, 1.0]].view()).unwrap();
+        assert!(training.classes.check_features(&wide).is_err());
+    }
+}

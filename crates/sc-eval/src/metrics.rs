@@ -1,0 +1,7 @@
+//! Numbers that say how good an annotation is. Definitions are scikit-learn's; each page says where one differs.
+
+pub mod classification;
+pub mod clustering;
+mod math;
+#[cfg(test)]
+mod properties;

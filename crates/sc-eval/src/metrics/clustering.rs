@@ -1,0 +1,15 @@
+//! Metrics of a clustering: against labels, or of the geometry alone.
+//!
+//! Clusters and classes are compared as partitions, so their indices may be any integers and carry no order.
+
+mod contingency;
+mod information;
+mod pairs;
+mod silhouette;
+
+pub use information::{
+    HomogeneityCompletenessV, adjusted_mutual_info, homogeneity_completeness_v_measure, mutual_info,
+    normalized_mutual_info,
+};
+pub use pairs::{adjusted_rand_index, rand_index};
+pub use silhouette::{silhouette_samples, silhouette_score};

@@ -1,0 +1,8 @@
+//! How a model is evaluated: which cells it learns from, which it is asked about, and what is reported.
+
+pub mod cross_validate;
+mod prediction_check;
+mod scores;
+
+pub use cross_validate::{CrossValidation, FoldOutput, FoldScores, Intervals, cross_validate};
+pub use scores::Scores;

@@ -1,0 +1,96 @@
+//! The sentences of a report.
+
+use super::facts::{Facts, ModelFacts};
+use super::number;
+
+/// What the intervals are.
+pub(super) const INTERVALS: &str = "Scores are means over the test folds. Intervals are percentile bootstraps over the \
+     test cells of each fold: they cover the luck of which cells were tested, not that other training cells would give \
+     another model.";
+
+/// How models are compared.
+pub(super) const PAIRS: &str = "All models met the same cells, so two of them differ only by the cells on which one is \
+     right and the other wrong; overlapping intervals alone do not make two models alike. The p of the exact McNemar \
+     test is adjusted for the number of models (Holm). It takes cells as independent, and the best model was chosen on \
+     these same cells: a p near .05 is no proof.";
+
+/// A piece of a sentence.
+pub(super) struct Part {
+    pub(super) text: String,
+    pub(super) strong: bool,
+}
+
+/// The answer of the report: the best model, how much better than nothing, and which models are as good.
+pub(super) fn answer(facts: &Facts<'_>) -> Vec<Part> {
+    let mut parts = Vec::new();
+    let mut say = |text: String, strong| parts.push(Part { text, strong });
+    let (best, accuracy) = (facts.best(), facts.best().accuracy);
+    let interval = format!("95 % interval {} to {}", points(accuracy.low), number::percent(accuracy.high));
+    let majority = number::percent(facts.majority);
+    if facts.better_than_majority().next().is_none() {
+        say("No model beats the baseline".to_owned(), true);
+        say(
+            format!(
+                ": always saying “{}” is right for {majority} of the cells, {} for {} ({interval}).",
+                facts.majority_class,
+                best.name,
+                number::percent(accuracy.value)
+            ),
+            false,
+        );
+        return parts;
+    }
+    say(best.name.to_owned(), true);
+    say(" names ".to_owned(), false);
+    say(number::percent(accuracy.value), true);
+    say(" of the cells rightly (".to_owned() + &interval, false);
+    say(format!("), where always saying “{}” is right for {majority}.", facts.majority_class), false);
+    if facts.models.len() > 1 {
+        let alike: Vec<String> = facts.not_told_apart().map(with_percent).collect();
+        let text = if alike.is_empty() {
+            " Cell by cell, it can be told apart from every other model.".to_owned()
+        } else {
+            format!(" Cell by cell, it cannot be told apart from {}.", number::list(&alike))
+        };
+        say(text, false);
+    }
+    parts
+}
+
+/// The answer as one text.
+pub(super) fn answer_text(facts: &Facts<'_>) -> String {
+    answer(facts).into_iter().map(|part| part.text).collect()
+}
+
+fn with_percent(model: &ModelFacts<'_>) -> String {
+    format!("{} ({})", model.name, number::percent(model.accuracy.value))
+}
+
+fn points(share: f64) -> String {
+    format!("{:.1}", share * 100.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::sample;
+
+    #[test]
+    fn the_answer_names_the_best_model_its_interval_and_the_baseline() {
+        let report = sample::report();
+        let text = answer_text(&Facts::new(&report));
+        assert!(text.starts_with("good names 9"), "{text}");
+        assert!(
+            text.contains("95 % interval") && text.contains("always saying “T cells” is right for 50.0 %")
+        );
+        assert!(text.contains("cannot be told apart from fair ("), "{text}");
+    }
+
+    #[test]
+    fn a_run_in_which_nothing_beats_the_baseline_says_so() {
+        let mut report = sample::report();
+        report.models.retain(|(name, _)| name == "majority");
+        let text = answer_text(&Facts::new(&report));
+        assert!(text.starts_with("No model beats the baseline: always saying “T cells”"), "{text}");
+    }
+}

@@ -1,0 +1,216 @@
+//! Datasets: shape, type, and their values as whatever they are asked for.
+
+use rust_hdf5::format::messages::data_layout::DataLayoutMessage;
+use rust_hdf5::format::messages::dataspace::{DataspaceClass, DataspaceMessage};
+use rust_hdf5::format::messages::datatype::DatatypeMessage;
+use rust_hdf5::format::messages::external_file_list::ExternalFileListMessage;
+use rust_hdf5::format::messages::fill_value::FillValueMessage;
+use rust_hdf5::format::messages::filter::FilterPipeline;
+use rust_hdf5::format::messages::{
+    MSG_DATA_LAYOUT, MSG_DATASPACE, MSG_DATATYPE, MSG_EXTERNAL_FILE_LIST, MSG_FILL_VALUE,
+    MSG_FILTER_PIPELINE, MSG_FLAG_SHARED,
+};
+use rust_hdf5::format::object_header::ObjectHeaderMessage;
+
+use super::chunks::{Read, Values};
+use super::convert::{Number, convert, describe};
+use super::dtype::{Dtype, NumberKind};
+use super::file::File;
+use super::object::Fault;
+use super::{Decoded, format, strings};
+use crate::Problem;
+
+/// An array in a file.
+#[derive(Debug)]
+pub(crate) struct Dataset<'f> {
+    pub(super) file: &'f File,
+    path: String,
+    dtype: Dtype,
+    pub(super) dims: Vec<u64>,
+    null: bool,
+    pub(super) layout: DataLayoutMessage,
+    pub(super) filters: Option<FilterPipeline>,
+    /// The bytes of a value that was never written, where they are not all zero.
+    pub(super) fill: Option<Vec<u8>>,
+    pub(super) element_size: usize,
+}
+
+impl<'f> Dataset<'f> {
+    pub(super) fn new(file: &'f File, path: String, messages: &[ObjectHeaderMessage]) -> Decoded<Self> {
+        let context = &file.context;
+        let one = |wanted: u8| -> Decoded<Option<&[u8]>> {
+            match messages.iter().find(|m| m.msg_type == wanted) {
+                Some(m) if m.flags & MSG_FLAG_SHARED != 0 => {
+                    Err(Problem::Unsupported { what: "a shared header message".to_owned() })
+                }
+                found => Ok(found.map(|m| m.data.as_slice())),
+            }
+        };
+        let lacking = |what: &str| Problem::Malformed(format!("the dataset has no {what}"));
+        if let Some(list) = one(MSG_EXTERNAL_FILE_LIST)? {
+            return Err(external_storage(file, list));
+        }
+        let datatype = one(MSG_DATATYPE)?.ok_or_else(|| lacking("type"))?;
+        let (datatype, _) = DatatypeMessage::decode(datatype, context).map_err(format)?;
+        let dataspace = one(MSG_DATASPACE)?.ok_or_else(|| lacking("shape"))?;
+        let (dataspace, _) = DataspaceMessage::decode(dataspace, context).map_err(format)?;
+        let layout = one(MSG_DATA_LAYOUT)?.ok_or_else(|| lacking("layout"))?;
+        let (layout, _) = DataLayoutMessage::decode(layout, context).map_err(format)?;
+        if let DataLayoutMessage::Virtual { .. } = layout {
+            let target = "the sources of its parts".to_owned();
+            return Err(Problem::OtherFile { what: "a virtual dataset", target });
+        }
+        layout.check_against_dataset(&dataspace, &datatype, context).map_err(format)?;
+        let filters = match one(MSG_FILTER_PIPELINE)? {
+            Some(message) => Some(FilterPipeline::decode(message).map_err(format)?.0),
+            None => None,
+        };
+        let fill = match one(MSG_FILL_VALUE)? {
+            Some(message) => FillValueMessage::decode(message).map_err(format)?.0.fill_value,
+            None => None,
+        };
+        let dtype = Dtype::new(&datatype, context);
+        let element_size = dtype.size(context);
+        if element_size == 0 {
+            return Err(Problem::Malformed("its values have no bytes".to_owned()));
+        }
+        Ok(Self {
+            file,
+            path,
+            element_size,
+            dims: dataspace.dims,
+            null: dataspace.class == DataspaceClass::Null,
+            layout,
+            filters: filters.filter(|f| !f.filters.is_empty()),
+            fill: fill.filter(|f| f.len() == element_size && f.iter().any(|&b| b != 0)),
+            dtype,
+        })
+    }
+
+    /// Its path from the root.
+    pub(crate) fn path(&self) -> &str {
+        &self.path
+    }
+
+    /// Says that this dataset is at fault.
+    pub(crate) fn fault(&self, problem: impl Into<Problem>) -> Fault {
+        Fault::new(self.path.clone(), problem)
+    }
+
+    /// The length of each axis; none for a single value.
+    pub(crate) fn dims(&self) -> &[u64] {
+        &self.dims
+    }
+
+    /// Whether it has no value at all (which is not the same as a single one).
+    pub(crate) fn is_null(&self) -> bool {
+        self.null
+    }
+
+    /// The type of its values.
+    pub(crate) fn dtype(&self) -> &Dtype {
+        &self.dtype
+    }
+
+    fn count(&self) -> Decoded<usize> {
+        if self.null {
+            return Ok(0);
+        }
+        let product = self.dims.iter().try_fold(1u64, |n, &d| n.checked_mul(d));
+        product.and_then(|n| usize::try_from(n).ok()).ok_or_else(|| {
+            let expected = "a number of values that can be addressed".to_owned();
+            Problem::Shape { found: self.dims.clone(), expected }
+        })
+    }
+
+    /// Its numbers, first axis outermost.
+    pub(crate) fn numbers<T: Number>(&self) -> Result<Vec<T>, Fault> {
+        self.read_numbers().map_err(|p| self.fault(p))
+    }
+
+    fn read_numbers<T: Number>(&self) -> Decoded<Vec<T>> {
+        let Dtype::Number { kind, big_endian } = self.dtype else {
+            return Err(Problem::Dtype { found: self.dtype.describe(), expected: "numbers" });
+        };
+        let count = self.count()?;
+        self.file.budget.declare((count as u64).checked_mul(T::SIZE.max(kind.size() as u64)))?;
+        let mut out = vec![T::default(); count];
+        let values = Values { per_element: 1, convert: &|bytes, out| convert(kind, big_endian, bytes, out) };
+        Read::new(self)?.into(&mut out, &values).map_err(|e| match e {
+            super::chunks::ReadError::Problem(problem) => problem,
+            super::chunks::ReadError::Value { at, bytes } => {
+                let value = describe(kind, big_endian, &bytes);
+                if T::EXPECTED == f32::EXPECTED && kind != NumberKind::Bool {
+                    Problem::NotExact { at, value }
+                } else {
+                    Problem::Value { at, value, expected: T::EXPECTED.to_owned() }
+                }
+            }
+        })?;
+        Ok(out)
+    }
+
+    /// Its bytes as stored, value behind value.
+    pub(crate) fn bytes(&self) -> Result<Vec<u8>, Fault> {
+        self.read_bytes().map_err(|p| self.fault(p))
+    }
+
+    fn read_bytes(&self) -> Decoded<Vec<u8>> {
+        let bytes = (self.count()? as u64).checked_mul(self.element_size as u64);
+        self.file.budget.declare(bytes)?;
+        let mut out = vec![0u8; self.count()? * self.element_size];
+        let copy = |bytes: &[u8], out: &mut [u8]| {
+            out.copy_from_slice(&bytes[..out.len()]);
+            Ok(())
+        };
+        let values = Values { per_element: self.element_size, convert: &copy };
+        Read::new(self)?.into(&mut out, &values).map_err(|e| match e {
+            super::chunks::ReadError::Problem(problem) => problem,
+            super::chunks::ReadError::Value { .. } => {
+                Problem::Malformed("bytes could not be copied".to_owned())
+            }
+        })?;
+        Ok(out)
+    }
+
+    /// Its texts.
+    pub(crate) fn strings(&self) -> Result<Vec<String>, Fault> {
+        if !self.dtype.is_string() {
+            return Err(self.fault(Problem::Dtype { found: self.dtype.describe(), expected: "text" }));
+        }
+        let bytes = self.bytes()?;
+        strings::decode(self.file, &self.dtype, &bytes).map_err(|p| self.fault(p))
+    }
+
+    /// Bytes of one value of another type, in this file.
+    pub(crate) fn size_of(&self, dtype: &Dtype) -> usize {
+        dtype.size(&self.file.context)
+    }
+
+    /// The texts of one field of records, of which `bytes` are those of [`Dataset::bytes`].
+    pub(crate) fn field_strings(&self, dtype: &Dtype, bytes: &[u8]) -> Result<Vec<String>, Fault> {
+        strings::decode(self.file, dtype, bytes).map_err(|p| self.fault(p))
+    }
+}
+
+/// Numbers that are at hand as bytes: a field of records.
+pub(crate) fn decode_numbers<T: Number>(dtype: &Dtype, bytes: &[u8]) -> Decoded<Vec<T>> {
+    let Dtype::Number { kind, big_endian } = *dtype else {
+        return Err(Problem::Dtype { found: dtype.describe(), expected: "numbers" });
+    };
+    let mut out = vec![T::default(); bytes.len() / kind.size()];
+    convert(kind, big_endian, bytes, &mut out).map_err(|at| Problem::Value {
+        at,
+        value: describe(kind, big_endian, &bytes[at * kind.size()..]),
+        expected: T::EXPECTED.to_owned(),
+    })?;
+    Ok(out)
+}
+
+fn external_storage(file: &File, message: &[u8]) -> Problem {
+    let target = match ExternalFileListMessage::decode(message, &file.context) {
+        Ok((list, _)) => format!("{} parts", list.slots.len()),
+        Err(_) => "an unreadable list of parts".to_owned(),
+    };
+    Problem::OtherFile { what: "external storage", target }
+}

@@ -1,0 +1,3 @@
+//! Decoding that can end in a label only.
+
+pub mod trie;
