@@ -1,1 +1,8 @@
-//! x
+//! What the programs share: reading labelled cells, the features of a fold, progress, and how a program ends.
+
+pub mod cells;
+pub mod end;
+pub mod fold;
+pub mod map;
+pub mod progress;
+pub mod run;

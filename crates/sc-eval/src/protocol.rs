@@ -4,5 +4,7 @@ pub mod cross_validate;
 mod prediction_check;
 mod scores;
 
-pub use cross_validate::{CrossValidation, FoldOutput, FoldScores, Intervals, cross_validate};
+pub use cross_validate::{
+    CrossValidation, FoldOutput, FoldScores, Intervals, cross_validate, cross_validate_all,
+};
 pub use scores::Scores;

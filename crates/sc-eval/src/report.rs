@@ -26,7 +26,7 @@ use std::path::Path;
 
 use ndarray::Array2;
 
-pub use files::{OutputFile, write_files};
+pub use files::{OutputFile, check_folder, write_files};
 pub use paired::{Paired, compare};
 
 use crate::protocol::CrossValidation;

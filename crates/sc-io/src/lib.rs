@@ -5,6 +5,8 @@
 
 pub mod anndata;
 pub mod atomic;
+pub mod datasets;
+pub mod delimited;
 mod error;
 pub mod frame;
 pub mod h5ad;

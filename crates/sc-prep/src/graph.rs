@@ -17,8 +17,8 @@ pub(crate) fn check_undirected(graph: &Csr) -> Result<(), Error> {
     for row in 0..n_rows {
         let (columns, values) = graph.row(row);
         for (&column, &value) in columns.iter().zip(values) {
-            // The comparison is false for NaN.
-            if !(value >= 0.0 && value < f32::INFINITY) {
+            // No range contains NaN.
+            if !(0.0..f32::INFINITY).contains(&value) {
                 return Err(Error::EdgeWeight { row, column: column as usize, value });
             }
         }

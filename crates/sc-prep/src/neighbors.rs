@@ -82,7 +82,8 @@ impl Neighbors {
         let indptr = (0..=n).map(|i| i * k).collect();
         let indices = self.indices.iter().copied().collect();
         let values = self.distances.iter().copied().collect();
-        Csr::from_unsorted(n, n, indptr, indices, values).expect("the neighbours of a cell are distinct cells")
+        Csr::from_unsorted(n, n, indptr, indices, values)
+            .expect("the neighbours of a cell are distinct cells")
     }
 }
 
@@ -155,10 +156,7 @@ mod tests {
         let few = neighbors(x.view(), &NeighborsParams { n_neighbors: 1 });
         assert!(matches!(few, Err(Error::Parameter { name: "n_neighbors", .. })));
         let many = neighbors(x.view(), &NeighborsParams { n_neighbors: 4 });
-        assert_eq!(
-            many,
-            Err(Error::TooManyNeighbors { name: "n_neighbors", requested: 4, available: 3 })
-        );
+        assert_eq!(many, Err(Error::TooManyNeighbors { name: "n_neighbors", requested: 4, available: 3 }));
         assert!(many.unwrap_err().help().is_some());
         assert!(neighbors(x.view(), &NeighborsParams { n_neighbors: 3 }).is_ok());
     }

@@ -11,7 +11,7 @@
 //!   the other, and in parallel lets threads race. Here cells are independent, so any number of threads gives the same
 //!   bits, and the two ends of an edge move for themselves.
 //! * An edge's negative samples all push from the place where the cell was before them.
-//! * The forces are read from a table of straight pieces (relative error below 2e-4 at the defaults) instead of taking powers.
+//! * The forces are read from a table of straight pieces (relative error below 3e-4 at the defaults) instead of taking powers.
 //! * Several connected components are laid out each for itself and placed side by side, the largest first; umap-learn
 //!   arranges them by the data, which this function does not see.
 //! * Where the eigenvectors of the spectral start converge slowly, the best found is taken; umap-learn starts at random.

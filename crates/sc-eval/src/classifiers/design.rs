@@ -1,6 +1,6 @@
 //! Features as linear models read them: what differs from the background, by row and by column.
 
-use pulp::Arch;
+use pulp::{Arch, NullaryFnOnce};
 use rayon::prelude::*;
 
 use super::training::ROW_CHUNK;
@@ -103,29 +103,44 @@ impl Design {
 pub(crate) fn accumulate(lines: &Lines, width: usize, w: &[f64], out: &mut [f64]) {
     assert_eq!(width % LANES, 0, "whole blocks of lanes");
     let arch = Arch::new();
-    out.par_chunks_mut(ROW_CHUNK * width).enumerate().for_each(|(chunk, out)| {
-        arch.dispatch(
-            #[inline(always)]
-            || {
-                for (offset, out) in out.chunks_exact_mut(width).enumerate() {
-                    let (index, delta) = lines.line(chunk * ROW_CHUNK + offset);
-                    for (block, out) in out.chunks_exact_mut(LANES).enumerate() {
-                        let mut sum: [f64; LANES] = out.try_into().expect("a block has LANES values");
-                        for (&k, &d) in index.iter().zip(delta) {
-                            let at = k as usize * width + block * LANES;
-                            let w: &[f64; LANES] =
-                                w[at..at + LANES].try_into().expect("a block has LANES values");
-                            let d = f64::from(d);
-                            for lane in 0..LANES {
-                                sum[lane] = w[lane].mul_add(d, sum[lane]);
-                            }
-                        }
-                        out.copy_from_slice(&sum);
+    out.par_chunks_mut(ROW_CHUNK * width)
+        .enumerate()
+        .for_each(|(chunk, out)| arch.dispatch(Accumulate { lines, first: chunk * ROW_CHUNK, width, w, out }));
+}
+
+/// [`accumulate`] for the lines from `first` on. A struct, because closures are not always inlined into the code for
+/// the machine's instructions.
+struct Accumulate<'a> {
+    lines: &'a Lines,
+    first: usize,
+    width: usize,
+    w: &'a [f64],
+    out: &'a mut [f64],
+}
+
+impl NullaryFnOnce for Accumulate<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn call(self) {
+        let Self { lines, first, width, w, out } = self;
+        for (offset, out) in out.chunks_exact_mut(width).enumerate() {
+            let (index, delta) = lines.line(first + offset);
+            for (block, out) in out.chunks_exact_mut(LANES).enumerate() {
+                let mut sum: [f64; LANES] = [0.0; LANES];
+                sum.copy_from_slice(out);
+                for (&k, &d) in index.iter().zip(delta) {
+                    let at = k as usize * width + block * LANES;
+                    let w = &w[at..at + LANES];
+                    let d = f64::from(d);
+                    for lane in 0..LANES {
+                        sum[lane] += w[lane] * d;
                     }
                 }
-            },
-        );
-    });
+                out.copy_from_slice(&sum);
+            }
+        }
+    }
 }
 
 impl Design {

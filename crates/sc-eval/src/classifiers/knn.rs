@@ -67,14 +67,7 @@ impl Classifier for Knn {
             for (offset, out) in out.chunks_exact_mut(k).enumerate() {
                 x.write_row(chunk * ROW_CHUNK + offset, &mut query[..x.n_cols()]);
                 nearest.clear();
-                pulp::Arch::new().dispatch(
-                    #[inline(always)]
-                    || {
-                        let distances =
-                            self.rows.chunks_exact(self.width).map(|row| square_distance(row, &query));
-                        nearest.extend(distances.zip(0u32..));
-                    },
-                );
+                pulp::Arch::new().dispatch(Distances { rows: &self.rows, query: &query, out: &mut nearest });
                 let last = self.n_neighbors - 1;
                 nearest.select_nth_unstable_by(last, |a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
                 for &(_, i) in &nearest[..self.n_neighbors] {
@@ -87,16 +80,31 @@ impl Classifier for Knn {
     }
 }
 
-#[inline(always)]
-fn square_distance(a: &[f32], b: &[f32]) -> f32 {
-    let mut sums = [0f32; LANES];
-    for (a, b) in a.chunks_exact(LANES).zip(b.chunks_exact(LANES)) {
-        for lane in 0..LANES {
-            let difference = a[lane] - b[lane];
-            sums[lane] = difference.mul_add(difference, sums[lane]);
+/// The squared distance of the query to every row, with the row's index. A struct, because closures are not always
+/// inlined into the code for the machine's instructions.
+struct Distances<'a> {
+    rows: &'a [f32],
+    query: &'a [f32],
+    out: &'a mut Vec<(f32, u32)>,
+}
+
+impl pulp::NullaryFnOnce for Distances<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn call(self) {
+        let Self { rows, query, out } = self;
+        for (row, i) in rows.chunks_exact(query.len()).zip(0u32..) {
+            let mut sums = [0f32; LANES];
+            for (a, b) in row.chunks_exact(LANES).zip(query.chunks_exact(LANES)) {
+                for lane in 0..LANES {
+                    let difference = a[lane] - b[lane];
+                    sums[lane] += difference * difference;
+                }
+            }
+            out.push((sums.iter().sum(), i));
         }
     }
-    sums.iter().sum()
 }
 
 #[cfg(test)]

@@ -14,7 +14,7 @@ use crate::{Error, Labels, Prediction, Result};
 pub struct FoldOutput {
     /// What the model says of the test cells, in their order.
     pub prediction: Prediction,
-    /// Wall time of the fit in seconds, preprocessing included.
+    /// Wall time of the fit in seconds; preprocessing that models share is not part of it.
     pub fit_seconds: f64,
     /// Wall time of the prediction in seconds.
     pub predict_seconds: f64,
@@ -151,37 +151,86 @@ pub fn cross_validate<E>(
 where
     E: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
-    let fold = check_splits(splits, labels.len())?;
-    let mut confusion = ConfusionMatrix::zeros(labels.n_classes())?;
-    let mut predicted = vec![None; labels.len()];
-    let (mut folds, mut probabilities) = (Vec::new(), Vec::new());
+    let one = |train: &[usize], test: &[usize]| model(train, test).map(|answer| vec![answer]);
+    let mut results = cross_validate_all(labels, splits, 1, one)?;
+    Ok(results.pop().expect("one model has one result"))
+}
+
+/// As [`cross_validate`], for several models that share the preprocessing of a fold.
+///
+/// * `models`: called once for each split; answers for all `n_models` models, in the same order every time.
+///
+/// # Errors
+/// As [`cross_validate`]; [`Error::Fold`] around [`Error::Length`] if the number of answers is not `n_models`.
+pub fn cross_validate_all<E>(
+    labels: &Labels,
+    splits: &[Split],
+    n_models: usize,
+    mut models: impl FnMut(&[usize], &[usize]) -> Result<Vec<FoldOutput>, E>,
+) -> Result<Vec<CrossValidation>>
+where
+    E: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    let fold_of = check_splits(splits, labels.len())?;
+    let mut results: Vec<Answers> = (0..n_models).map(|_| Answers::new(labels)).collect::<Result<_>>()?;
     for (fold, split) in splits.iter().enumerate() {
-        let answer = model(&split.train, &split.test)
+        let answers = models(&split.train, &split.test)
             .map_err(|source| Error::Model { fold, source: source.into() })?;
-        let scores = score(labels, split, &answer).map_err(|source| Error::in_fold(fold, source))?;
-        for (&cell, &code) in split.test.iter().zip(&answer.prediction.codes) {
-            predicted[cell] = Some(code);
+        if answers.len() != n_models {
+            let source = Error::Length { what: "the list of answers", found: answers.len(), expected: n_models };
+            return Err(Error::in_fold(fold, source));
         }
-        confusion.merge(&scores.confusion)?;
-        probabilities.push(answer.prediction.probabilities);
-        folds.push(scores);
+        for (result, answer) in results.iter_mut().zip(answers) {
+            result.add(labels, split, answer).map_err(|source| Error::in_fold(fold, source))?;
+        }
     }
-    let scores: Vec<Scores> = folds.iter().map(|fold| fold.scores).collect();
-    Ok(CrossValidation {
-        classes: labels.classes().to_vec(),
-        truth: labels.codes().to_vec(),
-        fold,
-        predicted,
-        probabilities: in_cell_order(labels, splits, probabilities),
-        mean: Scores::mean(&scores),
-        sd: Scores::sd(&scores),
-        intervals: intervals(&folds, &BootstrapParams::default())?,
-        per_class: confusion.per_class(ZeroDivision::Zero),
-        confusion,
-        fit_seconds: folds.iter().map(|fold| fold.fit_seconds).sum(),
-        predict_seconds: folds.iter().map(|fold| fold.predict_seconds).sum(),
-        folds,
-    })
+    results.into_iter().map(|answers| answers.scored(labels, splits, fold_of.clone())).collect()
+}
+
+/// One model's answers so far.
+struct Answers {
+    confusion: ConfusionMatrix,
+    predicted: Vec<Option<u32>>,
+    folds: Vec<FoldScores>,
+    probabilities: Vec<Option<Array2<f32>>>,
+}
+
+impl Answers {
+    fn new(labels: &Labels) -> Result<Self> {
+        let confusion = ConfusionMatrix::zeros(labels.n_classes())?;
+        Ok(Self { confusion, predicted: vec![None; labels.len()], folds: Vec::new(), probabilities: Vec::new() })
+    }
+
+    fn add(&mut self, labels: &Labels, split: &Split, answer: FoldOutput) -> Result<()> {
+        let scores = score(labels, split, &answer)?;
+        for (&cell, &code) in split.test.iter().zip(&answer.prediction.codes) {
+            self.predicted[cell] = Some(code);
+        }
+        self.confusion.merge(&scores.confusion)?;
+        self.probabilities.push(answer.prediction.probabilities);
+        self.folds.push(scores);
+        Ok(())
+    }
+
+    fn scored(self, labels: &Labels, splits: &[Split], fold: Vec<Option<usize>>) -> Result<CrossValidation> {
+        let Self { confusion, predicted, folds, probabilities } = self;
+        let scores: Vec<Scores> = folds.iter().map(|fold| fold.scores).collect();
+        Ok(CrossValidation {
+            classes: labels.classes().to_vec(),
+            truth: labels.codes().to_vec(),
+            fold,
+            predicted,
+            probabilities: in_cell_order(labels, splits, probabilities),
+            mean: Scores::mean(&scores),
+            sd: Scores::sd(&scores),
+            intervals: intervals(&folds, &BootstrapParams::default())?,
+            per_class: confusion.per_class(ZeroDivision::Zero),
+            confusion,
+            fit_seconds: folds.iter().map(|fold| fold.fit_seconds).sum(),
+            predict_seconds: folds.iter().map(|fold| fold.predict_seconds).sum(),
+            folds,
+        })
+    }
 }
 
 /// Checks and scores the answer of one fold.

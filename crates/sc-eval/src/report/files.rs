@@ -49,6 +49,22 @@ impl OutputFile {
     }
 }
 
+/// Whether [`write_files`] may write into `dir`: for a program to ask before hours of work.
+///
+/// # Errors
+/// [`Error::NotEmpty`] for a folder with files and no `overwrite`; [`Error::Io`] for a folder that cannot be read, or
+/// something else of that name.
+pub fn check_folder(dir: &Path, overwrite: bool) -> Result<()> {
+    match fs::read_dir(dir) {
+        Ok(mut entries) => match entries.next() {
+            Some(_) if !overwrite => Err(Error::NotEmpty { path: dir.to_owned() }),
+            _ => Ok(()),
+        },
+        Err(missing) if missing.kind() == std::io::ErrorKind::NotFound => Ok(()),
+        Err(source) => Err(Error::Io { action: "read", path: dir.to_owned(), source }),
+    }
+}
+
 /// Writes files into a folder: first aside, all of them, then each renamed to its name.
 ///
 /// * A folder that does not exist, or is empty, is filled; parents are made as needed.
@@ -72,12 +88,8 @@ pub fn write_files(dir: &Path, files: &[OutputFile], overwrite: bool) -> Result<
         move |source| Error::Io { action, path, source }
     };
     fs::create_dir_all(dir).map_err(at("create", dir))?;
-    let mut entries = fs::read_dir(dir).map_err(at("read", dir))?;
-    let is_empty = entries.next().is_none();
-    if !is_empty && !overwrite {
-        return Err(Error::NotEmpty { path: dir.to_owned() });
-    }
-    let stale = if is_empty { Vec::new() } else { stale(dir, files) };
+    check_folder(dir, overwrite)?;
+    let stale = stale(dir, files);
     let aside = tempfile::Builder::new().prefix(".report-").tempdir_in(dir).map_err(at("write into", dir))?;
     for file in files {
         let path = aside.path().join(&file.name);
@@ -186,6 +198,19 @@ mod tests {
         assert!(refused.to_string().ends_with("exists and is not empty"), "{refused}");
         assert!(refused.help().unwrap().contains("--force"));
         assert_eq!(names(root.path()), ["thesis.docx"]);
+    }
+
+    #[test]
+    fn a_program_can_ask_before_its_work_whether_it_may_write() {
+        let root = tempfile::tempdir().unwrap();
+        let (new, file) = (root.path().join("new"), root.path().join("file"));
+        check_folder(root.path(), false).unwrap();
+        check_folder(&new, false).unwrap();
+        assert!(!new.exists());
+        fs::write(&file, "x").unwrap();
+        assert!(matches!(check_folder(root.path(), false), Err(Error::NotEmpty { .. })));
+        check_folder(root.path(), true).unwrap();
+        assert!(matches!(check_folder(&file, true), Err(Error::Io { .. })));
     }
 
     #[test]

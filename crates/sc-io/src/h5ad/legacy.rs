@@ -3,6 +3,7 @@
 //! * 0.7 kept the categories of a column in `__categories` and referred to them from the codes.
 //! * 0.5 and 0.6 wrote tables, `obsm` and `varm` as records, one a row, with the categories of a column in
 //!   `uns["<column>_categories"]`, and sparse matrices under other attribute names.
+//! * scanpy before 1.5 kept the graphs of the neighbours in `uns["neighbors"]`.
 
 use ndarray::Array2;
 
@@ -160,6 +161,26 @@ pub(super) fn drop_categories(adata: &mut AnnData) {
     let keys = [made_of(adata.obs()), made_of(adata.var())].concat();
     for key in keys {
         adata.uns_mut().remove(&key);
+    }
+}
+
+/// Moves the graphs of scanpy 1.4 and older from `uns["neighbors"]` to `obsp`, as anndata does.
+pub(super) fn move_graphs(adata: &mut AnnData) {
+    for key in ["connectivities", "distances"] {
+        if adata.obsp().contains_key(key) {
+            continue;
+        }
+        let n_obs = adata.n_obs();
+        let Some(Value::Map(neighbors)) = adata.uns_mut().get_mut("neighbors") else { return };
+        let fits = |value: &Value| match value {
+            Value::Matrix(m) => m.n_rows() == n_obs && m.n_cols() == n_obs,
+            _ => false,
+        };
+        if neighbors.get(key).is_some_and(fits)
+            && let Some(Value::Matrix(graph)) = neighbors.remove(key)
+        {
+            adata.insert_obsp(key, graph.into_csr()).expect("its shape was compared with n_obs");
+        }
     }
 }
 

@@ -67,6 +67,7 @@ pub(super) fn anndata(file: &File) -> Read<AnnData> {
         if root.member(keys::OBS)?.is_dataset() {
             legacy::drop_categories(&mut adata);
         }
+        legacy::move_graphs(&mut adata);
     }
     if let Some(raw) = raw(&root, uns.as_ref())? {
         adata.set_raw(Some(raw)).map_err(|e| Fault::new(keys::RAW, e))?;

@@ -101,7 +101,8 @@ impl Dtype {
                 };
                 number(kind, *byte_order)
             }
-            DatatypeMessage::FloatingPoint { byte_order, .. } => match message.ieee_format() {
+            // The decoder multiplies the size by eight without a check.
+            DatatypeMessage::FloatingPoint { size: bytes, byte_order, .. } if *bytes <= 8 => match message.ieee_format() {
                 Some(IeeeFormat::Binary16) => number(NumberKind::F16, *byte_order),
                 Some(IeeeFormat::Binary32) => number(NumberKind::F32, *byte_order),
                 Some(IeeeFormat::Binary64) => number(NumberKind::F64, *byte_order),

@@ -2,7 +2,7 @@
 
 use super::{GENE_EXPRESSION, TenxOptions, VarNames};
 use crate::frame::make_unique;
-use crate::{Categorical, Column, DataFrame, Result, keys};
+use crate::{Column, DataFrame, Result, keys};
 
 /// Features as they are listed, column by column.
 #[derive(Debug, Default)]
@@ -45,8 +45,7 @@ impl Features {
         var.insert(others_key, Column::Strings(others))?;
         for (key, values) in [(keys::FEATURE_TYPES, self.types), (keys::GENOME, self.genomes)] {
             if let Some(values) = values {
-                let labels: Vec<Option<String>> = values.into_iter().map(Some).collect();
-                var.insert(key, Column::Categorical(Categorical::from_labels(&labels)))?;
+                var.insert(key, Column::Strings(values))?;
             }
         }
         Ok(var)

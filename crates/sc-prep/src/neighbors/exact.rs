@@ -68,9 +68,11 @@ impl ExactSearch<'_> {
             self.query.chunks_exact(n_dims).zip(&mut nearest).zip(results)
         {
             ranked.clear();
-            ranked.extend(nearest.finish(doubt).iter().map(|&(_, i)| {
-                (squared_distance(query, &self.train[i as usize * n_dims..][..n_dims]), i)
-            }));
+            ranked.extend(
+                nearest.finish(doubt).iter().map(|&(_, i)| {
+                    (squared_distance(query, &self.train[i as usize * n_dims..][..n_dims]), i)
+                }),
+            );
             ranked.sort_unstable_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
             for (at, &(squared, i)) in ranked[..self.k].iter().enumerate() {
                 indices[at] = i;

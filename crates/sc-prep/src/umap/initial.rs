@@ -23,7 +23,7 @@ pub(super) fn check(params: &UmapParams, n_obs: usize) -> Result<(), Error> {
         let (found, expected) = (given.ncols(), params.n_components);
         return Err(Error::Length { what: "a row of the given start", found, expected });
     }
-    match given.indexed_iter().find(|(_, v)| !(v.abs() <= 1e18)) {
+    match given.indexed_iter().find(|(_, v)| !(-1e18..=1e18).contains(*v)) {
         Some(((row, column), &value)) => {
             Err(Error::Coordinate { matrix: "the given start", row, column, value })
         }
@@ -36,9 +36,7 @@ pub(super) fn points<const D: usize>(edges: &KeptEdges, params: &UmapParams) -> 
     let n = edges.n();
     let mut rng = stream(params.seed, Purpose::Start);
     let mut points: Vec<[f64; D]> = match &params.init {
-        UmapInit::Given(given) => {
-            (0..n).map(|i| std::array::from_fn(|d| f64::from(given[[i, d]]))).collect()
-        }
+        UmapInit::Given(given) => (0..n).map(|i| std::array::from_fn(|d| f64::from(given[[i, d]]))).collect(),
         UmapInit::Random => (0..n).map(|_| std::array::from_fn(|_| symmetric(&mut rng))).collect(),
         UmapInit::Spectral => {
             let mut points = spectral(edges, params.seed);

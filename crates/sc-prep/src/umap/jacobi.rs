@@ -5,8 +5,9 @@ pub(super) fn eigen<const P: usize>(mut m: [[f64; P]; P]) -> ([f64; P], [[f64; P
     let mut vectors = [[0f64; P]; P];
     for i in 0..P {
         vectors[i][i] = 1.0;
-        for j in 0..i {
-            m[i][j] = m[j][i];
+        let (above, from_here) = m.split_at_mut(i);
+        for (j, row) in above.iter().enumerate() {
+            from_here[0][j] = row[i];
         }
     }
     // Sweeps converge quadratically; far fewer than this are needed at any size used here.
@@ -26,8 +27,9 @@ pub(super) fn eigen<const P: usize>(mut m: [[f64; P]; P]) -> ([f64; P], [[f64; P
                 for row in &mut m {
                     (row[p], row[q]) = (c * row[p] - s * row[q], s * row[p] + c * row[q]);
                 }
-                for k in 0..P {
-                    (m[p][k], m[q][k]) = (c * m[p][k] - s * m[q][k], s * m[p][k] + c * m[q][k]);
+                let (above, from_q) = m.split_at_mut(q);
+                for (a, b) in above[p].iter_mut().zip(&mut from_q[0]) {
+                    (*a, *b) = (c * *a - s * *b, s * *a + c * *b);
                 }
                 for row in &mut vectors {
                     (row[p], row[q]) = (c * row[p] - s * row[q], s * row[p] + c * row[q]);

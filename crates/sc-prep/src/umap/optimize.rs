@@ -12,7 +12,7 @@ use super::schedule::{Due, Schedule};
 const CHUNK: usize = 64;
 
 /// Cells that take turns. Each step of a cell waits for the one before; between them a processor has time for others.
-const LANES: usize = 16;
+const LANES: usize = 4;
 
 /// umap-learn's bound of a gradient's coordinate.
 const CLIP: f32 = 4.0;
@@ -86,8 +86,14 @@ impl Task {
             for turn in 0..longest {
                 for (lane, due) in due.iter().enumerate() {
                     let Some(edge) = due.get(turn) else { continue };
-                    let push =
-                        repulsion(edge.n_negative, own + lane, &at[lane], before, &mut self.rngs[cell + lane], forces);
+                    let push = repulsion(
+                        edge.n_negative,
+                        own + lane,
+                        &at[lane],
+                        before,
+                        &mut self.rngs[cell + lane],
+                        forces,
+                    );
                     let pull = attraction(&at[lane], &before[edge.tail as usize], forces);
                     for d in 0..D {
                         at[lane][d] += alpha * (push[d] - pull[d]);

@@ -62,8 +62,7 @@ pub(super) fn smoothest<const D: usize>(
     let mut vectors: Vec<[f64; D]> = x.iter().map(|row| std::array::from_fn(|d| row[d])).collect();
     for d in 0..D {
         // Of the two directions, the one in which the largest entry is positive.
-        let largest =
-            vectors.iter().map(|v| v[d]).fold(0f64, |l, v| if v.abs() > l.abs() { v } else { l });
+        let largest = vectors.iter().map(|v| v[d]).fold(0f64, |l, v| if v.abs() > l.abs() { v } else { l });
         if largest < 0.0 {
             vectors.iter_mut().for_each(|v| v[d] = -v[d]);
         }

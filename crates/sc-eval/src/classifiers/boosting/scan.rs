@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use pulp::Arch;
+use pulp::{Arch, NullaryFnOnce};
 
 use crate::classifiers::binned::{Binned, Runs};
 
@@ -79,10 +79,7 @@ impl Scan {
             self.sum(runs, from..at, derivatives);
             self.gain.resize(self.first.len(), 0.0);
             let (first, second, gain) = (&self.first, &self.second, &mut self.gain);
-            Arch::new().dispatch(
-                #[inline(always)]
-                || gains(node, first, second, gain),
-            );
+            Arch::new().dispatch(Gains { node, first, second, gain });
             // A threshold lies behind an entry only if the next one has another value.
             let entries = runs.entries();
             let mut largest = best.map_or(f64::NEG_INFINITY, |(gain, _)| gain);
@@ -127,15 +124,28 @@ fn threshold(binned: &Binned, runs: &Runs, gain: f64, k: usize) -> Best {
     Best { gain, column, run, last_left, first_right }
 }
 
-/// Gains of both sides together; minus infinity where a side is too light.
-#[inline(always)]
-fn gains(node: &NodeSums, first: &[f64], second: &[f64], gain: &mut [f64]) {
-    let Sums { first: all_first, second: all_second } = node.sums;
-    for ((gain, &first), &second) in gain.iter_mut().zip(first).zip(second) {
-        let (other_first, other_second) = (all_first - first, all_second - second);
-        let (a, b) = (second + node.lambda, other_second + node.lambda);
-        let both = (first * first * b + other_first * other_first * a) / (a * b);
-        let heavy = (second >= node.lightest) & (other_second >= node.lightest);
-        *gain = if heavy { both } else { f64::NEG_INFINITY };
+/// Gains of both sides together; minus infinity where a side is too light. A struct, because closures are not always
+/// inlined into the code for the machine's instructions.
+struct Gains<'a> {
+    node: &'a NodeSums,
+    first: &'a [f64],
+    second: &'a [f64],
+    gain: &'a mut [f64],
+}
+
+impl NullaryFnOnce for Gains<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn call(self) {
+        let Self { node, first, second, gain } = self;
+        let Sums { first: all_first, second: all_second } = node.sums;
+        for ((gain, &first), &second) in gain.iter_mut().zip(first).zip(second) {
+            let (other_first, other_second) = (all_first - first, all_second - second);
+            let (a, b) = (second + node.lambda, other_second + node.lambda);
+            let both = (first * first * b + other_first * other_first * a) / (a * b);
+            let heavy = (second >= node.lightest) & (other_second >= node.lightest);
+            *gain = if heavy { both } else { f64::NEG_INFINITY };
+        }
     }
 }

@@ -23,7 +23,7 @@ pub(crate) fn confusion(
     counts: &ConfusionMatrix,
 ) -> Result<Vec<u8>, String> {
     let n = classes.len();
-    let side = (620.0 / n as f64).clamp(15.0, 54.0).min(LARGEST / n as f64);
+    let side = (620.0 / n as f64).clamp(22.0, 54.0).min(LARGEST / n as f64);
     let named: &[String] = if side >= LEGIBLE { classes } else { &[] };
     let size = if side < 24.0 { 11 } else { 13 };
     let widest = |names: &[String]| names.iter().map(|c| width(c, size)).fold(0.0, f64::max).min(NAME);
@@ -71,7 +71,7 @@ fn squares(canvas: &mut Canvas, row: &[u64], truth: usize, side: f64, (left, top
         canvas.rect((x, top), side, side, fill);
         let text = count.to_string();
         let size = if side > 34.0 { 13 } else { 10 };
-        if width(&text, size) + 3.0 <= side {
+        if width(&text, size) + 2.0 <= side {
             let at = (x + side / 2.0, top + side / 2.0 + f64::from(size) * 0.36);
             canvas.text(at, &text, size, Anchor::Middle, palette::on(fill));
         }

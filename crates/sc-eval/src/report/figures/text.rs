@@ -57,7 +57,7 @@ mod tests {
         assert!(cut.ends_with('…') && name.starts_with(cut.trim_end_matches('…')));
         assert!(width(&cut, 13) <= 120.0);
         assert_eq!(fit("B cells", 13, 120.0), "B cells");
-        assert_eq!(fit(&"long ".repeat(1_000_000), 13, 50.0), "long lo…");
+        assert_eq!(fit(&"long ".repeat(1_000_000), 13, 50.0), "long l…");
         assert_eq!(fit("two\nlines", 13, 120.0), "two lines");
     }
 }

@@ -1,0 +1,59 @@
+//! How a program ends: an error with its causes and what to do about it, and an exit code.
+
+use std::process::ExitCode;
+
+use anyhow::Error;
+
+/// Flags that contradict each other, or lack something.
+#[derive(Debug)]
+pub struct Usage(pub String);
+
+impl std::fmt::Display for Usage {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Usage {}
+
+/// The exit code of a result: 0 done, 1 failed, 2 usage, 3 input invalid. An error is printed to stderr with the chain
+/// of its causes and, where a library knows what to do next, its advice.
+pub fn end(result: Result<(), Error>) -> ExitCode {
+    let Err(error) = result else { return ExitCode::SUCCESS };
+    let mut text = format!("error: {error}");
+    for cause in error.chain().skip(1) {
+        text += &format!("\n  because {cause}");
+    }
+    if let Some(help) = error.chain().find_map(help) {
+        text += &format!("\nhelp: {help}");
+    }
+    crate::progress::say(&text);
+    ExitCode::from(code(&error))
+}
+
+fn help<'a>(cause: &'a (dyn std::error::Error + 'static)) -> Option<&'a str> {
+    let io = cause.downcast_ref::<sc_io::Error>().and_then(sc_io::Error::help);
+    let prep = cause.downcast_ref::<sc_prep::Error>().and_then(sc_prep::Error::help);
+    let eval = cause.downcast_ref::<sc_eval::Error>().and_then(sc_eval::Error::help);
+    io.or(prep).or(eval)
+}
+
+fn code(error: &Error) -> u8 {
+    use sc_eval::Error as Eval;
+    for cause in error.chain() {
+        if cause.is::<Usage>() {
+            return 2;
+        }
+        if cause.is::<sc_io::Error>() || cause.is::<sc_prep::Error>() {
+            return 3;
+        }
+        match cause.downcast_ref::<Eval>() {
+            Some(Eval::OneClass { .. } | Eval::ClassSmallerThanFolds { .. } | Eval::Empty { .. }) => {
+                return 3;
+            }
+            Some(Eval::Parameter { .. } | Eval::UnknownModel { .. } | Eval::NotEmpty { .. }) => return 2,
+            _ => {}
+        }
+    }
+    1
+}
