@@ -23,7 +23,7 @@ use sc_eval::split::StratifiedKFold;
 use sc_eval::{Report, report};
 use sc_examples::cells::{CellArgs, Cells};
 use sc_examples::end::end;
-use sc_examples::fold::Fold;
+use sc_examples::fold::{Failure, Fold};
 use sc_examples::progress::{bar, say};
 use sc_examples::{map, run};
 use sc_prep::{Counts, FeatureSpaceParams, NormalizeTotalParams, log1p, normalize_total};
@@ -40,10 +40,10 @@ struct Args {
     #[arg(long, value_name = "NAMES", value_delimiter = ',', value_parser = run::model)]
     models: Vec<Model>,
     /// Highly variable genes to keep, chosen on the training cells of each fold
-    #[arg(long, value_name = "N", default_value_t = 2000)]
+    #[arg(long, value_name = "N", default_value_t = 2000, value_parser = run::at_least_1)]
     n_genes: usize,
     /// Principal components for nearest neighbours
-    #[arg(long, value_name = "N", default_value_t = 50)]
+    #[arg(long, value_name = "N", default_value_t = 50, value_parser = run::at_least_1)]
     n_components: usize,
     /// Folds, stratified by label
     #[arg(long, value_name = "K", default_value_t = 5)]
@@ -99,7 +99,7 @@ fn benchmark(args: &Args) -> Result<()> {
             step(model.name());
             features.run(model).inspect(|_| bar.inc(1))
         };
-        models.iter().map(run).collect::<Result<Vec<_>>>()
+        models.iter().map(run).collect::<Result<Vec<_>, Failure>>()
     })?;
     manifest.duration("genes of all folds", preparing);
 

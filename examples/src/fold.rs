@@ -2,11 +2,13 @@
 
 use std::time::Instant;
 
-use anyhow::Result;
 use sc_eval::Features;
 use sc_eval::classifiers::Model;
 use sc_eval::protocol::FoldOutput;
 use sc_prep::{FeatureSpace, FeatureSpaceParams, LogNormalized, Pca, PcaParams, Scaled};
+
+/// What can go wrong in a fold: the error of the library that failed, kept as it is so that its advice is found.
+pub type Failure = Box<dyn std::error::Error + Send + Sync>;
 
 /// The features of a fold's cells; everything in them is learnt from the training cells.
 pub struct Fold<'a> {
@@ -31,7 +33,7 @@ impl<'a> Fold<'a> {
         (labels, n_classes): (&'a [u32], usize),
         params: &FeatureSpaceParams,
         n_components: usize,
-    ) -> Result<Self> {
+    ) -> Result<Self, Failure> {
         let space = FeatureSpace::fit(x, train, params)?;
         let scaled = [space.transform(x, train)?, space.transform(x, test)?];
         let [a, b] = &scaled;
@@ -47,7 +49,7 @@ impl<'a> Fold<'a> {
     ///
     /// # Errors
     /// As the fit of the model.
-    pub fn run(&self, model: &Model) -> Result<FoldOutput> {
+    pub fn run(&self, model: &Model) -> Result<FoldOutput, Failure> {
         let start = Instant::now();
         let [train, test] = &self.features;
         if let Model::Knn(_) = model {
@@ -72,7 +74,7 @@ impl<'a> Fold<'a> {
     }
 }
 
-fn features(scaled: Scaled) -> Result<Features> {
+fn features(scaled: Scaled) -> Result<Features, sc_eval::Error> {
     let (indptr, indices, values, background) = scaled.into_parts();
-    Ok(Features::sparse(indptr, indices, values, background)?)
+    Features::sparse(indptr, indices, values, background)
 }

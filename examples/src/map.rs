@@ -27,7 +27,7 @@ pub fn umap(
     progress("principal components");
     let pcs = Pca::fit(&scaled, &PcaParams::components(n_components))?.transform(&scaled)?;
     progress("neighbours");
-    let params = NeighborsParams { n_neighbors: 15.min(n), ..Default::default() };
+    let params = NeighborsParams { n_neighbors: 15.min(n) };
     let graph = neighbors(pcs.view(), &params)?;
     let params = UmapParams { seed, ..Default::default() };
     let map = umap_with_progress(&graph.connectivities, &params, |epoch, of| {

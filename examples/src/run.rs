@@ -14,7 +14,7 @@ pub struct RunArgs {
     #[arg(long, value_name = "SEED", default_value_t = 42)]
     pub seed: u64,
     /// Threads; all processors without it. The number changes no result
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = at_least_1)]
     pub threads: Option<usize>,
     /// Replace the results of an earlier run in the folder
     #[arg(long)]
@@ -63,4 +63,16 @@ impl RunArgs {
 /// If there is none of that name, with the names that there are.
 pub fn model(name: &str) -> Result<Model, sc_eval::Error> {
     name.trim().parse()
+}
+
+/// A whole number above 0, for flags that count something.
+///
+/// # Errors
+/// If it is none.
+pub fn at_least_1(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(0) => Err("must be at least 1".to_owned()),
+        Ok(n) => Ok(n),
+        Err(error) => Err(format!("{error}")),
+    }
 }

@@ -63,8 +63,7 @@ pub struct Normalized {
 
 /// Scales each cell to the same total.
 ///
-/// Same numbers as scanpy's `pp.normalize_total` to 1e-6 relative. Sums run in `f64` over the genes in storage order;
-/// storage is `f32`. A cell whose total is 0 is left as it is: all zero if it is empty, unscaled if all its counts are
+/// Same numbers as scanpy's `pp.normalize_total` to 1e-6 relative. Sums run in `f64`, storage is `f32`. A cell whose total is 0 is left as it is: all zero if it is empty, unscaled if all its counts are
 /// in genes left out. If every cell is empty and no target is given, the target is 1.
 ///
 /// # Errors
@@ -72,7 +71,7 @@ pub struct Normalized {
 pub fn normalize_total(counts: Counts<'_>, params: &NormalizeTotalParams) -> Result<Normalized> {
     params.validate()?;
     let x = counts.csr();
-    let mut totals = totals_where(x, |_| true);
+    let mut totals = totals(x);
     let mut highly_expressed = Vec::new();
     if params.exclude_highly_expressed {
         let dominant = dominant_genes(x, &totals, params.max_fraction);
@@ -80,18 +79,21 @@ pub fn normalize_total(counts: Counts<'_>, params: &NormalizeTotalParams) -> Res
         highly_expressed = (0..x.n_cols()).filter(|&gene| dominant[gene]).collect();
     }
     let target_sum = params.target_sum.unwrap_or_else(|| median_above_zero(&totals).unwrap_or(1.0));
-    let mut out = x.clone();
+    let mut values = vec![0.0; x.nnz()];
     for_each_row_mut(
         x.indptr(),
-        out.values_mut(),
+        &mut values,
         || (),
         |(), row, values| {
-            if totals[row] > 0.0 {
-                let factor = totals[row] / target_sum;
-                values.iter_mut().for_each(|v| *v = (f64::from(*v) / factor) as f32);
-            }
+            // A factor of 1 leaves the counts of a cell without a total as they are.
+            let factor = if totals[row] > 0.0 { target_sum / totals[row] } else { 1.0 };
+            values.iter_mut().zip(x.row(row).1).for_each(|(out, &v)| *out = (f64::from(v) * factor) as f32);
         },
     );
+    // Copied by all threads, like the values above: first touching the memory costs more than the arithmetic.
+    let indices = x.indices().par_iter().copied().collect();
+    let out = Csr::new(x.n_rows(), x.n_cols(), x.indptr().to_vec(), indices, values)
+        .expect("the indices are those of a matrix");
     tracing::info!(n_obs = x.n_rows(), target_sum, left_out = highly_expressed.len(), "normalised totals");
     Ok(Normalized { x: out, target_sum, totals, highly_expressed })
 }
@@ -107,6 +109,21 @@ pub fn log1p(normalized: Normalized) -> LogNormalized {
         values.iter_mut().for_each(|v| *v = ln.get(*v));
     });
     LogNormalized::computed(x, target_sum)
+}
+
+/// Total of each row.
+pub(crate) fn totals(x: &Csr) -> Vec<f64> {
+    (0..x.n_rows()).into_par_iter().with_min_len(64).map(|row| total(x.row(row).1)).collect()
+}
+
+/// Sum of counts, in eight interleaved sums: exact in any order, as long as it is below 2^53.
+pub(crate) fn total(counts: &[f32]) -> f64 {
+    let mut sums = [0.0; 8];
+    let (eights, rest) = counts.as_chunks::<8>();
+    for eight in eights {
+        sums.iter_mut().zip(eight).for_each(|(sum, &v)| *sum += f64::from(v));
+    }
+    sums.iter().sum::<f64>() + rest.iter().map(|&v| f64::from(v)).sum::<f64>()
 }
 
 /// Total of each row over the genes that `keep` accepts.

@@ -4,6 +4,7 @@ use rayon::prelude::*;
 
 use crate::chunks::chunks;
 use crate::expression::Counts;
+use crate::normalize::total;
 use crate::{Error, Result};
 
 /// What [`calculate_qc_metrics`] finds; names as in scanpy.
@@ -40,7 +41,7 @@ pub fn calculate_qc_metrics(counts: Counts<'_>, mask: Option<&[bool]>) -> Result
     let of_cell = |i: usize| {
         let (genes, values) = x.row(i);
         let detected = values.iter().filter(|&&v| v > 0.0).count();
-        let total: f64 = values.iter().map(|&v| f64::from(v)).sum();
+        let total = total(values);
         let in_mask = mask.map_or(0.0, |mask| {
             genes
                 .iter()
@@ -119,8 +120,7 @@ impl FilterParams {
 pub fn filter_cells(counts: Counts<'_>, params: &FilterParams) -> Vec<usize> {
     let keeps = |i: &usize| {
         let values = counts.csr().row(*i).1;
-        let total = values.iter().map(|&v| f64::from(v)).sum();
-        params.keeps(values.iter().filter(|&&v| v > 0.0).count(), total)
+        params.keeps(values.iter().filter(|&&v| v > 0.0).count(), total(values))
     };
     let kept: Vec<usize> = (0..counts.n_obs()).filter(keeps).collect();
     tracing::info!(kept = kept.len(), of = counts.n_obs(), "filtered cells");

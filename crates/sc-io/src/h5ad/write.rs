@@ -247,6 +247,10 @@ fn records(parent: &GroupWriter<'_>, name: &str, fields: &[(String, Column)]) ->
                 Column::Bool(v) => Field::numbers(&v.iter().map(|&b| HBool::from(b)).collect::<Vec<_>>()),
                 other => {
                     let labels = other.labels().map_err(|e| Fault::new(parent.member_path(name), e))?;
+                    if let Some(at) = labels.iter().flatten().position(|l| !l.is_ascii()) {
+                        let what = format!("text that is not ASCII in records (field {field:?}, entry {at})");
+                        return Err(Fault::new(parent.member_path(name), Problem::Unsupported { what }));
+                    }
                     Field::strings(
                         &labels.iter().map(|l| l.as_deref().unwrap_or_default()).collect::<Vec<_>>(),
                     )

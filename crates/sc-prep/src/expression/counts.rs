@@ -61,7 +61,7 @@ fn is_count(v: f32) -> bool {
     // From 2^23 on every f32 is whole; below, adding and taking away 2^23 rounds to a whole number. Unlike `trunc`,
     // which is a call on older processors, this is checked for several values at a time.
     const WHOLE: f32 = 8_388_608.0;
-    (v >= 0.0) & (v <= f32::MAX) & ((v >= WHOLE) | ((v + WHOLE) - WHOLE == v))
+    (0.0..=f32::MAX).contains(&v) & ((v >= WHOLE) | ((v + WHOLE) - WHOLE == v))
 }
 
 #[cfg(test)]

@@ -30,7 +30,7 @@ impl LogNormalized {
     /// # Errors
     /// As [`LogNormalized::new`].
     pub fn named(x: Csr, obs_names: &[String], var_names: &[String]) -> Result<Self> {
-        match first_offender(&x, |v| (v >= 0.0) & (v <= Self::MAX)) {
+        match first_offender(&x, |v| (0.0..=Self::MAX).contains(&v)) {
             None => Ok(Self { x, target_sum: None }),
             Some((obs, var, value)) => {
                 let (obs, var) = (Place::new(obs, obs_names), Place::new(var, var_names));

@@ -16,8 +16,9 @@ use crate::subset::Subset;
 /// both run in `f64`; the two agree to about 1e-6.
 ///
 /// # Errors
-/// [`Error::Parameter`] for knobs out of range, [`Error::OutOfBounds`] or [`Error::Length`] for a subset that does not
-/// fit, [`Error::Empty`] without cells or genes.
+/// [`Parameter`](crate::Error::Parameter) for knobs out of range, [`OutOfBounds`](crate::Error::OutOfBounds) or
+/// [`Length`](crate::Error::Length) for a subset that does not fit, [`Empty`](crate::Error::Empty) without cells or
+/// genes.
 pub fn seurat(x: &LogNormalized, subset: Subset<'_>, params: &HvgParams) -> Result<HighlyVariableGenes> {
     let (genes, moments) = super::moments_of(x, subset, params, expression)?;
     let d = dispersions(&moments.mean, &moments.variance, params.n_bins);

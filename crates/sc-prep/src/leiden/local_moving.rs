@@ -5,7 +5,8 @@ use std::collections::VecDeque;
 use super::network::Network;
 use super::random::Random;
 
-/// A gain must exceed this, in mean edge weights: rounding alone moves nothing, and moves come to an end.
+/// A gain must exceed this part of the node's strength (times the resolution, if above 1). The sums that are compared are
+/// rounded in proportion to that, so rounding alone moves nothing, and moves come to an end.
 const LEAST_GAIN: f64 = 1e-10;
 
 /// Moves nodes to the neighbouring cluster with the largest gain, or to a new one, until no node gains. Says whether any
@@ -52,15 +53,16 @@ pub(super) fn move_nodes(
         let strength = network.strength(node);
         strengths[own as usize] -= strength;
         let pull = strength * expectation;
+        let least_gain = LEAST_GAIN * strength * resolution.max(1.0);
         let mut best = own;
         let mut best_gain = weights_to[own as usize] - pull * strengths[own as usize];
         for &cluster in &touched {
             let gain = weights_to[cluster as usize] - pull * strengths[cluster as usize];
-            if gain > best_gain + LEAST_GAIN {
+            if gain > best_gain + least_gain {
                 (best, best_gain) = (cluster, gain);
             }
         }
-        if best_gain < -LEAST_GAIN && sizes[own as usize] > 1 {
+        if best_gain < -least_gain && sizes[own as usize] > 1 {
             best = empty.pop().expect("a cluster of two or more leaves a number unused");
         }
         for &cluster in &touched {

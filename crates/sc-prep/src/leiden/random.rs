@@ -21,7 +21,7 @@ impl Random {
 
     /// Uniform in `[0, 1)`.
     pub(super) fn uniform(&mut self) -> f64 {
-        (self.0.next_u64() >> 11) as f64 * 2f64.powi(-53)
+        (self.0.next_u64() >> 11) as f64 * (f64::EPSILON / 2.0)
     }
 }
 

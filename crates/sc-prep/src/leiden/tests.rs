@@ -170,6 +170,15 @@ fn cliques_on_a_ring_are_found_whatever_the_seed() {
 }
 
 #[test]
+fn one_huge_weight_does_not_hide_the_clusters_of_the_rest() {
+    // Two triangles far below the weight of a pair of other nodes.
+    let triangles = [(0, 1), (1, 2), (0, 2), (3, 4), (4, 5), (3, 5)].map(|(i, j)| (i, j, 1.0));
+    let graph = undirected(8, triangles.into_iter().chain([(6, 7, 1e30)]));
+    let clusters = leiden(&graph, &LeidenParams::default()).unwrap();
+    assert_eq!(clusters.membership, [0, 0, 0, 1, 1, 1, 2, 2]);
+}
+
+#[test]
 fn same_seed_same_clusters() {
     let params = LeidenParams { seed: 11, ..Default::default() };
     assert_eq!(leiden(&karate(1.0), &params), leiden(&karate(1.0), &params));

@@ -3,7 +3,7 @@
 use pulp::{Simd, WithSimd};
 
 use super::nearest::Nearest;
-use super::screen::{TILE, Tiles, lowest};
+use super::screen::{TILE, Tiles};
 
 /// The search of one block of queries; runs inside `pulp`'s dispatch.
 pub(super) struct ExactSearch<'a> {
@@ -50,13 +50,21 @@ impl ExactSearch<'_> {
             for (group, (packed, nearest)) in groups.iter().zip(nearest.chunks_mut(Q)).enumerate() {
                 self.tiles.scores::<S, Q>(simd, tile, packed, &mut scores);
                 for (q, (nearest, scores)) in nearest.iter_mut().zip(&scores).enumerate() {
-                    if lowest(simd, scores) > nearest.limit() {
+                    let (vectors, _) = S::as_simd_f32s(scores);
+                    let lowest = vectors[1..].iter().fold(vectors[0], |low, &v| simd.min_f32s(low, v));
+                    if simd.reduce_min_f32s(lowest) > nearest.limit() {
                         continue;
                     }
                     let own = self.first_query.map_or(usize::MAX, |at| at + group * Q + q);
-                    for (c, &score) in scores[..candidates].iter().enumerate() {
-                        if score <= nearest.limit() && first + c != own {
-                            nearest.push(score, (first + c) as u32, doubt);
+                    for (v, &vector) in vectors.iter().enumerate() {
+                        if simd.reduce_min_f32s(vector) > nearest.limit() {
+                            continue;
+                        }
+                        let lanes = v * S::F32_LANES..((v + 1) * S::F32_LANES).min(candidates);
+                        for c in lanes {
+                            if scores[c] <= nearest.limit() && first + c != own {
+                                nearest.push(scores[c], (first + c) as u32, doubt);
+                            }
                         }
                     }
                 }
@@ -106,6 +114,33 @@ fn squared_distance(a: &[f32], b: &[f32]) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_vector_width_finds_the_same() {
+        let (n, n_dims, k) = (333, 21, 9);
+        let x: Vec<f32> = (0..n * n_dims).map(|i| libm::sinf(i as f32 * 1.7) * 10.0 + 30.0).collect();
+        let tiles = Tiles::new(&x, &x, n_dims);
+        let run = |vectorize: &dyn Fn(ExactSearch<'_>)| {
+            let (mut indices, mut distances) = (vec![0; 13 * k], vec![0.0; 13 * k]);
+            vectorize(ExactSearch {
+                tiles: &tiles,
+                train: &x,
+                query: &x[100 * n_dims..113 * n_dims],
+                first_query: Some(100),
+                k,
+                indices: &mut indices,
+                distances: &mut distances,
+            });
+            (indices, distances)
+        };
+        let widest = run(&|search| pulp::Arch::new().dispatch(search));
+        assert_eq!(run(&|search| Simd::vectorize(pulp::Scalar::new(), search)), widest);
+        #[cfg(target_arch = "x86_64")]
+        if let Some(avx2) = pulp::x86::V3::try_new() {
+            assert_eq!(run(&|search| Simd::vectorize(avx2, search)), widest);
+        }
+        assert!(widest.0.iter().all(|&i| i < n as u32));
+    }
 
     #[test]
     fn squared_distance_takes_every_dimension() {

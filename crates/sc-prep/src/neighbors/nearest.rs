@@ -9,20 +9,12 @@ pub(super) struct Nearest {
     limit: f32,
     capacity: usize,
     entries: Vec<(f32, u32)>,
-    worst: Vec<f32>,
 }
 
 impl Nearest {
     pub(super) fn new(k: usize, slack: f32) -> Self {
         let capacity = 2 * k + 16;
-        Self {
-            k,
-            slack,
-            limit: f32::INFINITY,
-            capacity,
-            entries: Vec::with_capacity(capacity),
-            worst: Vec::with_capacity(capacity),
-        }
+        Self { k, slack, limit: f32::INFINITY, capacity, entries: Vec::with_capacity(capacity) }
     }
 
     #[inline(always)]
@@ -45,10 +37,11 @@ impl Nearest {
     /// Drops whoever is further away, at best, than `k` candidates are at worst.
     #[cold]
     fn thin(&mut self, doubt: impl Fn(u32) -> f32) {
-        self.worst.clear();
-        self.worst.extend(self.entries.iter().map(|&(score, index)| score + doubt(index)));
-        let (_, kth, _) = self.worst.select_nth_unstable_by(self.k - 1, f32::total_cmp);
-        self.limit = *kth + self.slack;
+        let by_score = |a: &(f32, u32), b: &(f32, u32)| a.0.total_cmp(&b.0);
+        self.entries.select_nth_unstable_by(self.k - 1, by_score);
+        let (nearest, _) = self.entries.split_at(self.k);
+        let worst = nearest.iter().map(|&(score, index)| score + doubt(index));
+        self.limit = worst.fold(f32::NEG_INFINITY, f32::max) + self.slack;
         let limit = self.limit;
         self.entries.retain(|&(score, _)| score <= limit);
         // Many equal distances cannot be told apart here; the list then grows instead of being thinned in vain.

@@ -48,7 +48,7 @@ impl Tiles {
         }
         let scale = scale_to_target(largest(train, &center).max(largest(query, &center)));
         // The bound's factor is n_dims + 6 with 1.02 for terms of second order; the rest is margin.
-        let rounding = 1.1 * (n_dims as f64 + 8.0) * 2f64.powi(-24);
+        let rounding = 1.1 * (n_dims as f64 + 8.0) * f64::from(f32::EPSILON) / 2.0;
         let padded = n_rows.div_ceil(TILE) * TILE;
         let mut tiles = Self {
             n_rows,
@@ -149,17 +149,6 @@ impl Tiles {
             }
         }
     }
-}
-
-/// The lowest of a tile's scores.
-#[inline(always)]
-pub(super) fn lowest<S: Simd>(simd: S, scores: &[f32; TILE]) -> f32 {
-    let (scores, _) = S::as_simd_f32s(scores);
-    let mut low = scores[0];
-    for &v in &scores[1..] {
-        low = simd.min_f32s(low, v);
-    }
-    simd.reduce_min_f32s(low)
 }
 
 fn largest(rows: &[f32], center: &[f64]) -> f64 {

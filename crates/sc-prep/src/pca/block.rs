@@ -53,8 +53,8 @@ pub(crate) fn gram(arch: Arch, v: &[Lane], w: &[Lane]) -> Square {
         || {
             let mut sums = [Lane::ZERO; WIDTH];
             for (a, b) in v.iter().zip(w) {
-                for i in 0..WIDTH {
-                    sums[i].add_scaled(a.0[i], b);
+                for (sum, &a) in sums.iter_mut().zip(&a.0) {
+                    sum.add_scaled(a, b);
                 }
             }
             sums
@@ -127,17 +127,23 @@ pub(crate) fn orthonormalize(arch: Arch, w: &mut [Lane], threshold: f64) -> Squa
     let first = gram_schmidt(arch, w, threshold);
     // A second pass: after one, vectors that were nearly parallel are not orthogonal to full precision.
     let second = gram_schmidt(arch, w, 0.5);
-    multiply(&second, &first)
+    multiply(arch, &second, &first)
 }
 
 /// `a b`.
-pub(crate) fn multiply(a: &Square, b: &Square) -> Square {
+pub(crate) fn multiply(arch: Arch, a: &Square, b: &Square) -> Square {
     let mut product = [Lane::ZERO; WIDTH];
-    for i in 0..WIDTH {
-        for j in 0..WIDTH {
-            product[i].add_scaled(a[i].0[j], &b[j]);
-        }
-    }
+    vectorized(
+        arch,
+        #[inline(always)]
+        || {
+            for (out, row) in product.iter_mut().zip(a) {
+                for (&factor, b) in row.0.iter().zip(b) {
+                    out.add_scaled(factor, b);
+                }
+            }
+        },
+    );
     product
 }
 
@@ -148,7 +154,7 @@ fn gram_schmidt(arch: Arch, w: &mut [Lane], threshold: f64) -> Square {
         arch,
         #[inline(always)]
         || {
-            for c in 0..WIDTH {
+            for (c, row) in r.iter_mut().enumerate() {
                 let dots = dots_with(w, c);
                 let norm = dots.0[c].sqrt();
                 if norm.is_nan() || norm <= threshold {
@@ -164,8 +170,8 @@ fn gram_schmidt(arch: Arch, w: &mut [Lane], threshold: f64) -> Square {
                     lane.add_scaled(-q, &later);
                     lane.0[c] = q;
                 }
-                r[c] = later;
-                r[c].0[c] = norm;
+                *row = later;
+                row.0[c] = norm;
             }
         },
     );
@@ -229,6 +235,18 @@ mod tests {
         assert!(q.iter().all(|lane| lane.0[3] == 0.0));
         assert_eq!(r[3], Lane::ZERO);
         assert!((r[0].0[3] - 2.0 * r[0].0[0] + r[0].0[1]).abs() < 1e-11);
+    }
+
+    #[test]
+    fn every_processor_gives_the_same_bits() {
+        let run = |arch| {
+            let mut v = example(701);
+            let r = orthonormalize(arch, &mut v, 1e-12);
+            let mut w: Block = example(701).into_iter().rev().collect();
+            let h = project_out(arch, std::slice::from_ref(&v), &mut w);
+            (v, r, w, h)
+        };
+        assert_eq!(run(Arch::new()), run(Arch::Scalar));
     }
 
     #[test]

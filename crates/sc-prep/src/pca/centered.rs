@@ -265,6 +265,19 @@ mod tests {
     }
 
     #[test]
+    fn every_processor_gives_the_same_bits() {
+        let mut x = Centered::of(&example().0);
+        let (q, u) = (block(23).0, block(300).0);
+        let run = |x: &Centered| {
+            let mut work = Workspace::default();
+            (x.times(&q), x.transpose_times(&u, &mut work), x.gram_times(&q, &mut work))
+        };
+        let here = run(&x);
+        x.arch = Arch::Scalar;
+        assert_eq!(here, run(&x));
+    }
+
+    #[test]
     fn products_are_those_of_the_dense_centred_matrix() {
         let (scaled, dense) = example();
         let x = Centered::of(&scaled);

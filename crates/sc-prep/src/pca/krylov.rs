@@ -127,7 +127,7 @@ impl Krylov {
                 project_out(self.arch, &self.basis, &mut w);
             }
             let again = orthonormalize(self.arch, &mut w, 1e-8);
-            coupling = multiply(&again, &coupling);
+            coupling = multiply(self.arch, &again, &coupling);
         }
         self.next = w;
         self.coupling = coupling;

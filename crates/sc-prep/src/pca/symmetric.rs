@@ -263,6 +263,14 @@ mod tests {
     }
 
     #[test]
+    fn every_processor_gives_the_same_bits() {
+        let n = 61;
+        let a: Vec<f64> = (0..n * n).map(|i| ((i * 7919 + i / n * 31) % 113) as f64 / 7.0 - 8.0).collect();
+        let run = |arch| leading_eigenpairs(arch, &mut a.clone(), n, n);
+        assert_eq!(run(Arch::new()), run(Arch::Scalar));
+    }
+
+    #[test]
     fn repeated_eigenvalues_and_zero_matrices_are_no_problem() {
         let n = 40;
         check(&vec![0.0; n * n], n);

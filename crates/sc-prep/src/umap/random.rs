@@ -20,7 +20,7 @@ pub(super) fn stream(seed: u64, purpose: Purpose) -> ChaCha8Rng {
 
 /// Uniform in `[-1, 1)`.
 pub(super) fn symmetric(rng: &mut ChaCha8Rng) -> f64 {
-    (rng.next_u64() >> 11) as f64 * 2f64.powi(-52) - 1.0
+    (rng.next_u64() >> 11) as f64 * f64::EPSILON - 1.0
 }
 
 /// The generator of one cell's negative samples: a 64-bit linear congruence with Knuth's multiplier.
