@@ -4,8 +4,8 @@ use std::io::Read;
 
 use flate2::read::GzDecoder;
 
-use crate::h5ad::{ReadOptions, read_bytes};
 use crate::AnnData;
+use crate::h5ad::{ReadOptions, read_bytes};
 
 const PBMC68K_REDUCED: &[u8] = include_bytes!("../data/pbmc68k_reduced.h5ad.gz");
 
@@ -27,7 +27,9 @@ const PBMC68K_REDUCED: &[u8] = include_bytes!("../data/pbmc68k_reduced.h5ad.gz")
 /// ```
 pub fn pbmc68k_reduced() -> AnnData {
     let mut bytes = Vec::new();
-    GzDecoder::new(PBMC68K_REDUCED).read_to_end(&mut bytes).expect("the embedded file is whole: a test reads it");
+    GzDecoder::new(PBMC68K_REDUCED)
+        .read_to_end(&mut bytes)
+        .expect("the embedded file is whole: a test reads it");
     read_bytes("pbmc68k_reduced.h5ad", bytes, &ReadOptions::default())
         .expect("the embedded file is well-formed: a test reads it")
 }
@@ -88,7 +90,10 @@ mod tests {
         assert_eq!(labels.categories().len(), 10);
         let dendritic = labels.categories().iter().position(|c| c == "Dendritic").unwrap() as i32;
         assert_eq!(labels.codes().iter().filter(|&&c| c == dendritic).count(), 240);
-        assert_eq!(adata.obs().column_names(), ["bulk_labels", "louvain", "phase", "n_counts", "n_genes", "percent_mito"]);
+        assert_eq!(
+            adata.obs().column_names(),
+            ["bulk_labels", "louvain", "phase", "n_counts", "n_genes", "percent_mito"]
+        );
         assert_eq!(adata.obs().index()[0], "AAAGCCTGGCTAAC-1");
         assert_eq!(adata.var().index()[..2], ["HES4", "TNFRSF4"]);
     }

@@ -11,10 +11,12 @@
 
 mod attribute;
 mod budget;
+mod bytes;
 mod chunk_index;
 mod chunks;
 mod convert;
 mod dataset;
+mod dense;
 mod dtype;
 mod file;
 mod group;

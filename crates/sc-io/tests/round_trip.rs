@@ -45,7 +45,9 @@ fn column(n: usize) -> impl Strategy<Value = Column> {
         vec(of(text()), n).prop_map(Column::NullableStrings),
         (vec(of("[a-c]"), n), any::<bool>()).prop_map(|(labels, ordered)| {
             let c = Categorical::from_labels(&labels);
-            Column::Categorical(Categorical::new(c.codes().to_vec(), c.categories().to_vec(), ordered).unwrap())
+            Column::Categorical(
+                Categorical::new(c.codes().to_vec(), c.categories().to_vec(), ordered).unwrap(),
+            )
         }),
         vec(any::<i64>(), n).prop_map(Column::I64),
         vec(of(any::<i64>()), n).prop_map(|v| Column::NullableI64(v)),
@@ -57,19 +59,23 @@ fn column(n: usize) -> impl Strategy<Value = Column> {
 }
 
 fn frame(n: usize) -> impl Strategy<Value = DataFrame> {
-    (vec(text(), n), btree_map(name(), column(n), 0..4), of(name())).prop_map(|(index, columns, index_name)| {
-        let mut frame = DataFrame::new(index);
-        // In an order that is not that of the names.
-        for (name, column) in columns.into_iter().rev() {
-            frame.insert(name, column).unwrap();
-        }
-        // A name that a column has already is refused, which leaves the index without one.
-        let _ = frame.set_index_name(index_name.as_deref());
-        frame
-    })
+    (vec(text(), n), btree_map(name(), column(n), 0..4), of(name())).prop_map(
+        |(index, columns, index_name)| {
+            let mut frame = DataFrame::new(index);
+            // In an order that is not that of the names.
+            for (name, column) in columns.into_iter().rev() {
+                frame.insert(name, column).unwrap();
+            }
+            // A name that a column has already is refused, which leaves the index without one.
+            let _ = frame.set_index_name(index_name.as_deref());
+            frame
+        },
+    )
 }
 
-fn array<T: Clone + std::fmt::Debug>(item: impl Strategy<Value = T> + Clone) -> impl Strategy<Value = ArrayD<T>> {
+fn array<T: Clone + std::fmt::Debug>(
+    item: impl Strategy<Value = T> + Clone,
+) -> impl Strategy<Value = ArrayD<T>> {
     vec(0usize..4, 1..3).prop_flat_map(move |shape| {
         let n = shape.iter().product::<usize>();
         vec(item.clone(), n).prop_map(move |v| ArrayD::from_shape_vec(IxDyn(&shape), v).unwrap())

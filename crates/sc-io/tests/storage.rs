@@ -92,17 +92,17 @@ fn missing_values_are_missing_and_names_may_be_nullable() {
     assert_eq!(obs.index(), ["c0", "c1", "c2", "c3", "c4"]);
     let text = [Some("a"), None, Some("b"), Some(""), Some("ü")].map(|t| t.map(str::to_owned)).to_vec();
     assert_eq!(obs.get("text"), Some(&Column::NullableStrings(text)));
-    assert_eq!(
-        obs.get("whole"),
-        Some(&Column::NullableI64(vec![Some(1), None, Some(3), Some(4), Some(5)]))
-    );
+    assert_eq!(obs.get("whole"), Some(&Column::NullableI64(vec![Some(1), None, Some(3), Some(4), Some(5)])));
     assert_eq!(
         obs.get("truth"),
         Some(&Column::NullableBool(vec![Some(true), None, Some(false), Some(true), None]))
     );
     let Some(Column::Categorical(ordered)) = obs.get("ordered") else { panic!("categories") };
     assert!(ordered.ordered());
-    assert_eq!((ordered.categories(), ordered.codes()), (&["lo".to_owned(), "hi".to_owned()][..], &[0, 1, -1, 0, 1][..]));
+    assert_eq!(
+        (ordered.categories(), ordered.codes()),
+        (&["lo".to_owned(), "hi".to_owned()][..], &[0, 1, -1, 0, 1][..])
+    );
     assert_eq!(obs.labels("numbers").unwrap()[..2], [Some("1.5".to_owned()), Some("2.0".to_owned())]);
     assert_eq!(adata.uns()["nothing"], Value::Null);
     assert_eq!(adata.uns()["real"], Value::Float(1.5));
@@ -116,7 +116,10 @@ fn every_truncation_is_noticed() {
     for keep in (0..bytes.len()).step_by(97) {
         let cut = bytes[..keep].to_vec();
         let e = read_bytes("cut", cut, &ReadOptions::default()).expect_err("cut short");
-        let named = matches!(e, sc_io::Error::Truncated { .. } | sc_io::Error::NotHdf5 { .. } | sc_io::Error::Element { .. });
+        let named = matches!(
+            e,
+            sc_io::Error::Truncated { .. } | sc_io::Error::NotHdf5 { .. } | sc_io::Error::Element { .. }
+        );
         assert!(named, "{keep}: {e:?}");
     }
 }

@@ -51,20 +51,44 @@ impl NormalizeTotalParams {
 /// Counts after [`normalize_total`], and what was found on the way.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Normalized {
-    /// Counts per `target_sum`, `n_obs × n_vars`.
-    pub x: Csr,
+    x: Csr,
+    target_sum: f64,
+    totals: Vec<f64>,
+    highly_expressed: Vec<usize>,
+}
+
+impl Normalized {
+    /// Counts per [`Normalized::target_sum`], `n_obs × n_vars`.
+    pub fn csr(&self) -> &Csr {
+        &self.x
+    }
+
+    /// Takes the matrix out.
+    pub fn into_csr(self) -> Csr {
+        self.x
+    }
+
     /// Sum to which cells were scaled.
-    pub target_sum: f64,
+    pub fn target_sum(&self) -> f64 {
+        self.target_sum
+    }
+
     /// Total of each cell before, over the genes that were not left out.
-    pub totals: Vec<f64>,
+    pub fn totals(&self) -> &[f64] {
+        &self.totals
+    }
+
     /// Genes left out of the totals, ascending; empty unless `exclude_highly_expressed`.
-    pub highly_expressed: Vec<usize>,
+    pub fn highly_expressed(&self) -> &[usize] {
+        &self.highly_expressed
+    }
 }
 
 /// Scales each cell to the same total.
 ///
-/// Same numbers as scanpy's `pp.normalize_total` to 1e-6 relative. Sums run in `f64`, storage is `f32`. A cell whose total is 0 is left as it is: all zero if it is empty, unscaled if all its counts are
-/// in genes left out. If every cell is empty and no target is given, the target is 1.
+/// Same numbers as scanpy's `pp.normalize_total` to 1e-6 relative. Sums run in `f64`, storage is `f32`. A cell whose
+/// total is 0 is left as it is: all zero if it is empty, unscaled if all its counts are in genes left out. If every cell
+/// is empty and no target is given, the target is 1.
 ///
 /// # Errors
 /// [`Error::Parameter`] for a target that is not a finite number above 0 or a fraction outside 0 to 1.
@@ -87,7 +111,7 @@ pub fn normalize_total(counts: Counts<'_>, params: &NormalizeTotalParams) -> Res
         |(), row, values| {
             // A factor of 1 leaves the counts of a cell without a total as they are.
             let factor = if totals[row] > 0.0 { target_sum / totals[row] } else { 1.0 };
-            values.iter_mut().zip(x.row(row).1).for_each(|(out, &v)| *out = (f64::from(v) * factor) as f32);
+            values.iter_mut().zip(x.row(row).1).for_each(|(out, &v)| *out = normalized(v, factor));
         },
     );
     // Copied by all threads, like the values above: first touching the memory costs more than the arithmetic.
@@ -109,6 +133,12 @@ pub fn log1p(normalized: Normalized) -> LogNormalized {
         values.iter_mut().for_each(|v| *v = ln.get(*v));
     });
     LogNormalized::computed(x, target_sum)
+}
+
+/// `count * factor`; the largest `f32` where that would be infinite.
+#[inline]
+fn normalized(count: f32, factor: f64) -> f32 {
+    (f64::from(count) * factor).min(f64::from(f32::MAX)) as f32
 }
 
 /// Total of each row.
@@ -172,26 +202,26 @@ mod tests {
     use super::*;
     use ndarray::array;
 
-    fn normalized(x: &Csr, params: &NormalizeTotalParams) -> Normalized {
+    fn normalize(x: &Csr, params: &NormalizeTotalParams) -> Normalized {
         normalize_total(Counts::new(x).unwrap(), params).unwrap()
     }
 
     #[test]
     fn every_cell_sums_to_the_target_and_empty_cells_stay_empty() {
         let x = Csr::from_dense(array![[1.0, 3.0], [0.0, 0.0], [5.0, 0.0]].view());
-        let out = normalized(&x, &NormalizeTotalParams::to(8.0));
-        assert_eq!(out.x.to_dense(), array![[2.0, 6.0], [0.0, 0.0], [8.0, 0.0]]);
-        assert_eq!(out.totals, [4.0, 0.0, 5.0]);
+        let out = normalize(&x, &NormalizeTotalParams::to(8.0));
+        assert_eq!(out.csr().to_dense(), array![[2.0, 6.0], [0.0, 0.0], [8.0, 0.0]]);
+        assert_eq!(out.totals(), [4.0, 0.0, 5.0]);
     }
 
     #[test]
     fn without_a_target_it_is_the_median_of_the_cells_that_are_not_empty() {
         let x = Csr::from_dense(array![[2.0], [0.0], [4.0], [9.0]].view());
-        assert_eq!(normalized(&x, &NormalizeTotalParams::default()).target_sum, 4.0);
+        assert_eq!(normalize(&x, &NormalizeTotalParams::default()).target_sum(), 4.0);
         let x = Csr::from_dense(array![[2.0], [0.0], [4.0]].view());
-        assert_eq!(normalized(&x, &NormalizeTotalParams::default()).target_sum, 3.0);
+        assert_eq!(normalize(&x, &NormalizeTotalParams::default()).target_sum(), 3.0);
         let x = Csr::from_dense(array![[0.0], [0.0]].view());
-        assert_eq!(normalized(&x, &NormalizeTotalParams::default()).target_sum, 1.0);
+        assert_eq!(normalize(&x, &NormalizeTotalParams::default()).target_sum(), 1.0);
     }
 
     #[test]
@@ -199,18 +229,27 @@ mod tests {
         let x = Csr::from_dense(array![[97.0, 2.0, 1.0], [10.0, 10.0, 10.0]].view());
         let params =
             NormalizeTotalParams { exclude_highly_expressed: true, max_fraction: 0.5, target_sum: Some(6.0) };
-        let out = normalized(&x, &params);
-        assert_eq!(out.highly_expressed, [0]);
-        assert_eq!(out.totals, [3.0, 20.0]);
-        assert_eq!(out.x.to_dense(), array![[194.0, 4.0, 2.0], [3.0, 3.0, 3.0]]);
+        let out = normalize(&x, &params);
+        assert_eq!(out.highly_expressed(), [0]);
+        assert_eq!(out.totals(), [3.0, 20.0]);
+        assert_eq!(out.csr().to_dense(), array![[194.0, 4.0, 2.0], [3.0, 3.0, 3.0]]);
     }
 
     #[test]
     fn the_logarithm_is_natural_and_of_one_more() {
         let x = Csr::from_dense(array![[1.0, 3.0, 0.0]].view());
-        let logs = log1p(normalized(&x, &NormalizeTotalParams::to(4.0)));
+        let logs = log1p(normalize(&x, &NormalizeTotalParams::to(4.0)));
         assert_eq!(logs.target_sum(), Some(4.0));
         assert_eq!(logs.csr().values(), [std::f32::consts::LN_2, 2.0 * std::f32::consts::LN_2]);
+    }
+
+    #[test]
+    fn counts_beyond_reason_stay_finite() {
+        let x = Csr::from_dense(array![[3e38, 1.0], [1.0, 1.0]].view());
+        let params =
+            NormalizeTotalParams { exclude_highly_expressed: true, ..NormalizeTotalParams::to(1e30) };
+        let logs = log1p(normalize(&x, &params));
+        assert!(logs.csr().values().iter().all(|&v| v <= LogNormalized::MAX));
     }
 
     #[test]

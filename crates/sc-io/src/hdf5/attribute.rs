@@ -1,15 +1,17 @@
 //! Attributes: small values that hang on an object.
 
+use rust_hdf5::format::chunk_index::btree_v2::BT2_TYPE_ATTR_NAME;
 use rust_hdf5::format::messages::attr_info::AttributeInfoMessage;
-use rust_hdf5::format::messages::attribute::AttributeEntry;
+use rust_hdf5::format::messages::attribute::{ATTR_FLAG_SPACE_SHARED, ATTR_FLAG_TYPE_SHARED};
+use rust_hdf5::format::messages::dataspace::{DataspaceClass, DataspaceMessage};
 use rust_hdf5::format::messages::{MSG_ATTR_INFO, MSG_ATTRIBUTE, MSG_FLAG_SHARED};
 use rust_hdf5::format::object_header::ObjectHeaderMessage;
 
+use super::bytes::Bytes;
 use super::convert::{Number, convert, describe};
-use super::dtype::Dtype;
+use super::dtype::{self, Dtype};
 use super::file::File;
-use super::source::Blocks;
-use super::{Decoded, format, strings};
+use super::{Decoded, dense, format, strings};
 use crate::Problem;
 
 /// The value of one attribute.
@@ -31,23 +33,21 @@ impl<'f> Attribute<'f> {
         for message in messages {
             match message.msg_type {
                 MSG_ATTRIBUTE if message.flags & MSG_FLAG_SHARED == 0 => {
-                    let entry = AttributeEntry::parse(&message.data, &file.context).map_err(format)?;
-                    if entry.name() == name {
-                        return Self::new(file, &entry).map(Some);
+                    if let Some(found) = Self::decode(file, &message.data, name)? {
+                        return Ok(Some(found));
                     }
                 }
                 MSG_ATTR_INFO => {
                     let (info, _) =
                         AttributeInfoMessage::decode(&message.data, &file.context).map_err(format)?;
-                    let mut blocks = Blocks(&file.source);
-                    let entries = rust_hdf5::format::dense_attr::read_dense_attributes(
-                        &info,
-                        &file.context,
-                        &mut blocks,
-                    )
-                    .map_err(format)?;
-                    if let Some(entry) = entries.iter().find(|e| e.name() == name) {
-                        return Self::new(file, entry).map(Some);
+                    if !info.is_dense() {
+                        continue;
+                    }
+                    let (heap, tree) = (info.fractal_heap_address, info.name_btree_address);
+                    for encoded in dense::messages(file, heap, tree, BT2_TYPE_ATTR_NAME, 0)? {
+                        if let Some(found) = Self::decode(file, &encoded, name)? {
+                            return Ok(Some(found));
+                        }
                     }
                 }
                 _ => {}
@@ -56,16 +56,43 @@ impl<'f> Attribute<'f> {
         Ok(None)
     }
 
-    fn new(file: &'f File, entry: &AttributeEntry) -> Decoded<Self> {
-        let message = entry.decoded().map_err(|why| Problem::Unsupported {
-            what: format!("attribute {:?} in a form that cannot be decoded ({why})", entry.name()),
-        })?;
-        Ok(Self {
-            file,
-            dtype: Dtype::new(&message.datatype, &file.context),
-            dims: message.dataspace.dims.clone(),
-            data: message.data.clone(),
-        })
+    /// An attribute message, if it is that of `wanted`; of others only the name is looked at.
+    fn decode(file: &'f File, message: &[u8], wanted: &str) -> Decoded<Option<Self>> {
+        let mut bytes = Bytes::new(message, "an attribute");
+        let (version, flags) = (bytes.u8()?, bytes.u8()?);
+        let (name_size, type_size, space_size) =
+            (bytes.uint(2)? as usize, bytes.uint(2)? as usize, bytes.uint(2)? as usize);
+        let align = match version {
+            1 => 8,
+            2 => 1,
+            3 => {
+                // The character set of the name.
+                bytes.skip(1)?;
+                1
+            }
+            other => return Err(Problem::Unsupported { what: format!("an attribute of version {other}") }),
+        };
+        let mut part = |size: usize| {
+            let part = bytes.take(size.next_multiple_of(align))?;
+            Ok::<_, Problem>(&part[..size])
+        };
+        let name = part(name_size)?;
+        if name.split(|&b| b == 0).next() != Some(wanted.as_bytes()) {
+            return Ok(None);
+        }
+        let (datatype, dataspace) = (part(type_size)?, part(space_size)?);
+        if version > 1 && flags & (ATTR_FLAG_TYPE_SHARED | ATTR_FLAG_SPACE_SHARED) != 0 {
+            return Err(Problem::Unsupported { what: format!("attribute {wanted:?} with a committed type") });
+        }
+        let dtype = dtype::decode(datatype)?;
+        let (dataspace, _) = DataspaceMessage::decode(dataspace, &file.context).map_err(format)?;
+        let count = match dataspace.class {
+            DataspaceClass::Null => Some(0),
+            _ => dataspace.dims.iter().try_fold(1u64, |n, &d| n.checked_mul(d)),
+        };
+        let size = count.and_then(|n| usize::try_from(n).ok()?.checked_mul(dtype.size(&file.context)));
+        let data = bytes.take(size.unwrap_or(usize::MAX))?.to_vec();
+        Ok(Some(Self { file, dtype, dims: dataspace.dims, data }))
     }
 
     /// Its text, one for each value.

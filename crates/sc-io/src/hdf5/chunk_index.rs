@@ -43,7 +43,8 @@ pub(super) struct Grid {
 
 impl Grid {
     fn new(dims: &[u64], layout_chunk: &[u64], element_size: usize) -> Decoded<Self> {
-        let chunk = &layout_chunk[..dims.len().min(layout_chunk.len())];
+        // The last number of the layout is the size of a value.
+        let (_, chunk) = layout_chunk.split_last().unwrap_or((&0, &[]));
         if chunk.len() != dims.len() || chunk.contains(&0) || dims.is_empty() {
             return Err(Problem::Malformed(format!(
                 "chunks of shape {chunk:?} do not fit the shape {dims:?}"

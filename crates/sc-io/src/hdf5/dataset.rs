@@ -2,7 +2,6 @@
 
 use rust_hdf5::format::messages::data_layout::DataLayoutMessage;
 use rust_hdf5::format::messages::dataspace::{DataspaceClass, DataspaceMessage};
-use rust_hdf5::format::messages::datatype::DatatypeMessage;
 use rust_hdf5::format::messages::external_file_list::ExternalFileListMessage;
 use rust_hdf5::format::messages::fill_value::FillValueMessage;
 use rust_hdf5::format::messages::filter::FilterPipeline;
@@ -14,7 +13,7 @@ use rust_hdf5::format::object_header::ObjectHeaderMessage;
 
 use super::chunks::{Read, Values};
 use super::convert::{Number, convert, describe};
-use super::dtype::{Dtype, NumberKind};
+use super::dtype::{self, Dtype, NumberKind};
 use super::file::File;
 use super::object::Fault;
 use super::{Decoded, format, strings};
@@ -51,7 +50,7 @@ impl<'f> Dataset<'f> {
             return Err(external_storage(file, list));
         }
         let datatype = one(MSG_DATATYPE)?.ok_or_else(|| lacking("type"))?;
-        let (datatype, _) = DatatypeMessage::decode(datatype, context).map_err(format)?;
+        let dtype = dtype::decode(datatype)?;
         let dataspace = one(MSG_DATASPACE)?.ok_or_else(|| lacking("shape"))?;
         let (dataspace, _) = DataspaceMessage::decode(dataspace, context).map_err(format)?;
         let layout = one(MSG_DATA_LAYOUT)?.ok_or_else(|| lacking("layout"))?;
@@ -60,7 +59,6 @@ impl<'f> Dataset<'f> {
             let target = "the sources of its parts".to_owned();
             return Err(Problem::OtherFile { what: "a virtual dataset", target });
         }
-        layout.check_against_dataset(&dataspace, &datatype, context).map_err(format)?;
         let filters = match one(MSG_FILTER_PIPELINE)? {
             Some(message) => Some(FilterPipeline::decode(message).map_err(format)?.0),
             None => None,
@@ -69,7 +67,6 @@ impl<'f> Dataset<'f> {
             Some(message) => FillValueMessage::decode(message).map_err(format)?.0.fill_value,
             None => None,
         };
-        let dtype = Dtype::new(&datatype, context);
         let element_size = dtype.size(context);
         if element_size == 0 {
             return Err(Problem::Malformed("its values have no bytes".to_owned()));

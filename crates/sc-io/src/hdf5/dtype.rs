@@ -2,7 +2,10 @@
 
 use rust_hdf5::format::FormatContext;
 use rust_hdf5::format::global_heap::vlen_reference_size;
-use rust_hdf5::format::messages::datatype::{ByteOrder, DatatypeMessage, IeeeFormat};
+
+mod decode;
+
+pub(super) use decode::decode;
 
 /// How a number is stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -80,81 +83,12 @@ pub(crate) enum Dtype {
 }
 
 impl Dtype {
-    pub(super) fn new(message: &DatatypeMessage, context: &FormatContext) -> Self {
-        let size = message.element_size_ctx(context) as usize;
-        let number =
-            |kind, order: ByteOrder| Self::Number { kind, big_endian: order == ByteOrder::BigEndian };
-        match message {
-            DatatypeMessage::FixedPoint { size: bytes, byte_order, signed, bit_offset: 0, bit_precision }
-                if u32::from(*bit_precision) == bytes.saturating_mul(8) =>
-            {
-                let kind = match (bytes, signed) {
-                    (1, true) => NumberKind::I8,
-                    (2, true) => NumberKind::I16,
-                    (4, true) => NumberKind::I32,
-                    (8, true) => NumberKind::I64,
-                    (1, false) => NumberKind::U8,
-                    (2, false) => NumberKind::U16,
-                    (4, false) => NumberKind::U32,
-                    (8, false) => NumberKind::U64,
-                    _ => return Self::other(message, size),
-                };
-                number(kind, *byte_order)
-            }
-            // The decoder multiplies the size by eight without a check.
-            DatatypeMessage::FloatingPoint { size: bytes, byte_order, .. } if *bytes <= 8 => match message.ieee_format() {
-                Some(IeeeFormat::Binary16) => number(NumberKind::F16, *byte_order),
-                Some(IeeeFormat::Binary32) => number(NumberKind::F32, *byte_order),
-                Some(IeeeFormat::Binary64) => number(NumberKind::F64, *byte_order),
-                None => Self::other(message, size),
-            },
-            DatatypeMessage::Enum { base, members } => match Self::new(base, context) {
-                Self::Number { kind: NumberKind::I8 | NumberKind::U8, big_endian } if is_boolean(members) => {
-                    Self::Number { kind: NumberKind::Bool, big_endian }
-                }
-                // Any other enumeration is read as the integers that it is stored as.
-                base => base,
-            },
-            DatatypeMessage::FixedString { size, padding, .. } => {
-                Self::FixedString { size: *size as usize, padding: *padding }
-            }
-            DatatypeMessage::VarLenString { padding, .. } => {
-                Self::VarString { null_terminated: *padding == 0 }
-            }
-            DatatypeMessage::Compound { size, members } => Self::Compound {
-                size: *size as usize,
-                members: members
-                    .iter()
-                    .map(|m| Member {
-                        name: m.name.clone(),
-                        offset: m.offset as usize,
-                        dtype: Self::new(&m.datatype, context),
-                    })
-                    .collect(),
-            },
-            DatatypeMessage::Array { dims, base } => {
-                let length = dims.iter().try_fold(1usize, |n, &d| n.checked_mul(d as usize));
-                match length.filter(|n| n.checked_mul(base.element_size_ctx(context) as usize) == Some(size))
-                {
-                    Some(length) => Self::Array { element: Box::new(Self::new(base, context)), length },
-                    None => Self::other(message, size),
-                }
-            }
-            DatatypeMessage::Reference { size, .. } => Self::Reference { size: *size as usize },
-            other => Self::other(other, size),
-        }
-    }
-
-    fn other(message: &DatatypeMessage, size: usize) -> Self {
-        Self::Other { size, name: message.to_string() }
-    }
-
     /// Bytes of one value; of a string of any length, those of the reference to it.
     pub(super) fn size(&self, context: &FormatContext) -> usize {
         match self {
             Self::Number { kind, .. } => kind.size(),
             Self::VarString { .. } => vlen_reference_size(context),
-            Self::Array { element, length } => element.size(context) * length,
+            Self::Array { element, length } => element.size(context).saturating_mul(*length),
             Self::FixedString { size, .. }
             | Self::Compound { size, .. }
             | Self::Reference { size }
@@ -203,10 +137,4 @@ impl Dtype {
             Self::Other { name, .. } => name.clone(),
         }
     }
-}
-
-fn is_boolean(members: &[rust_hdf5::format::messages::datatype::EnumMember]) -> bool {
-    let value =
-        |name: &str| members.iter().find(|m| m.name.eq_ignore_ascii_case(name)).map(|m| m.value.as_slice());
-    members.len() == 2 && value("FALSE") == Some(&[0]) && value("TRUE") == Some(&[1])
 }

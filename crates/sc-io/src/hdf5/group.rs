@@ -4,8 +4,7 @@ use std::collections::{BTreeMap, HashSet};
 
 use rust_hdf5::format::UNDEF_ADDR;
 use rust_hdf5::format::btree_v1::BTreeV1Node;
-use rust_hdf5::format::chunk_index::btree_v2::{BT2_TYPE_GRP_NAME, Bt2Header, collect_btree_v2_records};
-use rust_hdf5::format::fractal_heap::{FractalHeapHeader, HeapId, collect_managed_blocks, read_heap_object};
+use rust_hdf5::format::chunk_index::btree_v2::BT2_TYPE_GRP_NAME;
 use rust_hdf5::format::local_heap::{LocalHeapHeader, local_heap_get_string};
 use rust_hdf5::format::messages::link::{LinkMessage, LinkTarget};
 use rust_hdf5::format::messages::link_info::LinkInfoMessage;
@@ -14,9 +13,9 @@ use rust_hdf5::format::object_header::ObjectHeaderMessage;
 use rust_hdf5::format::superblock::SymbolTableCache;
 use rust_hdf5::format::symbol_table::SymbolTableNode;
 
+use super::bytes::{Bytes, uint};
 use super::file::File;
-use super::source::Blocks;
-use super::{Decoded, format};
+use super::{Decoded, dense, format};
 use crate::Problem;
 
 /// Where a name leads.
@@ -32,6 +31,9 @@ pub(super) enum Link {
     Other(u8),
 }
 
+/// Bytes of the hash of a name, in front of its place in the heap.
+const HASH: usize = 4;
+
 /// All members of the group with this header, by name.
 pub(super) fn links(file: &File, messages: &[ObjectHeaderMessage]) -> Decoded<BTreeMap<String, Link>> {
     let mut found = Vec::new();
@@ -43,7 +45,10 @@ pub(super) fn links(file: &File, messages: &[ObjectHeaderMessage]) -> Decoded<BT
             MSG_LINK_INFO => {
                 let (info, _) = LinkInfoMessage::decode(&message.data, &file.context).map_err(format)?;
                 if info.is_dense() {
-                    dense(file, &info, &mut found)?;
+                    let (heap, tree) = (info.fractal_heap_address, info.name_btree_address);
+                    for encoded in dense::messages(file, heap, tree, BT2_TYPE_GRP_NAME, HASH)? {
+                        found.push(link(LinkMessage::decode(&encoded, &file.context).map_err(format)?.0));
+                    }
                 }
             }
             MSG_SYMBOL_TABLE => symbol_table(file, &message.data, &mut found)?,
@@ -73,36 +78,12 @@ fn link(message: LinkMessage) -> (String, Link) {
     (message.name, target)
 }
 
-/// Many links: encoded in a heap, found through a tree of the hashes of their names.
-fn dense(file: &File, info: &LinkInfoMessage, out: &mut Vec<(String, Link)>) -> Decoded<()> {
-    let context = &file.context;
-    let mut blocks = Blocks(&file.source);
-    let start = file.source.read_at_most(info.fractal_heap_address, 512)?;
-    let heap = FractalHeapHeader::decode(&start, context).map_err(format)?;
-    let managed = collect_managed_blocks(&heap, context, &mut blocks).map_err(format)?;
-    let start = file.source.read_at_most(info.name_btree_address, 256)?;
-    let tree = Bt2Header::decode(&start, context).map_err(format)?;
-    let id_length = usize::from(heap.id_len);
-    let record = usize::from(tree.record_size);
-    if tree.record_type != BT2_TYPE_GRP_NAME || record < 4 + id_length || id_length == 0 {
-        return Err(Problem::Malformed("a group's index of names has records of another kind".to_owned()));
-    }
-    let records = collect_btree_v2_records(&tree, context, &mut blocks).map_err(format)?;
-    for record in records.chunks_exact(record) {
-        file.budget.count_objects(1)?;
-        let id = HeapId::parse(&record[4..4 + id_length], &heap, context).map_err(format)?;
-        let encoded = read_heap_object(&id, &heap, context, &managed, &mut blocks).map_err(format)?;
-        out.push(link(LinkMessage::decode(&encoded, context).map_err(format)?.0));
-    }
-    Ok(())
-}
-
 /// The original kind of group: a tree of nodes of entries, with the names in a heap of their own.
 fn symbol_table(file: &File, message: &[u8], out: &mut Vec<(String, Link)>) -> Decoded<()> {
-    let (address_width, size_width) = (file.context.sizeof_addr.into(), file.context.sizeof_size.into());
-    let Some((tree, heap)) = two_addresses(message, address_width) else {
-        return Err(Problem::Malformed("a symbol table message is too short".to_owned()));
-    };
+    let (address_width, size_width): (usize, usize) =
+        (file.context.sizeof_addr.into(), file.context.sizeof_size.into());
+    let mut message = Bytes::new(message, "a symbol table message");
+    let (tree, heap) = (address(message.take(address_width)?), address(message.take(address_width)?));
     if tree == UNDEF_ADDR || heap == UNDEF_ADDR {
         return Ok(());
     }
@@ -131,13 +112,9 @@ fn symbol_table(file: &File, message: &[u8], out: &mut Vec<(String, Link)>) -> D
     Ok(())
 }
 
-fn two_addresses(bytes: &[u8], width: usize) -> Option<(u64, u64)> {
-    let read = |part: &[u8]| {
-        let value = part.iter().rev().fold(0u64, |value, &b| value << 8 | u64::from(b));
-        // All ones, however wide, means undefined.
-        if part.iter().all(|&b| b == 0xff) { UNDEF_ADDR } else { value }
-    };
-    Some((read(bytes.get(..width)?), read(bytes.get(width..2 * width)?)))
+/// All ones, however wide, mean that there is none.
+fn address(bytes: &[u8]) -> u64 {
+    if bytes.iter().all(|&b| b == 0xff) { UNDEF_ADDR } else { uint(bytes) }
 }
 
 /// The nodes of entries below a tree of the old kind, in order.

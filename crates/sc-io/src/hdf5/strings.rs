@@ -8,6 +8,7 @@ use rust_hdf5::format::UNDEF_ADDR;
 use rust_hdf5::format::global_heap::{GlobalHeapCollection, decode_vlen_reference, vlen_reference_size};
 use rust_hdf5::format::messages::datatype::fixed_string_content;
 
+use super::bytes::uint;
 use super::dtype::Dtype;
 use super::file::File;
 use super::{Decoded, format};
@@ -36,7 +37,7 @@ impl Collection {
             if index == 0 {
                 break;
             }
-            let length = bytes[at + 8..at + 8 + width].iter().rev().fold(0u64, |n, &b| n << 8 | u64::from(b));
+            let length = uint(&bytes[at + 8..at + 8 + width]);
             let start = at + prefix;
             let end = usize::try_from(length)
                 .ok()

@@ -11,6 +11,7 @@ use rust_hdf5::format::chunk_index::fixed_array::{
 };
 use rust_hdf5::format::messages::data_layout::{DataLayoutMessage, EarrayParams};
 
+use super::super::bytes::uint;
 use super::super::dataset::Dataset;
 use super::super::file::File;
 use super::super::{Decoded, format};
@@ -295,7 +296,7 @@ impl Extensible<'_> {
                     (e.addr, e.nbytes, e.filter_mask)
                 }
                 None => {
-                    let address = entry.iter().rev().fold(0, |n, &b| n << 8 | u64::from(b));
+                    let address = uint(entry);
                     let undefined = entry.iter().all(|&b| b == 0xff);
                     (if undefined { UNDEF_ADDR } else { address }, self.grid.bytes, 0)
                 }
