@@ -13,17 +13,16 @@
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Instant, SystemTime};
 
 use anyhow::Result;
 use clap::Parser;
 use sc_eval::classifiers::Model;
-use sc_eval::protocol::cross_validate_all;
 use sc_eval::split::StratifiedKFold;
 use sc_eval::{Report, report};
 use sc_examples::cells::{CellArgs, Cells};
 use sc_examples::end::end;
-use sc_examples::fold::{Failure, Fold};
+use sc_examples::fold::{FoldParams, compare};
 use sc_examples::progress::{bar, say};
 use sc_examples::{map, run};
 use sc_prep::{Counts, FeatureSpaceParams, NormalizeTotalParams, log1p, normalize_total};
@@ -83,30 +82,15 @@ fn benchmark(args: &Args) -> Result<()> {
     // Normalising looks at one cell at a time; everything that compares cells is learnt inside the folds.
     let x = log1p(normalize_total(Counts::new(&cells.counts)?, &NormalizeTotalParams::to(1e4))?);
     let genes = FeatureSpaceParams { n_top_genes: args.n_genes, ..Default::default() };
+    let params = FoldParams { genes, n_components: args.n_components };
     let bar = bar(splits.len() * (models.len() + 1) + 1);
-    let (mut fold, mut preparing) = (0, Duration::ZERO);
-    let results = cross_validate_all(&cells.labels, &splits, models.len(), |train, test| {
-        fold += 1;
-        let step = |what: &str| bar.set_message(format!("fold {fold}/{}: {what}", splits.len()));
-        step("genes");
-        let start = Instant::now();
-        let labels = cells.labels.select(train);
-        let truth = (labels.as_slice(), cells.labels.n_classes());
-        let features = Fold::new(&x, (train, test), truth, &genes, args.n_components)?;
-        preparing += start.elapsed();
-        bar.inc(1);
-        let run = |model: &Model| {
-            step(model.name());
-            features.run(model).inspect(|_| bar.inc(1))
-        };
-        models.iter().map(run).collect::<Result<Vec<_>, Failure>>()
-    })?;
+    let (results, preparing) = compare(&x, &cells.labels, &splits, &models, &params, &bar)?;
     manifest.duration("genes of all folds", preparing);
 
     let start = Instant::now();
     let map = match args.no_map {
         true => None,
-        false => map::umap(&x, &genes, args.run.seed, |step| bar.set_message(format!("map: {step}")))?,
+        false => map::umap(&x, &params.genes, args.run.seed, |step| bar.set_message(format!("map: {step}")))?,
     };
     manifest.duration("map", start.elapsed());
     bar.finish_and_clear();

@@ -1,14 +1,59 @@
 //! One fold: features learnt from its training cells, and what a model says of its test cells.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use sc_eval::Features;
+use indicatif::ProgressBar;
 use sc_eval::classifiers::Model;
-use sc_eval::protocol::FoldOutput;
+use sc_eval::protocol::{CrossValidation, FoldOutput, cross_validate_all};
+use sc_eval::split::Split;
+use sc_eval::{Features, Labels};
 use sc_prep::{FeatureSpace, FeatureSpaceParams, LogNormalized, Pca, PcaParams, Scaled};
 
 /// What can go wrong in a fold: the error of the library that failed, kept as it is so that its advice is found.
 pub type Failure = Box<dyn std::error::Error + Send + Sync>;
+
+/// How the features of a fold are made.
+#[derive(Clone, Debug)]
+pub struct FoldParams {
+    /// Genes and their scale.
+    pub genes: FeatureSpaceParams,
+    /// Principal components that a nearest-neighbour model sees.
+    pub n_components: usize,
+}
+
+/// Cross-validates all models, fold by fold, on features learnt from the training cells of the fold. Returns their
+/// results, and the wall time of making the features, which the models share.
+///
+/// `bar` moves on by one for the features of a fold and by one for each model.
+///
+/// # Errors
+/// As [`cross_validate_all`].
+pub fn compare(
+    x: &LogNormalized,
+    labels: &Labels,
+    splits: &[Split],
+    models: &[Model],
+    params: &FoldParams,
+    bar: &ProgressBar,
+) -> Result<(Vec<CrossValidation>, Duration), sc_eval::Error> {
+    let (mut fold, mut preparing) = (0, Duration::ZERO);
+    let results = cross_validate_all(labels, splits, models.len(), |train, test| {
+        fold += 1;
+        let step = |what: &str| bar.set_message(format!("fold {fold}/{}: {what}", splits.len()));
+        step("genes");
+        let start = Instant::now();
+        let truth = labels.select(train);
+        let features = Fold::new(x, (train, test), (&truth, labels.n_classes()), params)?;
+        preparing += start.elapsed();
+        bar.inc(1);
+        let run = |model: &Model| {
+            step(model.name());
+            features.run(model).inspect(|_| bar.inc(1))
+        };
+        models.iter().map(run).collect::<Result<Vec<_>, Failure>>()
+    })?;
+    Ok((results, preparing))
+}
 
 /// The features of a fold's cells; everything in them is learnt from the training cells.
 pub struct Fold<'a> {
@@ -23,7 +68,6 @@ impl<'a> Fold<'a> {
     /// Chooses genes and scales them on the cells `train`, and applies that to `train` and `test`.
     ///
     /// * `labels`: class of each training cell, in the order of `train`.
-    /// * `n_components`: principal components that a nearest-neighbour model sees.
     ///
     /// # Errors
     /// As [`FeatureSpace::fit`].
@@ -31,16 +75,15 @@ impl<'a> Fold<'a> {
         x: &LogNormalized,
         (train, test): (&[usize], &[usize]),
         (labels, n_classes): (&'a [u32], usize),
-        params: &FeatureSpaceParams,
-        n_components: usize,
+        params: &FoldParams,
     ) -> Result<Self, Failure> {
-        let space = FeatureSpace::fit(x, train, params)?;
+        let space = FeatureSpace::fit(x, train, &params.genes)?;
         let scaled = [space.transform(x, train)?, space.transform(x, test)?];
         let [a, b] = &scaled;
         let features = [features(a.clone())?, features(b.clone())?];
         // There cannot be more components than genes, or than training cells less one.
         let most = space.genes().len().min(train.len().saturating_sub(1)).max(1);
-        Ok(Self { labels, n_classes, scaled, features, n_components: n_components.min(most) })
+        Ok(Self { labels, n_classes, scaled, features, n_components: params.n_components.min(most) })
     }
 
     /// Fits a model on the training cells and asks it about the test cells.

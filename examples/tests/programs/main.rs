@@ -1,4 +1,5 @@
 //! The programs as a user meets them: what they print, write and refuse.
+#![allow(clippy::unwrap_used, reason = "a test fails where something is not there")]
 
 mod bad_input;
 mod benchmark;
