@@ -14,21 +14,21 @@ use crate::support;
 const N_OBS: usize = 2700;
 
 fn bytes(file: &str) -> Vec<u8> {
-    std::fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("golden/graph").join(file)).unwrap()
+    std::fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("golden/graph").join(file)).expect("committed")
 }
 
 /// scanpy's principal components.
 fn pca() -> Array2<f32> {
     let values = bytes("pbmc3k_pca.f32").as_chunks().0.iter().map(|&b| f32::from_le_bytes(b)).collect();
-    Array2::from_shape_vec((N_OBS, 50), values).unwrap()
+    Array2::from_shape_vec((N_OBS, 50), values).expect("50 values for each cell")
 }
 
 fn graph() -> Neighbors {
-    neighbors(pca().view(), &NeighborsParams::default()).unwrap()
+    neighbors(pca().view(), &NeighborsParams::default()).expect("real coordinates")
 }
 
 fn numbers(value: &Value) -> Vec<f64> {
-    value.as_array().unwrap().iter().map(|v| v.as_f64().unwrap()).collect()
+    value.as_array().expect("a list").iter().map(|v| v.as_f64().expect("a number")).collect()
 }
 
 fn mean(values: &[f64]) -> f64 {
@@ -87,7 +87,7 @@ fn connectivities_are_those_of_umap_and_scanpy() {
 /// are none (Venna and Kaski 2001; scikit-learn's `trustworthiness`).
 fn trustworthiness(data: ArrayView2<'_, f32>, layout: ArrayView2<'_, f32>, k: usize) -> f64 {
     let n = data.nrows();
-    let nearest = knn(layout, layout, k + 1).unwrap().indices;
+    let nearest = knn(layout, layout, k + 1).expect("a finite layout").indices;
     let mut penalty = 0;
     for i in 0..n {
         let from_i: Vec<f64> = data
@@ -104,10 +104,30 @@ fn trustworthiness(data: ArrayView2<'_, f32>, layout: ArrayView2<'_, f32>, k: us
     1.0 - 2.0 * penalty as f64 / (n * k * (2 * n - 3 * k - 1)) as f64
 }
 
+/// What a layout is made to minimise, over all ordered pairs.
+fn cross_entropy(w: &Csr, layout: ArrayView2<'_, f32>, a: f64, b: f64) -> f64 {
+    let mut sum = 0.0;
+    for i in 0..w.n_rows() {
+        let (columns, values) = w.row(i);
+        let mut weights = vec![0f64; w.n_cols()];
+        for (&j, &v) in columns.iter().zip(values) {
+            weights[j as usize] = v.into();
+        }
+        for (j, p) in weights.into_iter().enumerate().filter(|e| e.0 != i) {
+            let pairs = layout.row(i).into_iter().zip(layout.row(j));
+            let r: f64 = pairs.map(|(x, y)| (f64::from(*x) - f64::from(*y)).powi(2)).sum();
+            let q = (1.0 / (1.0 + a * r.powf(b))).clamp(1e-6, 1.0 - 1e-6);
+            sum -= p * q.ln() + (1.0 - p) * (1.0 - q).ln();
+        }
+    }
+    sum
+}
+
 #[test]
-fn the_layout_is_as_trustworthy_as_scanpys() {
+fn the_layout_is_as_good_as_scanpys() {
     let golden = support::golden("graph/pbmc3k.json");
     let reference = mean(&numbers(&golden["trustworthiness"]));
+    let reference_entropy = mean(&numbers(&golden["cross_entropy"]));
     let (x, graph) = (pca(), graph());
     for seed in 0..2 {
         let layout = umap(&graph.connectivities, &UmapParams { seed, ..Default::default() }).unwrap();
@@ -115,6 +135,9 @@ fn the_layout_is_as_trustworthy_as_scanpys() {
         let found = trustworthiness(x.view(), layout.embedding.view(), 15);
         assert!(found > reference - 0.005, "seed {seed}: {found}, scanpy {reference}");
         assert!(found < reference + 0.02, "seed {seed}: {found} is too good to be measured right");
+        let entropy = cross_entropy(&graph.connectivities, layout.embedding.view(), layout.a, layout.b);
+        let ratio = entropy / reference_entropy;
+        assert!((0.9..1.04).contains(&ratio), "seed {seed}: {entropy}, scanpy {reference_entropy}");
     }
     // A layout that has nothing to do with the data is worth about one half: the measure tells them apart.
     let chance = Array2::from_shape_fn((N_OBS, 2), |(i, d)| ((i * 7919 + d * 104_729) % 2699) as f32);

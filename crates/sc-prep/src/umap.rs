@@ -4,12 +4,12 @@
 //!
 //! The layout minimises the same cross entropy as scanpy's `tl.umap` (umap-learn's `simplicial_set_embedding`), with the
 //! same curve, edge schedule, negative sampling, learning rate and clipping. Layouts have no right or wrong coordinates;
-//! what is promised is quality: neighbours stay neighbours as well as in umap-learn's layout of the same graph
-//! (trustworthiness, `tests/golden/graph`). Differences:
+//! what is promised is quality: on the same graph, neighbours stay neighbours as well as in umap-learn's layouts
+//! (trustworthiness), and the cross entropy is about the same (`tests/golden/graph`). Differences:
 //!
 //! * Within an epoch a cell moves relative to where the others were when the epoch began. umap-learn moves one edge after
 //!   the other, and in parallel lets threads race. Here cells are independent, so any number of threads gives the same
-//!   bits, and the two ends of an edge move for themselves.
+//!   bits; the two ends of an edge move for themselves, each reckoning with the other's step.
 //! * An edge's negative samples all push from the place where the cell was before them.
 //! * The forces are read from a table of straight pieces (relative error below 3e-4 at the defaults) instead of taking powers.
 //! * Several connected components are laid out each for itself and placed side by side, the largest first; umap-learn

@@ -2,6 +2,7 @@
 import json, random, sys
 import igraph, leidenalg
 import numpy as np, scanpy as sc, scipy.sparse as sp
+from scipy.spatial.distance import cdist
 from umap.umap_ import fuzzy_simplicial_set
 from sklearn.manifold import trustworthiness
 
@@ -48,11 +49,16 @@ stored = {key: modularity(a.obs[key].astype(int).to_numpy()) for key in ("la", "
 fixed = (np.arange(n) * 7 // 3) % 11
 
 # After the clusterings: tl.umap of this version changes the connectivities in place.
-trust = []
+trust, entropy = [], []
+fuzzy = np.asarray(w.todense(), float)
 for seed in range(3):
     a.obsp["connectivities"] = w.copy()
     sc.tl.umap(a, random_state=seed)
     trust.append(float(trustworthiness(x, a.obsm["X_umap"], n_neighbors=15)))
+    d = cdist(a.obsm["X_umap"].astype(float), a.obsm["X_umap"].astype(float))
+    q = np.clip(1 / (1 + 0.5830300203414425 * d ** (2 * 1.3341669924314914)), 1e-6, 1 - 1e-6)
+    pairs = fuzzy * np.log(q) + (1 - fuzzy) * np.log(1 - q)
+    entropy.append(float(-pairs[~np.eye(n, dtype=bool)].sum()))
 values = {
     "n_neighbors": 15,
     "nnz": int(w.nnz),
@@ -61,7 +67,7 @@ values = {
               "scanpy": [short(w[i, j]) for j in sorted(w[i].indices)],
               "exact": [short(of_exact[i, j]) for j in sorted(w[i].indices)]} for i in some],
     "distances": [[short(v) for v in exact[i]] for i in some],
-    "trustworthiness": trust,
+    "trustworthiness": trust, "cross_entropy": entropy,
     "leiden": leiden, "scanpy_leiden": stored,
     "modularity_of_fixed_membership": {str(r): modularity(fixed, r) for r in (0.5, 1.0, 2.0)},
 }

@@ -94,20 +94,9 @@ impl Task {
                         &mut self.rngs[cell + lane],
                         forces,
                     );
-                    let pull = attraction(&at[lane], &before[edge.tail as usize], forces);
+                    let pull = attraction(&at[lane], &before[edge.tail as usize], alpha, forces);
                     for d in 0..D {
                         at[lane][d] += alpha * (push[d] - pull[d]);
-                    }
-                }
-            }
-            // An edge is stored from both ends. umap-learn moves both cells each time it meets it, so a cell is pulled
-            // twice for each of its edges, but pushed for one of the two.
-            for turn in 0..longest {
-                for (at, due) in at.iter_mut().zip(due) {
-                    let Some(edge) = due.get(turn) else { continue };
-                    let pull = attraction(at, &before[edge.tail as usize], forces);
-                    for d in 0..D {
-                        at[d] -= alpha * pull[d];
                     }
                 }
             }
@@ -138,11 +127,24 @@ fn repulsion<const D: usize>(
     push
 }
 
+/// What pulls a cell along an edge in an epoch, in units of the learning rate.
+///
+/// umap-learn stores an edge from both ends and moves both cells each time it meets it, so a cell is pulled twice. Between
+/// the pulls the other cell has come closer by the same step; taking it where it was would overdo the second pull, and the
+/// layout would come out too tight.
 #[inline(always)]
-fn attraction<const D: usize>(at: &[f32; D], other: &[f32; D], forces: &Forces) -> [f32; D] {
+fn attraction<const D: usize>(at: &[f32; D], other: &[f32; D], alpha: f32, forces: &Forces) -> [f32; D] {
     let (r, delta) = displacement(at, other);
     let force = forces.attraction(r);
-    delta.map(|delta| clip(force * delta))
+    let first = delta.map(|delta| clip(force * delta));
+    let mut r = 0f32;
+    let mut closer = [0f32; D];
+    for d in 0..D {
+        closer[d] = delta[d] - 2.0 * alpha * first[d];
+        r += closer[d] * closer[d];
+    }
+    let force = forces.attraction(r);
+    std::array::from_fn(|d| first[d] + clip(force * closer[d]))
 }
 
 /// Squared distance and difference.
