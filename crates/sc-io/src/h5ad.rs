@@ -97,10 +97,10 @@ pub fn write(adata: &AnnData, path: impl AsRef<Path>) -> Result<()> {
     write_with(adata, path, &WriteOptions::default())
 }
 
-/// [`write`], with options.
+/// [`write()`], with options.
 ///
 /// # Errors
-/// As [`write`].
+/// As [`write()`].
 pub fn write_with(adata: &AnnData, path: impl AsRef<Path>, options: &WriteOptions) -> Result<()> {
     let path = path.as_ref();
     let compression = options.compression.map(|level| level.clamp(1, 9));

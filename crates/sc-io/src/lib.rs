@@ -1,7 +1,23 @@
-//! AnnData in memory, `.h5ad` files and 10x folders on disk.
+//! AnnData in memory, `.h5ad` files and 10x matrices on disk.
 //!
 //! The first step of the flow: **read** ► qc · normalise · select ► reduce · cluster ► embed ► annotate ►
 //! evaluate ► report.
+//!
+//! [`open`] reads whatever is at a path; [`AnnData`] holds it, with every slot checked against the two axes;
+//! [`h5ad::write()`] writes it back. Values are single precision, names are scanpy's.
+//!
+//! ```
+//! use sc_io::Matrix;
+//!
+//! let adata = sc_io::datasets::pbmc68k_reduced();
+//! let Some(Matrix::Csr(counts)) = adata.x() else { panic!("sparse by row") };
+//! let total: f32 = counts.values().iter().sum();
+//! assert_eq!((adata.n_obs(), adata.n_vars(), total), (700, 765, 486_651.0));
+//!
+//! let error = adata.obs().column("bulk_label").unwrap_err();
+//! assert!(error.to_string().contains("did you mean \"bulk_labels\"?"));
+//! # Ok::<(), sc_io::Error>(())
+//! ```
 
 pub mod anndata;
 pub mod atomic;
@@ -21,3 +37,8 @@ pub use error::{Error, Problem, Result};
 pub use frame::{Categorical, Column, DataFrame};
 pub use matrix::{Csc, Csr, InvalidSparse, Matrix};
 pub use open::open;
+
+/// The examples of the README are tests.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -1,5 +1,7 @@
 //! Whatever is written is read back the same, and written again to the same bytes.
 
+#![allow(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
+
 use std::collections::BTreeMap;
 
 use ndarray::{Array2, ArrayD, IxDyn};
@@ -50,7 +52,7 @@ fn column(n: usize) -> impl Strategy<Value = Column> {
             )
         }),
         vec(any::<i64>(), n).prop_map(Column::I64),
-        vec(of(any::<i64>()), n).prop_map(|v| Column::NullableI64(v)),
+        vec(of(any::<i64>()), n).prop_map(Column::NullableI64),
         vec(-1e300f64..1e300, n).prop_map(Column::F64),
         vec(number(), n).prop_map(Column::F32),
         vec(any::<bool>(), n).prop_map(Column::Bool),

@@ -1,5 +1,7 @@
 //! Files that other software wrote, with the same matrix stored in every way (`fixtures/PROVENANCE.md`).
 
+#![allow(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
+
 use std::io::Read;
 
 use ndarray::Array2;

@@ -153,6 +153,19 @@ mod tests {
     }
 
     #[test]
+    fn the_order_of_training_cells_does_not_matter() {
+        let x = example();
+        let train: Vec<usize> = (0..40).collect();
+        let shuffled: Vec<usize> = (0..40).map(|i| i * 7 % 40).collect();
+        let (a, b) = (FeatureSpace::fit(&x, &train, &params()), FeatureSpace::fit(&x, &shuffled, &params()));
+        let (a, b) = (a.unwrap(), b.unwrap());
+        assert_eq!(a.genes(), b.genes());
+        let close = |(p, q): (&f64, &f64)| (p - q).abs() <= 1e-12 * p.abs();
+        assert!(a.scaler().mean().iter().zip(b.scaler().mean()).all(close));
+        assert!(a.scaler().sd().iter().zip(b.scaler().sd()).all(close));
+    }
+
+    #[test]
     fn cells_outside_the_training_set_change_nothing() {
         let x = example();
         let train: Vec<usize> = (0..30).collect();

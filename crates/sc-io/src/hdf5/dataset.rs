@@ -1,5 +1,6 @@
 //! Datasets: shape, type, and their values as whatever they are asked for.
 
+use rust_hdf5::format::local_heap::{LocalHeapHeader, local_heap_get_string};
 use rust_hdf5::format::messages::data_layout::DataLayoutMessage;
 use rust_hdf5::format::messages::dataspace::{DataspaceClass, DataspaceMessage};
 use rust_hdf5::format::messages::external_file_list::ExternalFileListMessage;
@@ -204,10 +205,18 @@ pub(crate) fn decode_numbers<T: Number>(dtype: &Dtype, bytes: &[u8]) -> Decoded<
     Ok(out)
 }
 
+/// Names the first file in which the values would lie.
 fn external_storage(file: &File, message: &[u8]) -> Problem {
-    let target = match ExternalFileListMessage::decode(message, &file.context) {
-        Ok((list, _)) => format!("{} parts", list.slots.len()),
-        Err(_) => "an unreadable list of parts".to_owned(),
+    let name = || -> Decoded<String> {
+        let context = &file.context;
+        let (list, _) = ExternalFileListMessage::decode(message, context).map_err(format)?;
+        let start = file.source.read_at_most(list.heap_addr, 64)?;
+        let heap = LocalHeapHeader::decode(&start, context.sizeof_addr.into(), context.sizeof_size.into());
+        let heap = heap.map_err(format)?;
+        let names = file.source.read(heap.data_addr, heap.data_size)?;
+        let first = list.slots.first().map_or(0, |slot| slot.name_offset);
+        local_heap_get_string(&names, first).map_err(format)
     };
+    let target = name().unwrap_or_else(|_| "its name is damaged".to_owned());
     Problem::OtherFile { what: "external storage", target }
 }

@@ -97,7 +97,7 @@ impl Problem {
     fn iterate(&self, operator: &mut Operator<impl FnMut(&[Lane]) -> Block>) -> Result<Eigenpairs, f64> {
         // Whole blocks of pairs; the surplus ones are carried along, but need not converge.
         let wanted = self.k.next_multiple_of(WIDTH);
-        let cap = (10 * self.k + 200).min(self.dim - WIDTH) / WIDTH * WIDTH;
+        let cap = (16 * self.k + 200).min(self.dim - WIDTH) / WIDTH * WIDTH;
         let mut krylov = Krylov::random(operator.arch, self.dim, self.seed);
         let mut check = (2 * self.k + 60).next_multiple_of(WIDTH).min(cap);
         while krylov.len() < check {
@@ -129,7 +129,9 @@ impl Problem {
             if krylov.len() >= cap {
                 krylov.restart(&krylov.ritz(wanted + 2 * WIDTH));
             }
-            check = (krylov.len() + (krylov.len() / 8).max(16)).next_multiple_of(WIDTH).min(cap);
+            // The more a look costs beside a step, the fewer.
+            let growth = if filter.degree > 1 { krylov.len() / 8 } else { krylov.len() / 4 };
+            check = (krylov.len() + growth.max(2 * WIDTH)).next_multiple_of(WIDTH).min(cap);
         }
     }
 
@@ -183,9 +185,14 @@ impl Problem {
 
     /// The polynomial to go on with, once `ritz` tells how large the eigenvalues are.
     fn choose_filter(&self, ritz: &Ritz) -> Filter {
-        // With a filter there are more products, each over `nnz` values, and less orthogonalisation, of vectors of length
+        // A higher degree means more products, each over `nnz` values, and less orthogonalisation, of vectors of length
         // `dim`. On many cells the products decide.
-        if self.nnz > 2000 * self.dim || self.has_converged(ritz, &Filter::NONE) {
+        let highest = match self.nnz / self.dim {
+            0..1000 => 4,
+            1000..10_000 => 2,
+            _ => 1,
+        };
+        if highest == 1 || self.has_converged(ritz, &Filter::NONE) {
             return Filter::NONE;
         }
         // A Ritz value is never above its eigenvalue, so that all wanted eigenvalues lie above this edge.
@@ -193,7 +200,7 @@ impl Problem {
         // The largest eigenvalue, filtered, sets the size of rounding errors; the smallest wanted one stays near 1.
         const RANGE: f64 = 1e7;
         let fits = |degree: &usize| chebyshev(*degree, 2.0 * ritz.values[0] / edge - 1.0) <= RANGE;
-        (2..=4).rev().find(fits).map_or(Filter::NONE, |degree| Filter { degree, edge })
+        (2..=highest).rev().find(fits).map_or(Filter::NONE, |degree| Filter { degree, edge })
     }
 }
 
