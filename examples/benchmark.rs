@@ -123,7 +123,7 @@ impl Args {
             fact(
                 "Learnt on training cells only",
                 format!(
-                    "genes in at least 3 cells, the {} most variable of them (seurat), mean and deviation of each \
+                    "genes in at least 3 cells, at most {} of them by variability (seurat), mean and deviation of each \
                      (clipped at 10), {} principal components for nearest neighbours",
                     self.n_genes, self.n_components
                 ),

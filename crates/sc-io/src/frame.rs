@@ -182,9 +182,9 @@ mod tests {
 
     #[test]
     fn a_missing_column_is_answered_with_the_nearest_name_and_with_all_names() {
-        let Err(Error::NoColumn { nearest, columns, .. }) = frame().column("Louvian").map(|_| ()) else {
-            panic!("no such column")
-        };
+        let e = frame().column("Louvian").unwrap_err();
+        assert!(e.help().is_some());
+        let Error::NoColumn { nearest, columns, .. } = e else { panic!("{e}") };
         assert_eq!(nearest.as_deref(), Some("louvain"));
         assert_eq!(columns, ["louvain", "n_genes"]);
     }
@@ -223,6 +223,7 @@ mod tests {
     #[test]
     fn labels_of_real_numbers_are_refused_with_the_name_of_the_column() {
         let e = frame().labels("n_genes").unwrap_err();
+        assert!(e.help().is_some());
         assert!(matches!(e, Error::NotLabels { column: Some(c), .. } if c == "n_genes"));
         assert_eq!(frame().labels("louvain").unwrap()[1].as_deref(), Some("2"));
     }

@@ -16,6 +16,8 @@
 //! Real numbers of double precision are rounded to the nearest `f32`, as a cast in numpy does, but may not overflow.
 //! Columns keep their precision: integers become `i64`, real numbers stay `f32` or `f64`.
 //!
+//! **Compression.** gzip, lzf, zstd, lz4 and blosc, with or without shuffling and checksums; other filters are refused.
+//!
 //! **Left out**, each with a warning through `tracing`: sparse matrices and tables in `obsm` and `varm`, `raw.varm`,
 //! awkward arrays, complex numbers, and elements of an encoding that is not known here, except `X`, which must be
 //! readable. Categories that are numbers become their text.

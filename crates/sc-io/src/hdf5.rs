@@ -28,6 +28,9 @@ mod writer;
 
 pub(crate) use budget::Limits;
 pub(crate) use convert::Number;
+/// A truth value as h5py stores it.
+pub(crate) use rust_hdf5::HBool as StoredBool;
+
 pub(crate) use dataset::{Dataset, decode_numbers};
 pub(crate) use dtype::{Dtype, Member, NumberKind};
 pub(crate) use file::{File, OpenError};

@@ -41,10 +41,28 @@ fn damaged(find: &[u8], replace: &[u8]) -> (String, Problem) {
     let at: Vec<usize> = (0..=bytes.len() - find.len()).filter(|&i| bytes[i..].starts_with(find)).collect();
     assert_eq!(at.len(), 1, "{find:?} is found at {at:?}");
     bytes[at[0]..at[0] + replace.len()].copy_from_slice(replace);
-    match read(bytes).map(|_| ()) {
-        Err(Error::Element { element, source, .. }) => (element, source),
-        other => panic!("expected an error of one element, found {other:?}"),
+    element(read(bytes))
+}
+
+/// The element at fault and its problem; every problem that has advice gives it.
+fn element(result: Result<AnnData, Error>) -> (String, Problem) {
+    let e = result.unwrap_err();
+    let help = e.help();
+    let Error::Element { element, source, .. } = e else {
+        panic!("expected an error of one element, found {e:?}")
+    };
+    if matches!(
+        source,
+        Problem::Sparse(_)
+            | Problem::NotExact { .. }
+            | Problem::Declared { .. }
+            | Problem::OtherFile { .. }
+            | Problem::Encoding { .. }
+            | Problem::Outside { .. }
+    ) {
+        assert!(help.is_some(), "{source:?}");
     }
+    (element, source)
 }
 
 fn le<T: Copy, const N: usize>(values: &[T], bytes: impl Fn(T) -> [u8; N]) -> Vec<u8> {
@@ -156,6 +174,29 @@ fn a_file_cut_anywhere_is_an_error() {
     assert!(help.is_some_and(|help| help.contains("cut short")));
 }
 
+/// The file says that it is shorter, so that only the addresses in it are wrong.
+#[test]
+fn an_address_behind_the_end_is_refused() {
+    let bytes = good();
+    assert_eq!(bytes[8], 2, "superblock version 2: the end of the file at byte 28, a checksum at byte 44");
+    let mut outside = 0;
+    for keep in (bytes.len() / 4..bytes.len()).step_by(997) {
+        let mut cut = bytes[..keep].to_vec();
+        cut[28..36].copy_from_slice(&(keep as u64).to_le_bytes());
+        let checksum = rust_hdf5::format::checksum::checksum_metadata(&cut[..44]);
+        cut[44..48].copy_from_slice(&checksum.to_le_bytes());
+        // What is cut off at the very end may be padding.
+        let result = read(cut);
+        if result.is_err()
+            && let (_, Problem::Outside { end, .. }) = element(result)
+        {
+            assert_eq!(end, keep as u64);
+            outside += 1;
+        }
+    }
+    assert!(outside > 0);
+}
+
 /// A file that an attacker makes with a library: a good frame, and whatever `make` adds.
 fn made(make: impl FnOnce(&H5File)) -> Result<AnnData, Error> {
     let folder = tempfile::tempdir().unwrap();
@@ -186,13 +227,6 @@ fn timed(path: &Path) -> Result<AnnData, Error> {
 fn encode(group: &H5Group, encoding: &str, version: &str) {
     group.set_attr_string("encoding-type", encoding).unwrap();
     group.set_attr_string("encoding-version", version).unwrap();
-}
-
-fn element(result: Result<AnnData, Error>) -> (String, Problem) {
-    match result.map(|_| ()) {
-        Err(Error::Element { element, source, .. }) => (element, source),
-        other => panic!("expected an error of one element, found {other:?}"),
-    }
 }
 
 #[test]
@@ -326,7 +360,8 @@ fn groups_that_share_their_members_are_not_walked_for_ever() {
         uns.link("start", "/store/level0").unwrap();
     });
     let (_, problem) = element(result);
-    assert!(matches!(problem, Problem::TooMany { .. }), "{problem:?}");
+    // Whichever comes first: the number of objects, or the bytes that they are read from.
+    assert!(matches!(problem, Problem::TooMany { .. } | Problem::Malformed(_)), "{problem:?}");
 }
 
 #[test]
@@ -339,6 +374,22 @@ fn counts_that_single_precision_would_change_are_refused() {
     assert!(matches!(&problem, Problem::NotExact { at: 4, value } if value == "16777217"), "{problem:?}");
     let e = Error::Element { path: "a".into(), element: at, source: problem };
     assert!(e.help().is_some());
+}
+
+#[test]
+fn compressors_that_are_unknown_or_stacked_are_refused() {
+    let filtered = |ids: &[u16]| {
+        let filters = ids.iter().map(|&id| rust_hdf5::Filter { id, flags: 0, cd_values: vec![4] }).collect();
+        let pipeline = rust_hdf5::FilterPipeline { filters };
+        let (at, problem) = element(made(|file| {
+            let d = file.new_dataset::<f32>().shape([3, 3]).chunk(&[3, 3]).filter_pipeline(pipeline);
+            d.create("X").unwrap().write_chunk_raw(0, &[0; 8], 0).unwrap();
+        }));
+        assert_eq!(at, "X");
+        problem.to_string()
+    };
+    assert!(filtered(&[32008]).contains("filter 32008"));
+    assert!(filtered(&[1, 1]).contains("two compressors"));
 }
 
 #[test]

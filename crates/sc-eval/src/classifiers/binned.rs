@@ -236,16 +236,17 @@ fn bin_column(written: Vec<(u32, f32)>, background: f32, n_rows: usize, max_bins
         let (low, high) = &mut bounds[bin as usize];
         (*low, *high) = (low.min(value), high.max(value));
     }
-    let most =
-        counts.iter().enumerate().rev().max_by_key(|(_, count)| **count).map_or(0, |(bin, _)| bin as u32);
     let bin_of = |value: f32| bins[values.partition_point(|(v, _)| *v < value)];
     let mut entries: Vec<(u32, u32)> = sorted.iter().map(|&(row, value)| (row, bin_of(value))).collect();
-    let background_bin = if unwritten > 0 { bin_of(background) } else { most };
-    if background_bin != most {
+    // The most frequent bin; of equals the one that is not written out, else the lowest.
+    let unwritten_bin = (unwritten > 0).then(|| bin_of(background));
+    let weight = |bin: &u32| (counts[*bin as usize], Some(*bin) == unwritten_bin);
+    let most = (0..counts.len() as u32).rev().max_by_key(weight).unwrap_or_default();
+    if let Some(unwritten_bin) = unwritten_bin.filter(|&bin| bin != most) {
         // The unwritten rows are not the most frequent bin after all (a dense column): write them out.
         let mut is_written = vec![false; n_rows];
         entries.iter().for_each(|&(row, _)| is_written[row as usize] = true);
-        entries.extend((0..n_rows as u32).filter(|&r| !is_written[r as usize]).map(|r| (r, background_bin)));
+        entries.extend((0..n_rows as u32).filter(|&r| !is_written[r as usize]).map(|r| (r, unwritten_bin)));
     }
     entries.retain(|&(_, bin)| bin != most);
     entries.sort_by_key(|&(row, bin)| (bin, row));
@@ -259,7 +260,7 @@ fn join(values: &[(f32, usize)], n_rows: usize, max_bins: usize) -> Vec<u32> {
     }
     let (mut bin, mut in_bin, mut left_rows) = (0u32, 0usize, n_rows);
     let mut bins = Vec::with_capacity(values.len());
-    for (at, &(_, count)) in values.iter().enumerate() {
+    for &(_, count) in values {
         let left_bins = max_bins - bin as usize;
         let target = left_rows.div_ceil(left_bins);
         // A value as heavy as a whole bin starts one of its own; the last bin takes what remains.
@@ -268,7 +269,6 @@ fn join(values: &[(f32, usize)], n_rows: usize, max_bins: usize) -> Vec<u32> {
             bin += 1;
             in_bin = 0;
         }
-        debug_assert!(at < values.len() && (bin as usize) < max_bins);
         bins.push(bin);
         in_bin += count;
     }

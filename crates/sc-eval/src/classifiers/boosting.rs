@@ -9,7 +9,7 @@ use rayon::prelude::*;
 
 use super::Classifier;
 use super::binned::Binned;
-use super::training::{Classes, ROW_CHUNK, Training, softmax};
+use super::training::{Classes, Training, by_row, softmax};
 use super::tree::Tree;
 use crate::{Error, Features, Prediction, Result};
 use grow::{Grower, Rules};
@@ -181,27 +181,26 @@ impl Classifier for Xgboost {
     fn predict(&self, x: &Features) -> Result<Prediction> {
         self.classes.check_features(x)?;
         let k = self.classes.n_present();
-        let mut probabilities = vec![0.0f64; x.n_rows() * k];
-        probabilities.par_chunks_mut(ROW_CHUNK * k).enumerate().for_each(|(chunk, out)| {
-            let mut row = vec![0f32; x.n_cols()];
-            let mut margins = vec![0.0; self.n_outputs];
-            for (offset, out) in out.chunks_exact_mut(k).enumerate() {
-                x.write_row(chunk * ROW_CHUNK + offset, &mut row);
+        let probabilities = by_row(
+            x,
+            k,
+            || self.base.clone(),
+            |margins, row, out| {
                 margins.copy_from_slice(&self.base);
                 for round in self.trees.chunks_exact(self.n_outputs) {
                     for (margin, boosted) in margins.iter_mut().zip(round) {
-                        *margin += f64::from(boosted.values[boosted.tree.find(&row) as usize]);
+                        *margin += f64::from(boosted.values[boosted.tree.find(row) as usize]);
                     }
                 }
                 if self.n_outputs == k {
-                    softmax(&mut margins);
-                    out.copy_from_slice(&margins);
+                    softmax(margins);
+                    out.copy_from_slice(margins);
                 } else {
                     let second = 1.0 / (1.0 + libm::exp(-margins[0]));
                     out.copy_from_slice(&[1.0 - second, second]);
                 }
-            }
-        });
+            },
+        );
         Ok(self.classes.with_probabilities(&probabilities))
     }
 }

@@ -103,9 +103,9 @@ impl Design {
 pub(crate) fn accumulate(lines: &Lines, width: usize, w: &[f64], out: &mut [f64]) {
     assert_eq!(width % LANES, 0, "whole blocks of lanes");
     let arch = Arch::new();
-    out.par_chunks_mut(ROW_CHUNK * width)
-        .enumerate()
-        .for_each(|(chunk, out)| arch.dispatch(Accumulate { lines, first: chunk * ROW_CHUNK, width, w, out }));
+    out.par_chunks_mut(ROW_CHUNK * width).enumerate().for_each(|(chunk, out)| {
+        arch.dispatch(Accumulate { lines, first: chunk * ROW_CHUNK, width, w, out })
+    });
 }
 
 /// [`accumulate`] for the lines from `first` on. A struct, because closures are not always inlined into the code for

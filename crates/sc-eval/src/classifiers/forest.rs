@@ -8,7 +8,7 @@ use rayon::prelude::*;
 
 use super::Classifier;
 use super::binned::Binned;
-use super::training::{Classes, ROW_CHUNK, Training};
+use super::training::{Classes, Training, by_row};
 use super::tree::Tree;
 use crate::{Error, Features, Prediction, Result};
 
@@ -101,19 +101,20 @@ impl Classifier for RandomForest {
     fn predict(&self, x: &Features) -> Result<Prediction> {
         self.classes.check_features(x)?;
         let k = self.classes.n_present();
-        let mut probabilities = vec![0.0f64; x.n_rows() * k];
-        probabilities.par_chunks_mut(ROW_CHUNK * k).enumerate().for_each(|(chunk, out)| {
-            let mut row = vec![0f32; x.n_cols()];
-            for (offset, out) in out.chunks_exact_mut(k).enumerate() {
-                x.write_row(chunk * ROW_CHUNK + offset, &mut row);
+        let n_trees = self.trees.len() as f64;
+        let probabilities = by_row(
+            x,
+            k,
+            || (),
+            |(), row, out| {
                 for grown in &self.trees {
-                    let leaf = grown.tree.find(&row) as usize;
+                    let leaf = grown.tree.find(row) as usize;
                     let frequencies = &grown.frequencies[leaf * k..(leaf + 1) * k];
                     out.iter_mut().zip(frequencies).for_each(|(sum, &p)| *sum += f64::from(p));
                 }
-                out.iter_mut().for_each(|sum| *sum /= self.trees.len() as f64);
-            }
-        });
+                out.iter_mut().for_each(|sum| *sum /= n_trees);
+            },
+        );
         Ok(self.classes.with_probabilities(&probabilities))
     }
 }

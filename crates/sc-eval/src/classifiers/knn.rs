@@ -1,9 +1,7 @@
 //! k nearest neighbours by Euclidean distance.
 
-use rayon::prelude::*;
-
 use super::Classifier;
-use super::training::{Classes, ROW_CHUNK, Training};
+use super::training::{Classes, Training, by_row};
 use crate::{Error, Features, Prediction, Result};
 
 /// How to fit a [`Knn`].
@@ -60,21 +58,17 @@ impl Classifier for Knn {
     fn predict(&self, x: &Features) -> Result<Prediction> {
         self.classes.check_features(x)?;
         let k = self.classes.n_present();
-        let mut probabilities = vec![0.0f64; x.n_rows() * k];
-        probabilities.par_chunks_mut(ROW_CHUNK * k).enumerate().for_each(|(chunk, out)| {
-            let mut query = vec![0f32; self.width];
-            let mut nearest: Vec<(f32, u32)> = Vec::with_capacity(self.codes.len());
-            for (offset, out) in out.chunks_exact_mut(k).enumerate() {
-                x.write_row(chunk * ROW_CHUNK + offset, &mut query[..x.n_cols()]);
-                nearest.clear();
-                pulp::Arch::new().dispatch(Distances { rows: &self.rows, query: &query, out: &mut nearest });
-                let last = self.n_neighbors - 1;
-                nearest.select_nth_unstable_by(last, |a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
-                for &(_, i) in &nearest[..self.n_neighbors] {
-                    out[self.codes[i as usize] as usize] += 1.0;
-                }
-                out.iter_mut().for_each(|votes| *votes /= self.n_neighbors as f64);
+        let buffers = || (vec![0f32; self.width], Vec::with_capacity(self.codes.len()));
+        let probabilities = by_row(x, k, buffers, |(query, nearest), row, out| {
+            query[..row.len()].copy_from_slice(row);
+            nearest.clear();
+            pulp::Arch::new().dispatch(Distances { rows: &self.rows, query, out: nearest });
+            let last = self.n_neighbors - 1;
+            nearest.select_nth_unstable_by(last, |a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
+            for &(_, i) in &nearest[..self.n_neighbors] {
+                out[self.codes[i as usize] as usize] += 1.0;
             }
+            out.iter_mut().for_each(|votes| *votes /= self.n_neighbors as f64);
         });
         Ok(self.classes.with_probabilities(&probabilities))
     }

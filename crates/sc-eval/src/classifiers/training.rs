@@ -1,6 +1,7 @@
 //! What every fit does first: check the labels, and number the classes that are there.
 
 use ndarray::Array2;
+use rayon::prelude::*;
 
 use crate::{Error, Features, Prediction, Result};
 
@@ -101,6 +102,27 @@ pub(crate) fn argmax(values: &[f64]) -> usize {
 
 /// Rows that one task of a parallel loop takes. Fixed, so that sums over chunks do not depend on the threads.
 pub(crate) const ROW_CHUNK: usize = 64;
+
+/// One line of `width` values per row of `x`, from the row written out in full; rows in parallel.
+///
+/// * `buffers`: makes what `answer` works with; each task has its own.
+pub(crate) fn by_row<B>(
+    x: &Features,
+    width: usize,
+    buffers: impl Fn() -> B + Sync,
+    answer: impl Fn(&mut B, &[f32], &mut [f64]) + Sync,
+) -> Vec<f64> {
+    let mut lines = vec![0.0f64; x.n_rows() * width];
+    lines.par_chunks_mut(ROW_CHUNK * width).enumerate().for_each(|(chunk, lines)| {
+        let mut row = vec![0f32; x.n_cols()];
+        let mut buffers = buffers();
+        for (offset, line) in lines.chunks_exact_mut(width).enumerate() {
+            x.write_row(chunk * ROW_CHUNK + offset, &mut row);
+            answer(&mut buffers, &row, line);
+        }
+    });
+    lines
+}
 
 /// `exp(z - max z)` over their sum, in place.
 pub(crate) fn softmax(z: &mut [f64]) {

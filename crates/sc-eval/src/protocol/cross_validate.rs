@@ -177,7 +177,8 @@ where
         let answers = models(&split.train, &split.test)
             .map_err(|source| Error::Model { fold, source: source.into() })?;
         if answers.len() != n_models {
-            let source = Error::Length { what: "the list of answers", found: answers.len(), expected: n_models };
+            let source =
+                Error::Length { what: "the list of answers", found: answers.len(), expected: n_models };
             return Err(Error::in_fold(fold, source));
         }
         for (result, answer) in results.iter_mut().zip(answers) {
@@ -198,7 +199,12 @@ struct Answers {
 impl Answers {
     fn new(labels: &Labels) -> Result<Self> {
         let confusion = ConfusionMatrix::zeros(labels.n_classes())?;
-        Ok(Self { confusion, predicted: vec![None; labels.len()], folds: Vec::new(), probabilities: Vec::new() })
+        Ok(Self {
+            confusion,
+            predicted: vec![None; labels.len()],
+            folds: Vec::new(),
+            probabilities: Vec::new(),
+        })
     }
 
     fn add(&mut self, labels: &Labels, split: &Split, answer: FoldOutput) -> Result<()> {

@@ -147,6 +147,13 @@ impl From<Error> for Problem {
     }
 }
 
+/// At most this many names are listed in one message.
+const LISTED: usize = 30;
+
 fn names(present: &[String]) -> String {
-    if present.is_empty() { "nothing".to_owned() } else { present.join(", ") }
+    match present.len() {
+        0 => "nothing".to_owned(),
+        n if n > LISTED => format!("{} and {} more", present[..LISTED].join(", "), n - LISTED),
+        _ => present.join(", "),
+    }
 }

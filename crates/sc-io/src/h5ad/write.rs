@@ -2,11 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use ndarray::{ArrayD, ArrayView2};
-use rust_hdf5::HBool;
-
-use crate::hdf5::{DatasetWriter, Fault, Field, GroupWriter, Stored};
+use crate::hdf5::{DatasetWriter, Fault, Field, GroupWriter, Stored, StoredBool};
 use crate::{AnnData, Categorical, Column, Csc, Csr, DataFrame, Matrix, Problem, Value, keys};
+use ndarray::{ArrayD, ArrayView2};
 
 type Write = Result<(), Fault>;
 
@@ -143,7 +141,7 @@ fn column(parent: &GroupWriter<'_>, name: &str, column: &Column) -> Write {
         Column::I64(v) => list(parent, name, v, |x| x),
         Column::F64(v) => list(parent, name, v, |x| x),
         Column::F32(v) => list(parent, name, v, |x| x),
-        Column::Bool(v) => list(parent, name, v, HBool::from),
+        Column::Bool(v) => list(parent, name, v, StoredBool::from),
         Column::Categorical(c) => categorical(parent, name, c),
         Column::NullableI64(v) => {
             let group = masked(parent, name, "nullable-integer", v)?;
@@ -151,7 +149,7 @@ fn column(parent: &GroupWriter<'_>, name: &str, column: &Column) -> Write {
         }
         Column::NullableBool(v) => {
             let group = masked(parent, name, "nullable-boolean", v)?;
-            list(&group, "values", v, |b| HBool::from(b.unwrap_or_default()))
+            list(&group, "values", v, |b| StoredBool::from(b.unwrap_or_default()))
         }
         Column::NullableStrings(v) => {
             let group = masked(parent, name, "nullable-string-array", v)?;
@@ -170,7 +168,7 @@ fn masked<'w, T: Sync>(
 ) -> Result<GroupWriter<'w>, Fault> {
     let group = parent.group(name)?;
     encoded(&group, encoding, "0.1.0")?;
-    let mask = group.numbers("mask", &[values.len()], |i| HBool::from(values[i].is_none()))?;
+    let mask = group.numbers("mask", &[values.len()], |i| StoredBool::from(values[i].is_none()))?;
     encoded_dataset(&mask, "array")?;
     Ok(group)
 }
@@ -199,11 +197,13 @@ fn map(parent: &GroupWriter<'_>, name: &str, map: &BTreeMap<String, Value>) -> W
 fn value(parent: &GroupWriter<'_>, name: &str, value: &Value) -> Write {
     match value {
         Value::Null => encoded_dataset(&parent.null(name)?, "null"),
-        Value::Bool(b) => encoded_dataset(&parent.numbers(name, &[], |_| HBool::from(*b))?, "numeric-scalar"),
+        Value::Bool(b) => {
+            encoded_dataset(&parent.numbers(name, &[], |_| StoredBool::from(*b))?, "numeric-scalar")
+        }
         Value::Int(n) => encoded_dataset(&parent.numbers(name, &[], |_| *n)?, "numeric-scalar"),
         Value::Float(x) => encoded_dataset(&parent.numbers(name, &[], |_| *x)?, "numeric-scalar"),
         Value::String(s) => encoded_dataset(&parent.strings(name, &[], &[s])?, "string"),
-        Value::BoolArray(a) => array(parent, name, a, |b| HBool::from(*b)),
+        Value::BoolArray(a) => array(parent, name, a, |b| StoredBool::from(*b)),
         Value::IntArray(a) => array(parent, name, a, |n| *n),
         Value::FloatArray(a) => array(parent, name, a, |x| *x),
         Value::StringArray(a) => {
@@ -244,7 +244,9 @@ fn records(parent: &GroupWriter<'_>, name: &str, fields: &[(String, Column)]) ->
                 Column::I64(v) => Field::numbers(v),
                 Column::F64(v) => Field::numbers(v),
                 Column::F32(v) => Field::numbers(v),
-                Column::Bool(v) => Field::numbers(&v.iter().map(|&b| HBool::from(b)).collect::<Vec<_>>()),
+                Column::Bool(v) => {
+                    Field::numbers(&v.iter().map(|&b| StoredBool::from(b)).collect::<Vec<_>>())
+                }
                 other => {
                     let labels = other.labels().map_err(|e| Fault::new(parent.member_path(name), e))?;
                     if let Some(at) = labels.iter().flatten().position(|l| !l.is_ascii()) {

@@ -12,6 +12,9 @@ pub(super) const MAX_OBJECTS: usize = 1_000_000;
 /// Declared bytes below this are never refused, however small the file.
 const ALWAYS_ALLOWED: u64 = 16 << 20;
 
+/// The structure of a file may be read this many times its length.
+const MAX_WALKS: u64 = 64;
+
 /// What a file may ask for.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Limits {
@@ -31,12 +34,19 @@ pub(super) struct Budget {
     limits: Limits,
     file: u64,
     declared: AtomicU64,
+    walked: AtomicU64,
     objects: AtomicUsize,
 }
 
 impl Budget {
     pub(super) fn new(limits: Limits, file: u64) -> Self {
-        Self { limits, file, declared: AtomicU64::new(0), objects: AtomicUsize::new(0) }
+        Self {
+            limits,
+            file,
+            declared: AtomicU64::new(0),
+            walked: AtomicU64::new(0),
+            objects: AtomicUsize::new(0),
+        }
     }
 
     /// Takes note of bytes about to be allocated for values; `None` is a size that overflowed.
@@ -53,6 +63,21 @@ impl Budget {
                 Err(Problem::Declared { declared: sum.saturating_add(bytes), file: self.file, factor })
             }
         }
+    }
+
+    /// Takes note of bytes read as structure: headers, heaps, trees. A file whose structures point at the same bytes again
+    /// and again would take for ever.
+    pub(super) fn walk(&self, bytes: u64) -> Decoded<()> {
+        let allowed = self.file.saturating_mul(MAX_WALKS).max(ALWAYS_ALLOWED);
+        let before = self.walked.fetch_add(bytes, Ordering::Relaxed);
+        if before.saturating_add(bytes) > allowed {
+            let why = format!(
+                "its structures read the {} bytes of the file more than {MAX_WALKS} times",
+                self.file
+            );
+            return Err(Problem::Malformed(why));
+        }
+        Ok(())
     }
 
     /// Takes note of objects or links read.
@@ -80,6 +105,13 @@ mod tests {
         let small = Budget::new(Limits::default(), 100);
         small.declare(Some(ALWAYS_ALLOWED)).unwrap();
         assert!(small.declare(Some(1)).is_err());
+    }
+
+    #[test]
+    fn structures_may_not_be_read_for_ever() {
+        let budget = Budget::new(Limits::default(), 1 << 20);
+        budget.walk(64 << 20).unwrap();
+        assert!(matches!(budget.walk(1), Err(Problem::Malformed(_))));
     }
 
     #[test]

@@ -10,7 +10,6 @@ use rust_hdf5::format::chunk_index::btree_v2::{
 use rust_hdf5::format::messages::data_layout::{ChunkIndexType, DataLayoutMessage};
 
 use super::dataset::Dataset;
-use super::source::Blocks;
 use super::{Decoded, format};
 use crate::Problem;
 
@@ -155,7 +154,7 @@ fn btree_v2(dataset: &Dataset<'_>, grid: &Grid, address: u64) -> Decoded<Vec<Chu
     if header.root_node_addr == UNDEF_ADDR || header.total_num_records == 0 {
         return Ok(Vec::new());
     }
-    let records = collect_btree_v2_records(&header, context, &mut Blocks(&file.source)).map_err(format)?;
+    let records = collect_btree_v2_records(&header, context, &mut file.blocks()).map_err(format)?;
     let count = records.len().checked_div(usize::from(header.record_size)).unwrap_or(0);
     let rank = grid.counts.len();
     match header.record_type {

@@ -243,6 +243,9 @@ struct Buffers {
 
 /// The error of the first block that has one, whichever thread met its own first.
 fn first_error(results: impl IndexedParallelIterator<Item = ReadResult>) -> ReadResult {
-    let results: Vec<ReadResult> = results.collect();
-    results.into_iter().collect()
+    let first = results
+        .enumerate()
+        .filter_map(|(i, result)| result.err().map(|e| (i, e)))
+        .reduce_with(|a, b| if a.0 <= b.0 { a } else { b });
+    first.map_or(Ok(()), |(_, e)| Err(e))
 }

@@ -5,7 +5,10 @@ use rust_hdf5::format::messages::data_layout::DataLayoutMessage;
 use rust_hdf5::format::messages::dataspace::{DataspaceClass, DataspaceMessage};
 use rust_hdf5::format::messages::external_file_list::ExternalFileListMessage;
 use rust_hdf5::format::messages::fill_value::FillValueMessage;
-use rust_hdf5::format::messages::filter::FilterPipeline;
+use rust_hdf5::format::messages::filter::{
+    FILTER_BLOSC, FILTER_DEFLATE, FILTER_FLETCHER32, FILTER_LZ4, FILTER_LZF, FILTER_SHUFFLE, FILTER_ZSTD,
+    FilterPipeline,
+};
 use rust_hdf5::format::messages::{
     MSG_DATA_LAYOUT, MSG_DATASPACE, MSG_DATATYPE, MSG_EXTERNAL_FILE_LIST, MSG_FILL_VALUE,
     MSG_FILTER_PIPELINE, MSG_FLAG_SHARED,
@@ -19,6 +22,11 @@ use super::file::File;
 use super::object::Fault;
 use super::{Decoded, format, strings};
 use crate::Problem;
+
+/// Filters that change the order of bytes or add a checksum.
+const PLAIN_FILTERS: [u16; 2] = [FILTER_SHUFFLE, FILTER_FLETCHER32];
+/// Compressors whose decoders take no more memory than the chunk that they are told to expect.
+const COMPRESSORS: [u16; 5] = [FILTER_DEFLATE, FILTER_LZF, FILTER_LZ4, FILTER_BLOSC, FILTER_ZSTD];
 
 /// An array in a file.
 #[derive(Debug)]
@@ -64,6 +72,7 @@ impl<'f> Dataset<'f> {
             Some(message) => Some(FilterPipeline::decode(message).map_err(format)?.0),
             None => None,
         };
+        check_filters(filters.as_ref())?;
         let fill = match one(MSG_FILL_VALUE)? {
             Some(message) => FillValueMessage::decode(message).map_err(format)?.0.fill_value,
             None => None,
@@ -203,6 +212,19 @@ pub(crate) fn decode_numbers<T: Number>(dtype: &Dtype, bytes: &[u8]) -> Decoded<
         expected: T::EXPECTED.to_owned(),
     })?;
     Ok(out)
+}
+
+/// One compressor at most: compressed twice, a chunk may pass through sizes that nothing bounds.
+fn check_filters(filters: Option<&FilterPipeline>) -> Decoded<()> {
+    let ids: Vec<u16> = filters.iter().flat_map(|f| &f.filters).map(|f| f.id).collect();
+    let unknown = |id: &&u16| !PLAIN_FILTERS.contains(id) && !COMPRESSORS.contains(id);
+    if let Some(id) = ids.iter().find(unknown) {
+        return Err(Problem::Unsupported { what: format!("filter {id} of HDF5's list of filters") });
+    }
+    if ids.iter().filter(|id| COMPRESSORS.contains(id)).count() > 1 {
+        return Err(Problem::Unsupported { what: "two compressors on one dataset".to_owned() });
+    }
+    Ok(())
 }
 
 /// Names the first file in which the values would lie.

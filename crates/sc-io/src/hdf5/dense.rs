@@ -4,7 +4,6 @@ use rust_hdf5::format::chunk_index::btree_v2::{Bt2Header, collect_btree_v2_recor
 use rust_hdf5::format::fractal_heap::{FractalHeapHeader, HeapId, collect_managed_blocks, read_heap_object};
 
 use super::file::File;
-use super::source::Blocks;
 use super::{Decoded, format};
 use crate::Problem;
 
@@ -14,7 +13,7 @@ use crate::Problem;
 /// * `id_at`: where in a record the place in the heap stands.
 pub(super) fn messages(file: &File, heap: u64, tree: u64, kind: u8, id_at: usize) -> Decoded<Vec<Vec<u8>>> {
     let context = &file.context;
-    let mut blocks = Blocks(&file.source);
+    let mut blocks = file.blocks();
     let heap = FractalHeapHeader::decode(&file.source.read_at_most(heap, 512)?, context).map_err(format)?;
     let managed = collect_managed_blocks(&heap, context, &mut blocks).map_err(format)?;
     let tree = Bt2Header::decode(&file.source.read_at_most(tree, 256)?, context).map_err(format)?;

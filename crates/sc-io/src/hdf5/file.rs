@@ -14,7 +14,7 @@ use rust_hdf5::format::superblock::{
 
 use super::budget::{Budget, Limits};
 use super::object::{Fault, Object};
-use super::source::Source;
+use super::source::{Blocks, Source};
 use super::strings::Heaps;
 use super::{Decoded, format, header};
 use crate::Problem;
@@ -106,6 +106,11 @@ impl File {
             self.btree.chunk_internal_k = k.chunk_internal_k;
         }
         Ok(())
+    }
+
+    /// The file, for the decoders that walk a heap or a tree.
+    pub(super) fn blocks(&self) -> Blocks<'_> {
+        Blocks { source: &self.source, budget: &self.budget }
     }
 
     /// The outermost group.

@@ -89,6 +89,7 @@ fn symbol_table(file: &File, message: &[u8], out: &mut Vec<(String, Link)>) -> D
     }
     let start = file.source.read_at_most(heap, 64)?;
     let heap = LocalHeapHeader::decode(&start, address_width, size_width).map_err(format)?;
+    file.budget.walk(heap.data_size)?;
     let names = file.source.read(heap.data_addr, heap.data_size)?;
 
     let node_size = file.btree.symbol_table_node_size(address_width, size_width) as u64;

@@ -80,6 +80,7 @@ fn chain(file: &File, address: u64) -> Decoded<Vec<ObjectHeaderMessage>> {
         let body = if version_2 { checked_block(&block)? } else { &block[..] };
         parse(body, version_2, creation_order, &mut messages)?;
     }
+    file.budget.walk(total)?;
     Ok(messages)
 }
 

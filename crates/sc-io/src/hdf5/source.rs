@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use rust_hdf5::format::{BlockReader, FormatError, FormatResult};
 
 use super::Decoded;
+use super::budget::Budget;
 use crate::Problem;
 
 #[derive(Debug)]
@@ -103,12 +104,17 @@ fn read_exact_at(file: &std::fs::File, mut out: &mut [u8], mut offset: u64) -> s
     Ok(())
 }
 
-/// Lets the decoders that walk a heap or a tree read through a [`Source`].
-pub(super) struct Blocks<'a>(pub(super) &'a Source);
+/// Lets the decoders that walk a heap or a tree read through a [`Source`], within the [`Budget`].
+pub(super) struct Blocks<'a> {
+    pub(super) source: &'a Source,
+    pub(super) budget: &'a Budget,
+}
 
 impl BlockReader for Blocks<'_> {
     fn read_block(&mut self, offset: u64, length: usize) -> FormatResult<Vec<u8>> {
-        self.0.read_at_most(offset, length as u64).map_err(|e| FormatError::InvalidData(e.to_string()))
+        let block = self.source.read_at_most(offset, length as u64);
+        let read = block.and_then(|block| self.budget.walk(block.len() as u64).map(|()| block));
+        read.map_err(|e| FormatError::InvalidData(e.to_string()))
     }
 }
 

@@ -1,6 +1,6 @@
 //! Writing HDF5: groups, attributes, arrays of numbers and of text.
 //!
-//! Files are laid out as libhdf5 1.6 and later read them. Chunks are compressed here, on the caller's thread pool; times
+//! Files are laid out as libhdf5 1.8 and later read them. Chunks are compressed here, on the caller's thread pool; times
 //! are not recorded, so that the same content gives the same bytes.
 
 use std::path::Path;
