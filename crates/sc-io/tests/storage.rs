@@ -132,12 +132,10 @@ fn no_single_byte_makes_the_reader_panic() {
     for name in ["nullable.h5ad.gz", "userblock.h5ad.gz"] {
         let bytes = fixture(name);
         for at in 0..bytes.len() {
-            for flip in [0xff, 0x01, 0x80] {
-                let mut damaged = bytes.clone();
-                damaged[at] ^= flip;
-                if let Err(e) = read_bytes("damaged", damaged, &ReadOptions::default()) {
-                    assert!(!e.to_string().is_empty());
-                }
+            let mut damaged = bytes.clone();
+            damaged[at] ^= [0xff, 0x01, 0x80][at % 3];
+            if let Err(e) = read_bytes("damaged", damaged, &ReadOptions::default()) {
+                assert!(!e.to_string().is_empty());
             }
         }
     }

@@ -150,6 +150,12 @@ fn raw(root: &Object<'_>, uns: Option<&Object<'_>>) -> Read<Option<Raw>> {
         if matches!(encoding::of(&raw)?, Ok(Encoding::Null)) {
             return Ok(None);
         }
+        if let Some(varm) = raw.find(keys::VARM)?
+            && varm.is_group()
+            && !varm.names()?.is_empty()
+        {
+            tracing::warn!("left out `{}`", varm.path());
+        }
         (raw.find(keys::X)?, raw.find(keys::VAR)?)
     } else {
         (root.find("raw.X")?, root.find("raw.var")?)
