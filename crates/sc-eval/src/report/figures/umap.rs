@@ -106,7 +106,7 @@ impl MapFigure {
         let name = lines.iter().map(|entry| width(&entry.name, 13)).fold(90.0, f64::max).min(NAME);
         let column = name + 100.0;
         let width = (legend + columns as f64 * column - 8.0).max(820.0);
-        let mut canvas = Canvas::new(width, TOP + SIDE + 28.0);
+        let mut canvas = Canvas::new(width, TOP + SIDE + 78.0);
         canvas.bold((LEFT, 34.0), &fit(&self.title, 17, width - 2.0 * LEFT), 18, Anchor::Start, INK);
         canvas.text((LEFT, 56.0), &fit(&self.subtitle, 13, width - 2.0 * LEFT), 13, Anchor::Start, MUTED);
         let rows = lines.len().div_ceil(columns).max(1);
@@ -121,7 +121,7 @@ impl MapFigure {
             let more = format!("and {} more", thousands(self.legend.len() - lines.len()));
             canvas.text((legend + 20.0, TOP + SIDE + 12.0), &more, 13, Anchor::Start, MUTED);
         }
-        axes(&mut canvas, (LEFT + 4.0, TOP + SIDE + 8.0));
+        axes(&mut canvas, (LEFT + 4.0, TOP + SIDE + 60.0));
         self.draw(&mut canvas, (LEFT, TOP));
         canvas.png()
     }
@@ -143,19 +143,19 @@ impl MapFigure {
     }
 }
 
-/// Two short arrows in the corner: a map has directions, but its units mean nothing.
+/// Two short arrows below the map: it has directions, but its units mean nothing.
 fn axes(canvas: &mut Canvas, (x, y): (f64, f64)) {
     let mut line = |from: (f64, f64), to: (f64, f64)| {
         canvas.line((x + from.0, y - from.1), (x + to.0, y - to.1), 1.2, MUTED, None);
     };
-    line((0.0, 0.0), (54.0, 0.0));
-    line((48.0, 4.0), (54.0, 0.0));
-    line((48.0, -4.0), (54.0, 0.0));
-    line((0.0, 0.0), (0.0, 54.0));
-    line((-4.0, 48.0), (0.0, 54.0));
-    line((4.0, 48.0), (0.0, 54.0));
-    canvas.text((x + 60.0, y + 4.0), "UMAP 1", 11, Anchor::Start, MUTED);
-    canvas.text((x - 4.0, y - 60.0), "UMAP 2", 11, Anchor::Start, MUTED);
+    line((0.0, 0.0), (34.0, 0.0));
+    line((28.0, 4.0), (34.0, 0.0));
+    line((28.0, -4.0), (34.0, 0.0));
+    line((0.0, 0.0), (0.0, 34.0));
+    line((-4.0, 28.0), (0.0, 34.0));
+    line((4.0, 28.0), (0.0, 34.0));
+    canvas.text((x + 40.0, y + 4.0), "UMAP 1", 11, Anchor::Start, MUTED);
+    canvas.text((x - 4.0, y - 40.0), "UMAP 2", 11, Anchor::Start, MUTED);
 }
 
 /// Cells coloured by label, with the classes' names where they do not overlap.
