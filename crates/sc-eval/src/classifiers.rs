@@ -1,4 +1,4 @@
-//! Classifiers over [`Features`](crate::Features): the field's baselines, each equal in definition to the reference
+//! Classifiers over [`Features`]: the field's baselines, each equal in definition to the reference
 //! implementation named in its page.
 //!
 //! ```
