@@ -35,7 +35,8 @@ struct Args {
     cells: CellArgs,
     #[command(flatten)]
     run: run::RunArgs,
-    /// Classifiers, separated by commas
+    /// Classifiers, separated by commas, of majority, logistic_regression, random_forest, xgboost, svm_linear, svm_rbf and
+    /// knn; all of them without it
     #[arg(long, value_name = "NAMES", value_delimiter = ',', value_parser = run::model)]
     models: Vec<Model>,
     /// Highly variable genes to keep, chosen on the training cells of each fold

@@ -1,4 +1,4 @@
-//! One binary for the whole flow: golden values against the reference tools, hostile files, determinism, programs.
+//! Golden values against the reference tools, in one binary.
 #![allow(clippy::unwrap_used, reason = "a test fails where something is not there")]
 
 mod golden;

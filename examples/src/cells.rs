@@ -136,6 +136,10 @@ fn labels(args: &CellArgs, adata: &AnnData) -> Result<(String, Vec<Option<String
             let table = sc_io::delimited::read(path)?;
             by_name(&table, &name, adata.obs().index()).with_context(|| format!("{}", path.display()))?
         }
+        None if adata.obs().column_names().is_empty() => {
+            let text = "the input holds no annotations of cells: pass --labels with a table that has column";
+            return Err(Usage(format!("{text} {name:?}")).into());
+        }
         None => adata.obs().labels(&name)?,
     };
     // A label of nothing but blanks says nothing.

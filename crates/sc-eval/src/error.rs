@@ -178,7 +178,7 @@ impl Error {
         match self {
             Self::OneClass { .. } => Some("choose a label column with at least two values"),
             Self::ClassSmallerThanFolds { .. } => {
-                Some("use fewer folds, or leave the class out with a minimum class size")
+                Some("use fewer folds, or leave the class out (--min-cells-per-class)")
             }
             Self::NotEmpty { .. } => Some(
                 "name a new folder, or allow overwriting (--force): only files of an earlier report are replaced",

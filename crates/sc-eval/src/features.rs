@@ -142,6 +142,23 @@ impl Lines {
         (&self.index[span.clone()], &self.value[span])
     }
 
+    /// Number of lines.
+    pub(crate) fn len(&self) -> usize {
+        self.start.len() - 1
+    }
+
+    /// The lines `kept`, in that order.
+    pub(crate) fn select(&self, kept: &[usize]) -> Self {
+        let mut selected = Self { start: vec![0], index: Vec::new(), value: Vec::new() };
+        for &i in kept {
+            let (index, value) = self.line(i);
+            selected.index.extend_from_slice(index);
+            selected.value.extend_from_slice(value);
+            selected.start.push(selected.index.len());
+        }
+        selected
+    }
+
     /// The same values by the other axis, which is `n` long; positions ascend.
     pub(crate) fn transposed(&self, n: usize) -> Self {
         let mut start = vec![0usize; n + 1];
@@ -153,7 +170,7 @@ impl Lines {
         }
         let mut next = start.clone();
         let (mut index, mut value) = (vec![0u32; self.index.len()], vec![0f32; self.index.len()]);
-        for i in 0..self.start.len() - 1 {
+        for i in 0..self.len() {
             let (js, vs) = self.line(i);
             for (&j, &v) in js.iter().zip(vs) {
                 let at = next[j as usize];

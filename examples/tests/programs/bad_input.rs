@@ -119,6 +119,19 @@ fn empty_cells_are_left_out_and_counted() {
 }
 
 #[test]
+fn a_folder_without_annotations_is_told_how_to_pass_labels() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::write(
+        dir.path().join("matrix.mtx"),
+        "%%MatrixMarket matrix coordinate integer general\n1 2 1\n1 1 3\n",
+    )
+    .unwrap();
+    fs::write(dir.path().join("barcodes.tsv"), "a\nb\n").unwrap();
+    fs::write(dir.path().join("genes.tsv"), "ENSG1\tone\n").unwrap();
+    refused(&benchmark(dir.path(), &LABEL), 2, &["--labels", "cell_type"]);
+}
+
+#[test]
 fn too_few_cells_for_a_model_are_told_with_the_fold() {
     let dir = tempfile::tempdir().unwrap();
     let path = write_h5ad(dir.path(), &counts().slice(ndarray::s![..12, ..]).to_owned(), &types()[..12]);

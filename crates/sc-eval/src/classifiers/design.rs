@@ -12,7 +12,8 @@ pub(crate) struct Design {
     pub(crate) n_rows: usize,
     pub(crate) n_cols: usize,
     pub(crate) background: Vec<f64>,
-    rows: Lines,
+    /// The deltas by row: columns ascend within a row.
+    pub(crate) rows: Lines,
 }
 
 /// Classes are processed in blocks of this many accumulators, whatever the SIMD width of the machine.

@@ -9,6 +9,7 @@ use super::smo::{self, KernelRows};
 use crate::classifiers::Classifier;
 use crate::classifiers::design::Design;
 use crate::classifiers::training::{Classes, ROW_CHUNK, Training};
+use crate::features::Lines;
 use crate::{Error, Features, Prediction, Result};
 
 /// How to fit an [`RbfSvm`].
@@ -72,7 +73,7 @@ impl RbfSvmParams {
             if variance > 0.0 { 1.0 / (design.n_cols as f64 * variance) } else { 1.0 }
         });
         let background = design.background.clone();
-        let kernel = Kernel::new(Cells::new(design), gamma, self.cache_bytes);
+        let kernel = Kernel::new(Cells::new(design.n_cols, design.rows), gamma, self.cache_bytes);
         let k = classes.n_present();
         let pairs: Vec<(usize, usize)> = (0..k).flat_map(|a| (a + 1..k).map(move |b| (a, b))).collect();
         let solved: Vec<(Vec<u32>, smo::Solution)> = pairs
@@ -125,32 +126,29 @@ impl RbfSvmParams {
 /// Sparse rows and their squared lengths. A background common to all cells cancels in differences, so it is not here.
 struct Cells {
     n_cols: usize,
-    rows: Vec<(Vec<u32>, Vec<f32>)>,
+    rows: Lines,
     squares: Vec<f64>,
 }
 
 impl Cells {
-    fn new(design: Design) -> Self {
-        let rows: Vec<(Vec<u32>, Vec<f32>)> = (0..design.n_rows)
-            .map(|i| {
-                let (js, ds) = design.row(i);
-                (js.to_vec(), ds.to_vec())
-            })
-            .collect();
-        let square = |row: &(Vec<u32>, Vec<f32>)| row.1.iter().map(|&d| f64::from(d) * f64::from(d)).sum();
-        let squares = rows.iter().map(square).collect();
-        Self { n_cols: design.n_cols, rows, squares }
+    fn new(n_cols: usize, rows: Lines) -> Self {
+        let square = |i| rows.line(i).1.iter().map(|&d| f64::from(d) * f64::from(d)).sum();
+        let squares = (0..rows.len()).map(square).collect();
+        Self { n_cols, rows, squares }
+    }
+
+    fn len(&self) -> usize {
+        self.squares.len()
     }
 
     fn select(&self, kept: &[usize]) -> Self {
-        let rows = kept.iter().map(|&i| self.rows[i].clone()).collect();
-        let squares = kept.iter().map(|&i| self.squares[i]).collect();
-        Self { n_cols: self.n_cols, rows, squares }
+        Self::new(self.n_cols, self.rows.select(kept))
     }
 
     /// `exp(-gamma · ‖own - cell‖²)` for every cell, for a row written out in `full` of squared length `square`.
     fn kernel_row(&self, full: &[f32], square: f64, gamma: f64, out: &mut [f32]) {
-        for (((js, ds), other), out) in self.rows.iter().zip(&self.squares).zip(out) {
+        for ((i, other), out) in self.squares.iter().enumerate().zip(out) {
+            let (js, ds) = self.rows.line(i);
             let distance = square + other - 2.0 * sparse_dot(js, ds, full);
             *out = libm::exp(-gamma * distance.max(0.0)) as f32;
         }
@@ -183,18 +181,18 @@ struct Kernel {
 
 impl Kernel {
     fn new(cells: Cells, gamma: f64, cache_bytes: usize) -> Self {
-        let n = cells.rows.len();
+        let n = cells.len();
         let room = AtomicUsize::new(cache_bytes / (4 * n.max(1)));
         Self { cells, gamma, cached: (0..n).map(|_| OnceLock::new()).collect(), room }
     }
 
     fn compute(&self, i: usize) -> Vec<f32> {
-        let (js, ds) = &self.cells.rows[i];
+        let (js, ds) = self.cells.rows.line(i);
         let mut full = vec![0f32; self.cells.n_cols];
         for (&j, &d) in js.iter().zip(ds) {
             full[j as usize] = d;
         }
-        let mut row = vec![0f32; self.cells.rows.len()];
+        let mut row = vec![0f32; self.cells.len()];
         self.cells.kernel_row(&full, self.cells.squares[i], self.gamma, &mut row);
         row[i] = 1.0;
         row
@@ -233,7 +231,7 @@ impl KernelRows for Subset<'_> {
 impl RbfSvm {
     /// Number of training cells that support a plane.
     pub fn n_support(&self) -> usize {
-        self.support.rows.len()
+        self.support.len()
     }
 
     fn vote(&self, kernel: &[f32]) -> usize {
@@ -259,7 +257,7 @@ impl Classifier for RbfSvm {
             .par_chunks(ROW_CHUNK)
             .map(|rows| {
                 let mut full = vec![0f32; design.n_cols];
-                let mut kernel = vec![0f32; self.support.rows.len()];
+                let mut kernel = vec![0f32; self.support.len()];
                 rows.iter()
                     .map(|&i| {
                         let (js, ds) = design.row(i);
