@@ -17,6 +17,7 @@
 
 mod binned;
 mod boosting;
+mod class_weight;
 mod design;
 mod forest;
 mod knn;
@@ -28,6 +29,7 @@ mod training;
 mod tree;
 
 pub use boosting::{Xgboost, XgboostParams};
+pub use class_weight::ClassWeight;
 pub use forest::{RandomForest, RandomForestParams};
 pub use knn::{Knn, KnnParams};
 pub use logistic::{LogisticRegression, LogisticRegressionParams};

@@ -2,6 +2,7 @@
 
 use ndarray::Array2;
 use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
 
 use crate::{Error, Features, Prediction, Result};
 
@@ -15,7 +16,8 @@ pub(crate) struct Training {
 }
 
 /// The classes that a model can predict, among all that the caller knows.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct Classes {
     /// The caller's index of each class that occurs in training, ascending.
     present: Vec<u32>,
@@ -58,8 +60,37 @@ impl Training {
 }
 
 impl Classes {
+    /// Number of classes that the caller knows.
+    pub(crate) fn n_classes(&self) -> usize {
+        self.n_classes
+    }
+
+    /// The caller's index of each class that occurs in training, ascending.
+    pub(crate) fn present(&self) -> &[u32] {
+        &self.present
+    }
+
     pub(crate) fn n_present(&self) -> usize {
         self.present.len()
+    }
+
+    /// Proves what the other methods rely on, for a value that was read from a file.
+    pub(crate) fn check(&self) -> Result<(), String> {
+        let ascending = self.present.windows(2).all(|pair| pair[0] < pair[1]);
+        let last = self.present.last().map(|&code| code as usize);
+        match ascending && last.is_some_and(|code| code < self.n_classes) {
+            true => Ok(()),
+            false => Err(format!(
+                "the {} classes that occur are not an ascending choice of {}",
+                self.present.len(),
+                self.n_classes
+            )),
+        }
+    }
+
+    /// Number of features that the model was fitted on.
+    pub(crate) fn n_features(&self) -> usize {
+        self.n_features
     }
 
     pub(crate) fn check_features(&self, x: &Features) -> Result<()> {
