@@ -6,5 +6,6 @@ mod fm;
 mod graph;
 mod io;
 mod llm;
+mod ontology;
 mod prep;
 mod report;

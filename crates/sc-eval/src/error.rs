@@ -150,6 +150,14 @@ pub enum Error {
         /// The fold that tests it first, counted from 0.
         earlier: usize,
     },
+    /// An ontology cannot be used as it is, or lacks a term.
+    #[error("the ontology is not usable: {term:?} {reason}")]
+    Ontology {
+        /// Identifier or name of the term; empty for the file as a whole.
+        term: String,
+        /// What is wrong.
+        reason: String,
+    },
     /// Something is wrong with one fold of a cross-validation.
     #[error("fold {fold} (counted from 0) is not valid")]
     Fold {
@@ -191,6 +199,9 @@ impl Error {
             Self::Probability { .. } | Self::ProbabilitySum { .. } => {
                 Some("pass probabilities, not decision values or logits; a model may also give none")
             }
+            Self::Ontology { .. } => Some(
+                "pass a release of the Cell Ontology (cl.obo, or the JSON of CELLxGENE's ontology guide) and names that it has",
+            ),
             Self::Fold { source, .. } => source.help(),
             _ => None,
         }

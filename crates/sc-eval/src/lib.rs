@@ -9,6 +9,8 @@ pub mod labels;
 #[cfg(feature = "report")]
 pub mod manifest;
 pub mod metrics;
+#[cfg(feature = "ontology")]
+pub mod ontology;
 pub mod prediction;
 pub mod protocol;
 #[cfg(feature = "report")]
