@@ -166,6 +166,14 @@ pub enum Error {
         /// What is wrong.
         source: Box<Error>,
     },
+    /// A target of a transfer, or the answer about it, is not valid.
+    #[error("target {name:?} cannot be scored")]
+    Target {
+        /// The target.
+        name: String,
+        /// What is wrong.
+        source: Box<Error>,
+    },
     /// The model failed.
     #[error("the model failed in fold {fold} (counted from 0)")]
     Model {
@@ -202,7 +210,7 @@ impl Error {
             Self::Ontology { .. } => Some(
                 "pass a release of the Cell Ontology (cl.obo, or the JSON of CELLxGENE's ontology guide) and names that it has",
             ),
-            Self::Fold { source, .. } => source.help(),
+            Self::Fold { source, .. } | Self::Target { source, .. } => source.help(),
             _ => None,
         }
     }

@@ -3,8 +3,10 @@
 pub mod cross_validate;
 mod prediction_check;
 mod scores;
+mod transfer;
 
 pub use cross_validate::{
     CrossValidation, FoldOutput, FoldScores, Intervals, cross_validate, cross_validate_all,
 };
 pub use scores::Scores;
+pub use transfer::{Target, Task, Transfer, Transferred, transfer};
