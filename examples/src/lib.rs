@@ -3,6 +3,8 @@
 pub mod cells;
 pub mod end;
 pub mod fold;
+pub mod genes;
 pub mod map;
+pub mod ontology;
 pub mod progress;
 pub mod run;
