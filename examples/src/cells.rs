@@ -39,6 +39,8 @@ pub struct Cells {
     pub label_column: String,
     /// Name of each cell.
     pub names: Vec<String>,
+    /// Name of each gene.
+    pub genes: Vec<String>,
     /// Raw counts, cells × genes.
     pub counts: Csr,
     /// Label of each cell.
@@ -72,7 +74,7 @@ impl Cells {
         };
         let (label_column, found) = labels(args, &adata)?;
         let names = adata.obs().index().to_vec();
-        let counts = counts(args, &mut adata)?;
+        let (counts, genes) = counts(args, &mut adata)?;
         let n_read = names.len();
 
         let empty: Vec<bool> = (0..n_read).map(|i| counts.row(i).1.iter().all(|&v| v == 0.0)).collect();
@@ -91,7 +93,7 @@ impl Cells {
         let counts = if kept.len() == n_read { counts } else { counts.select_rows(&kept) };
         let names = kept.iter().map(|&i| names[i].clone()).collect();
         let inputs = args.input.iter().chain(&args.labels).cloned().collect();
-        let cells = Self { dataset, label_column, names, counts, labels, n_read, dropped, inputs };
+        let cells = Self { dataset, label_column, names, genes, counts, labels, n_read, dropped, inputs };
         cells.tell();
         Ok(cells)
     }
@@ -147,8 +149,8 @@ fn labels(args: &CellArgs, adata: &AnnData) -> Result<(String, Vec<Option<String
     Ok((name, found))
 }
 
-/// The raw counts of the slot that was asked for.
-fn counts(args: &CellArgs, adata: &mut AnnData) -> Result<Csr> {
+/// The raw counts of the slot that was asked for, and the names of its genes.
+fn counts(args: &CellArgs, adata: &mut AnnData) -> Result<(Csr, Vec<String>)> {
     let (matrix, genes) = match args.layer.as_str() {
         "X" => {
             let layers: Vec<&str> = adata.layers().keys().map(String::as_str).collect();
@@ -173,7 +175,7 @@ fn counts(args: &CellArgs, adata: &mut AnnData) -> Result<Csr> {
         let others = if others.is_empty() { "none".to_owned() } else { others.join(", ") };
         format!("{slot} is not a matrix of raw counts (other slots, for --layer: {others})")
     })?;
-    Ok(matrix)
+    Ok((matrix, genes.to_vec()))
 }
 
 /// Leaves out the classes with fewer than `min` cells.

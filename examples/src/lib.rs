@@ -8,3 +8,4 @@ pub mod map;
 pub mod ontology;
 pub mod progress;
 pub mod run;
+pub mod tissues;

@@ -1,0 +1,117 @@
+//! Data sets of several tissues, brought together: the genes that all have, the classes that they can be compared in.
+
+use std::collections::BTreeMap;
+
+use anyhow::Result;
+use sc_eval::Labels;
+use sc_eval::ontology::{Harmonized, Ontology, TermId, harmonize};
+use sc_io::Csr;
+
+use crate::cells::Cells;
+use crate::genes::{GeneTable, shared_genes};
+
+/// A source and the targets that a model is taken to, in one matrix of shared genes: the source's cells first.
+pub struct Tissues {
+    /// Raw counts of all cells, in the shared genes.
+    pub counts: Csr,
+    /// Class of each cell of the source.
+    pub source: Labels,
+    /// Rows of each target in `counts`.
+    pub rows: Vec<Vec<usize>>,
+    /// True class of each cell of each target; `None` for a class that the source does not have.
+    pub truth: Vec<Vec<Option<u32>>>,
+    /// What each cell of each target is called in its own data set.
+    pub names: Vec<Vec<String>>,
+    /// Classes and labels.
+    pub harmonized: Harmonized,
+    /// Name and number of cells of each label of each data set, the source first.
+    pub labels: Vec<BTreeMap<String, usize>>,
+    /// Why cells were left out here, and how many.
+    pub left_out: Vec<(String, usize)>,
+}
+
+impl Tissues {
+    /// Brings data sets together.
+    ///
+    /// * `sets`: the source, then the targets; each with the name of every cell's label.
+    ///
+    /// # Errors
+    /// If they share too few genes, or the source has fewer than two classes.
+    pub fn new(
+        sets: &[Cells],
+        genes: &GeneTable,
+        ontology: Option<&Ontology>,
+        classes: &[TermId],
+        label_names: &BTreeMap<String, String>,
+    ) -> Result<Self> {
+        let read = |label: &str| label_names.get(label).map_or(label, String::as_str).to_owned();
+        let all: Vec<(&str, &[String])> =
+            sets.iter().map(|set| (set.dataset.as_str(), set.genes.as_slice())).collect();
+        let columns = shared_genes(&all, genes)?;
+        let (mut parts, mut names, mut left_out) = (Vec::new(), Vec::new(), Vec::new());
+        for (set, columns) in sets.iter().zip(&columns) {
+            let part = set.counts.select_columns(columns);
+            // A label that the map reads as nothing leaves its cells out; so does having none of the shared genes.
+            let (mapped, unmapped): (Vec<usize>, Vec<usize>) =
+                (0..part.n_rows()).partition(|&i| !read(set.labels.name(i)).is_empty());
+            let (kept, empty): (Vec<usize>, Vec<usize>) =
+                mapped.into_iter().partition(|&i| part.row(i).1.iter().any(|&v| v > 0.0));
+            for (reason, n) in
+                [("label mapped to nothing", unmapped.len()), ("no count in the shared genes", empty.len())]
+            {
+                if n > 0 {
+                    left_out.push((format!("{}: {reason}", set.dataset), n));
+                }
+            }
+            names.push(kept.iter().map(|&i| read(set.labels.name(i))).collect::<Vec<String>>());
+            parts.push(part.select_rows(&kept));
+        }
+        let labels: Vec<BTreeMap<String, usize>> = names.iter().map(|names| count(names)).collect();
+        let distinct: Vec<Vec<&str>> =
+            labels.iter().map(|labels| labels.keys().map(String::as_str).collect()).collect();
+        let distinct: Vec<&[&str]> = distinct.iter().map(Vec::as_slice).collect();
+        let harmonized = harmonize(ontology, &distinct, classes);
+
+        let class = |set: usize, name: &String| harmonized.class_of[set][name].clone();
+        let source: Vec<String> = names[0].iter().map(|name| class(0, name)).collect();
+        let source = Labels::new(&source)?;
+        let code = |class: String| source.classes().binary_search(&class).ok().map(|code| code as u32);
+        let truth = (1..sets.len())
+            .map(|set| names[set].iter().map(|name| code(class(set, name))).collect())
+            .collect();
+
+        let mut begin = 0;
+        let mut rows = Vec::with_capacity(parts.len());
+        for part in &parts {
+            rows.push((begin..begin + part.n_rows()).collect::<Vec<usize>>());
+            begin += part.n_rows();
+        }
+        rows.remove(0);
+        let counts = stack(&parts)?;
+        names.remove(0);
+        Ok(Self { counts, source, rows, truth, names, harmonized, labels, left_out })
+    }
+}
+
+fn count(names: &[String]) -> BTreeMap<String, usize> {
+    let mut counts = BTreeMap::new();
+    for name in names {
+        *counts.entry(name.clone()).or_default() += 1;
+    }
+    counts
+}
+
+/// Matrices of the same columns, one below the other.
+fn stack(parts: &[Csr]) -> Result<Csr> {
+    let (mut indptr, mut indices, mut values) = (vec![0], Vec::new(), Vec::new());
+    let mut n_rows = 0;
+    for part in parts {
+        let begin = indices.len();
+        indptr.extend(part.indptr()[1..].iter().map(|end| begin + end));
+        indices.extend_from_slice(part.indices());
+        values.extend_from_slice(part.values());
+        n_rows += part.n_rows();
+    }
+    let n_cols = parts.first().map_or(0, Csr::n_cols);
+    Ok(Csr::new(n_rows, n_cols, indptr, indices, values)?)
+}
