@@ -28,6 +28,14 @@ pub enum Error {
         /// Their label.
         label: String,
     },
+    /// Every cell is of one kind where a score needs two.
+    #[error("all {n_cells} cells are {kind}: there is nothing to tell apart")]
+    OneKind {
+        /// Number of cells.
+        n_cells: usize,
+        /// Which kind they are.
+        kind: &'static str,
+    },
     /// A class has fewer cells than there are folds.
     #[error("class {label:?} has {n_cells} cells, fewer than the {n_folds} folds")]
     ClassSmallerThanFolds {
@@ -57,6 +65,18 @@ pub enum Error {
         column: usize,
         /// NaN or an infinity.
         value: f32,
+    },
+    /// A score, confidence or difference is NaN or infinite where it must not be.
+    #[error("{what} is {value} at {at} (counted from 0), expected {expected}")]
+    Value {
+        /// The input that holds it.
+        what: &'static str,
+        /// Where.
+        at: usize,
+        /// The value.
+        value: f64,
+        /// What is allowed.
+        expected: &'static str,
     },
     /// No classifier has this name.
     #[error("no classifier is called {name:?}; there are {known}")]
@@ -126,6 +146,22 @@ pub enum Error {
         /// Its number of cells.
         n_cells: usize,
     },
+    /// There are fewer groups than a split needs.
+    #[error("there are {n_groups} groups, fewer than the {expected} that the split needs")]
+    FewGroups {
+        /// Number of different groups.
+        n_groups: usize,
+        /// Groups needed.
+        expected: usize,
+    },
+    /// One side of a split has no cell of a class.
+    #[error("{side} has no cell of class {label:?}")]
+    ClassMissing {
+        /// The training or the test set.
+        side: &'static str,
+        /// The class.
+        label: String,
+    },
     /// A split names a cell that does not exist.
     #[error("{what} holds cell {cell}, but there are {n_cells} cells")]
     CellOutOfBounds {
@@ -193,6 +229,7 @@ impl Error {
     pub fn help(&self) -> Option<&'static str> {
         match self {
             Self::OneClass { .. } => Some("choose a label column with at least two values"),
+            Self::OneKind { .. } => Some("score cells of both kinds together"),
             Self::ClassSmallerThanFolds { .. } => {
                 Some("use fewer folds, or leave the class out (--min-cells-per-class)")
             }
@@ -201,6 +238,10 @@ impl Error {
             ),
             Self::NotFinite { .. } => Some("check the matrix for NaN before fitting"),
             Self::ClassTooSmallToSplit { .. } => Some("leave the class out with a minimum class size"),
+            Self::FewGroups { .. } => Some("use fewer folds; with a single donor, split by cells instead"),
+            Self::ClassMissing { .. } => {
+                Some("use fewer folds, leave the class out, or allow it (`allow_missing_classes`)")
+            }
             Self::TestInTraining { .. } => {
                 Some("a score on training cells says nothing; make the splits with `sc_eval::split`")
             }

@@ -3,9 +3,9 @@
 use super::Report;
 use super::figures::range;
 use super::files::slug;
-use super::paired::{Paired, compare, holm};
+use super::paired::{Paired, compare};
 use crate::protocol::CrossValidation;
-use crate::statistics::Interval;
+use crate::statistics::{Interval, holm};
 
 /// Below this p, adjusted for the number of comparisons, two models count as different.
 pub(super) const ALPHA: f64 = 0.05;

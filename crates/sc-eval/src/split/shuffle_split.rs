@@ -110,7 +110,7 @@ pub fn train_test_split(n_cells: usize, test_size: f64, seed: u64) -> Result<Spl
 }
 
 /// Number of training and of test cells.
-fn sizes(n_cells: usize, test_size: Size, train_size: Option<Size>) -> Result<(usize, usize)> {
+pub(super) fn sizes(n_cells: usize, test_size: Size, train_size: Option<Size>) -> Result<(usize, usize)> {
     let count = |name, size, round: fn(f64) -> f64| match size {
         Size::Share(share) if share > 0.0 && share < 1.0 => Ok(round(share * n_cells as f64) as usize),
         Size::Cells(n) if n > 0 && n < n_cells => Ok(n),
