@@ -52,14 +52,14 @@ impl BootstrapParams {
     }
 
     /// The generator of one replicate.
-    pub(super) fn rng(&self, replicate: usize) -> ChaCha8Rng {
+    pub(crate) fn rng(&self, replicate: usize) -> ChaCha8Rng {
         let mut rng = ChaCha8Rng::seed_from_u64(self.seed);
         rng.set_stream(replicate as u64);
         rng
     }
 
     /// The interval between the outer percentiles of `replicates`; NaN ends if a replicate is NaN.
-    pub(super) fn interval(&self, mut replicates: Vec<f64>) -> Interval {
+    pub(crate) fn interval(&self, mut replicates: Vec<f64>) -> Interval {
         let level = self.level;
         if replicates.iter().any(|value| value.is_nan()) {
             return Interval { low: f64::NAN, high: f64::NAN, level };
@@ -113,7 +113,7 @@ pub fn bootstrap(
 }
 
 /// A uniform integer below `bound`, unbiased: the high half of a product, redrawn where the low half would favour one.
-pub(super) fn below(rng: &mut ChaCha8Rng, bound: u32) -> u32 {
+pub(crate) fn below(rng: &mut ChaCha8Rng, bound: u32) -> u32 {
     loop {
         let product = u64::from(rng.next_u32()) * u64::from(bound);
         let low = product as u32;
