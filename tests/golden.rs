@@ -5,6 +5,7 @@ mod eval;
 mod fm;
 mod graph;
 mod io;
+mod kmeans;
 mod llm;
 mod ontology;
 mod prep;

@@ -218,9 +218,43 @@ pub enum Error {
         /// What the model said.
         source: Box<dyn std::error::Error + Send + Sync>,
     },
+    /// What the caller's code gave at one step of a protocol does not fit.
+    #[error("{place}: the answer is not valid")]
+    Answer {
+        /// The step.
+        place: String,
+        /// What is wrong.
+        source: Box<Error>,
+    },
+    /// The caller's code failed at one step of a protocol.
+    #[error("{place}: the model failed")]
+    Run {
+        /// The step.
+        place: String,
+        /// What the model said.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// The cells that a protocol leaves for training are all of one class.
+    #[error("{place}: all {n_cells} training cells have the label {label:?}")]
+    OneClassLeft {
+        /// The step.
+        place: String,
+        /// Number of training cells.
+        n_cells: usize,
+        /// Their label.
+        label: String,
+    },
 }
 
 impl Error {
+    pub(crate) fn run(place: String, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        Self::Run { place, source: source.into() }
+    }
+
+    pub(crate) fn answer(place: String, source: Self) -> Self {
+        Self::Answer { place, source: Box::new(source) }
+    }
+
     pub(crate) fn in_fold(fold: usize, source: Self) -> Self {
         Self::Fold { fold, source: Box::new(source) }
     }
@@ -252,6 +286,8 @@ impl Error {
                 "pass a release of the Cell Ontology (cl.obo, or the JSON of CELLxGENE's ontology guide) and names that it has",
             ),
             Self::Fold { source, .. } | Self::Target { source, .. } => source.help(),
+            Self::OneClassLeft { .. } => Some("ask for more training cells, or leave rare classes out"),
+            Self::Fold { source, .. } | Self::Answer { source, .. } => source.help(),
             _ => None,
         }
     }

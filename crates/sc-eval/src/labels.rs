@@ -30,6 +30,11 @@ impl Labels {
         }
     }
 
+    /// The same classes for other codes, which the caller knows to be in range.
+    pub(crate) fn with_codes(&self, codes: Vec<u32>) -> Self {
+        Self { classes: self.classes.clone(), codes }
+    }
+
     /// Number of cells.
     pub fn len(&self) -> usize {
         self.codes.len()

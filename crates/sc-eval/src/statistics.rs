@@ -30,6 +30,7 @@ mod t_test;
 mod wilcoxon;
 
 pub use adjust::{benjamini_hochberg, holm};
+pub(crate) use bootstrap::below;
 pub use bootstrap::{BootstrapParams, Interval, bootstrap};
 pub use difference::bootstrap_difference;
 pub(crate) use bootstrap::{below, check_level};

@@ -48,14 +48,14 @@ impl BootstrapParams {
     }
 
     /// The generator of one replicate.
-    pub(super) fn rng(&self, replicate: usize) -> ChaCha8Rng {
+    pub(crate) fn rng(&self, replicate: usize) -> ChaCha8Rng {
         let mut rng = ChaCha8Rng::seed_from_u64(self.seed);
         rng.set_stream(replicate as u64);
         rng
     }
 
     /// The interval between the outer percentiles of `replicates`; NaN ends if a replicate is NaN.
-    pub(super) fn interval(&self, mut replicates: Vec<f64>) -> Interval {
+    pub(crate) fn interval(&self, mut replicates: Vec<f64>) -> Interval {
         let level = self.level;
         if replicates.iter().any(|value| value.is_nan()) {
             return Interval { low: f64::NAN, high: f64::NAN, level };
