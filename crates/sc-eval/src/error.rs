@@ -58,6 +58,24 @@ pub enum Error {
         /// NaN or an infinity.
         value: f32,
     },
+    /// Bytes that should be a model of XGBoost are not in its format.
+    #[error("not an XGBoost model in {format}")]
+    XgboostSyntax {
+        /// JSON or UBJSON.
+        format: &'static str,
+        /// Where reading stopped, and why.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// A model of XGBoost contradicts itself, or is of a kind that cannot be read.
+    #[error("`{place}` of the XGBoost model is {found}, expected {expected}")]
+    XgboostModel {
+        /// Path of the field.
+        place: String,
+        /// What it holds.
+        found: String,
+        /// What it could hold.
+        expected: String,
+    },
     /// No classifier has this name.
     #[error("no classifier is called {name:?}; there are {known}")]
     UnknownModel {
@@ -191,6 +209,12 @@ impl Error {
             Self::Probability { .. } | Self::ProbabilitySum { .. } => {
                 Some("pass probabilities, not decision values or logits; a model may also give none")
             }
+            Self::XgboostSyntax { .. } => Some(
+                "write the model with XGBoost's `Booster.save_model(\"model.json\")`, version 1.6 or later",
+            ),
+            Self::XgboostModel { .. } => Some(
+                "trees of numeric features (`booster=\"gbtree\"`) with a softmax or logistic objective can be read",
+            ),
             Self::Fold { source, .. } => source.help(),
             _ => None,
         }
