@@ -10,3 +10,4 @@ mod llm;
 mod ontology;
 mod prep;
 mod report;
+mod trees;

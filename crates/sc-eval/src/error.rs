@@ -77,6 +77,23 @@ pub enum Error {
         value: f64,
         /// What is allowed.
         expected: &'static str,
+    /// Bytes that should be a model of XGBoost are not in its format.
+    #[error("not an XGBoost model in {format}")]
+    XgboostSyntax {
+        /// JSON or UBJSON.
+        format: &'static str,
+        /// Where reading stopped, and why.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// A model of XGBoost contradicts itself, or is of a kind that cannot be read.
+    #[error("`{place}` of the XGBoost model is {found}, expected {expected}")]
+    XgboostModel {
+        /// Path of the field.
+        place: String,
+        /// What it holds.
+        found: String,
+        /// What it could hold.
+        expected: String,
     },
     /// No classifier has this name.
     #[error("no classifier is called {name:?}; there are {known}")]
@@ -288,6 +305,13 @@ impl Error {
             Self::Fold { source, .. } | Self::Target { source, .. } => source.help(),
             Self::OneClassLeft { .. } => Some("ask for more training cells, or leave rare classes out"),
             Self::Fold { source, .. } | Self::Answer { source, .. } => source.help(),
+            Self::XgboostSyntax { .. } => Some(
+                "write the model with XGBoost's `Booster.save_model(\"model.json\")`, version 1.6 or later",
+            ),
+            Self::XgboostModel { .. } => Some(
+                "trees of numeric features (`booster=\"gbtree\"`) with a softmax or logistic objective can be read",
+            ),
+            Self::Fold { source, .. } => source.help(),
             _ => None,
         }
     }

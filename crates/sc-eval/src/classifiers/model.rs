@@ -3,8 +3,8 @@
 use std::str::FromStr;
 
 use super::{
-    Classifier, KnnParams, LinearSvmParams, LogisticRegressionParams, Majority, RandomForestParams,
-    RbfSvmParams, XgboostParams,
+    Classifier, GradientBoostingParams, KnnParams, LinearSvmParams, LogisticRegressionParams, Majority,
+    RandomForestParams, RbfSvmParams, XgboostParams,
 };
 use crate::{Error, Features, Result};
 
@@ -20,6 +20,8 @@ pub enum Model {
     RandomForest(RandomForestParams),
     /// [`Xgboost`](super::Xgboost).
     Xgboost(XgboostParams),
+    /// [`GradientBoosting`](super::GradientBoosting).
+    GradientBoosting(GradientBoostingParams),
     /// [`LinearSvm`](super::LinearSvm).
     SvmLinear(LinearSvmParams),
     /// [`RbfSvm`](super::RbfSvm).
@@ -36,6 +38,7 @@ impl Model {
             Self::LogisticRegression(LogisticRegressionParams::default()),
             Self::RandomForest(RandomForestParams::default()),
             Self::Xgboost(XgboostParams::default()),
+            Self::GradientBoosting(GradientBoostingParams::default()),
             Self::SvmLinear(LinearSvmParams::default()),
             Self::SvmRbf(RbfSvmParams::default()),
             Self::Knn(KnnParams::default()),
@@ -49,6 +52,7 @@ impl Model {
             Self::LogisticRegression(_) => "logistic_regression",
             Self::RandomForest(_) => "random_forest",
             Self::Xgboost(_) => "xgboost",
+            Self::GradientBoosting(_) => "gradient_boosting",
             Self::SvmLinear(_) => "svm_linear",
             Self::SvmRbf(_) => "svm_rbf",
             Self::Knn(_) => "knn",
@@ -59,12 +63,10 @@ impl Model {
     pub fn with_seed(mut self, seed: u64) -> Self {
         match &mut self {
             Self::RandomForest(params) => params.seed = seed,
+            Self::Xgboost(params) => params.seed = seed,
+            Self::GradientBoosting(params) => params.seed = seed,
             Self::SvmLinear(params) => params.seed = seed,
-            Self::Majority
-            | Self::LogisticRegression(_)
-            | Self::Xgboost(_)
-            | Self::SvmRbf(_)
-            | Self::Knn(_) => {}
+            Self::Majority | Self::LogisticRegression(_) | Self::SvmRbf(_) | Self::Knn(_) => {}
         }
         self
     }
@@ -79,6 +81,7 @@ impl Model {
             Self::LogisticRegression(params) => Box::new(params.fit(x, y, n_classes)?),
             Self::RandomForest(params) => Box::new(params.fit(x, y, n_classes)?),
             Self::Xgboost(params) => Box::new(params.fit(x, y, n_classes)?),
+            Self::GradientBoosting(params) => Box::new(params.fit(x, y, n_classes)?),
             Self::SvmLinear(params) => Box::new(params.fit(x, y, n_classes)?),
             Self::SvmRbf(params) => Box::new(params.fit(x, y, n_classes)?),
             Self::Knn(params) => Box::new(params.fit(x, y, n_classes)?),

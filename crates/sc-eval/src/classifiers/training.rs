@@ -60,6 +60,11 @@ impl Training {
 }
 
 impl Classes {
+    /// Classes that are known otherwise than from training labels; see [`Classes::check`].
+    pub(crate) fn new(present: Vec<u32>, n_classes: usize, n_features: usize) -> Self {
+        Self { present, n_classes, n_features }
+    }
+
     /// Number of classes that the caller knows.
     pub(crate) fn n_classes(&self) -> usize {
         self.n_classes
