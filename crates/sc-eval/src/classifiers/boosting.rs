@@ -6,16 +6,19 @@ mod scan;
 use std::sync::Mutex;
 
 use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
 
 use super::Classifier;
 use super::binned::Binned;
+use super::planes::all_finite;
 use super::training::{Classes, Training, by_row, softmax};
 use super::tree::Tree;
 use crate::{Error, Features, Prediction, Result};
 use grow::{Grower, Rules};
 
 /// How to fit an [`Xgboost`]. Names and defaults of the rules are XGBoost's.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct XgboostParams {
     /// Rounds; each grows one tree per class (one in all for two classes). Default 100.
     pub n_rounds: usize,
@@ -52,8 +55,10 @@ impl Default for XgboostParams {
 /// XGBoost's `multi:softprob` and `binary:logistic` with `tree_method="hist"`, without sampling: the same gradients,
 /// gains and leaf values. Thresholds lie midway between neighbouring bins (XGBoost's lie on the upper one), so
 /// single cells may fall differently.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Xgboost {
-    classes: Classes,
+    pub(crate) classes: Classes,
     n_outputs: usize,
     /// Added to the sum of leaves, per output.
     base: Vec<f64>,
@@ -61,6 +66,8 @@ pub struct Xgboost {
     trees: Vec<BoostedTree>,
 }
 
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 struct BoostedTree {
     tree: Tree,
     values: Vec<f32>,
@@ -174,6 +181,23 @@ fn derive(outputs: &mut [Output], codes: &[u32]) {
             let truth = if k == code as usize { 1.0 } else { 0.0 };
             output.derivatives[i] = [(p - truth) as f32, (2.0 * p * (1.0 - p)).max(MIN_SECOND) as f32];
         }
+    }
+}
+
+impl Xgboost {
+    pub(crate) fn check(&self) -> Result<(), String> {
+        self.classes.check()?;
+        let k = self.classes.n_present();
+        let n_outputs = if k == 2 { 1 } else { k };
+        if self.n_outputs != n_outputs || self.base.len() != n_outputs || self.trees.len() % n_outputs != 0 {
+            return Err(format!("{} trees and {} bases for {k} classes", self.trees.len(), self.base.len()));
+        }
+        all_finite("bases", &self.base)?;
+        for BoostedTree { tree, values } in &self.trees {
+            all_finite("leaves", values)?;
+            tree.check(self.classes.n_features(), values.len())?;
+        }
+        Ok(())
     }
 }
 

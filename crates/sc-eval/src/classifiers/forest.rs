@@ -5,15 +5,18 @@ mod grow;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
 
 use super::Classifier;
 use super::binned::Binned;
+use super::planes::all_finite;
 use super::training::{Classes, Training, by_row};
 use super::tree::Tree;
 use crate::{Error, Features, Prediction, Result};
 
 /// How to fit a [`RandomForest`].
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct RandomForestParams {
     /// Number of trees. Default 100.
     pub n_trees: usize,
@@ -47,12 +50,16 @@ impl Default for RandomForestParams {
 /// As scikit-learn's `RandomForestClassifier` (Gini impurity, bootstrap, thresholds midway between neighbouring
 /// values, constant features redrawn until one can split), on features in at most `max_bins` bins. Random numbers
 /// differ from scikit-learn's, so single trees do, too.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct RandomForest {
-    classes: Classes,
+    pub(crate) classes: Classes,
     trees: Vec<GrownTree>,
 }
 
 /// A tree and the class frequencies of its leaves (leaves × classes).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 struct GrownTree {
     tree: Tree,
     frequencies: Vec<f32>,
@@ -94,6 +101,24 @@ impl RandomForestParams {
             })
             .collect();
         Ok(RandomForest { classes, trees })
+    }
+}
+
+impl RandomForest {
+    pub(crate) fn check(&self) -> Result<(), String> {
+        self.classes.check()?;
+        let k = self.classes.n_present();
+        if self.trees.is_empty() {
+            return Err("there are no trees".into());
+        }
+        for GrownTree { tree, frequencies } in &self.trees {
+            if frequencies.len() % k != 0 {
+                return Err(format!("{} frequencies are not {k} for each leaf", frequencies.len()));
+            }
+            all_finite("frequencies", frequencies)?;
+            tree.check(self.classes.n_features(), frequencies.len() / k)?;
+        }
+        Ok(())
     }
 }
 

@@ -1,14 +1,18 @@
 //! A decision tree once it is grown: where a row ends.
 
+use serde::{Deserialize, Serialize};
+
 /// A node: an inner one sends a row left if its value is at most the threshold, a leaf points at its values.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(crate) enum Node {
     Split { column: u32, threshold: f32, left: u32, right: u32 },
     Leaf { value: u32 },
 }
 
 /// Nodes, the root first. A tree without nodes does not exist: [`Tree::leaf`] is the smallest.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct Tree {
     nodes: Vec<Node>,
 }
@@ -29,6 +33,24 @@ impl Tree {
 
     pub(crate) fn set_leaf(&mut self, at: u32, value: u32) {
         self.nodes[at as usize] = Node::Leaf { value };
+    }
+
+    /// Proves that every walk ends at one of `n_values` values, for a tree that was read from a file.
+    pub(crate) fn check(&self, n_features: usize, n_values: usize) -> Result<(), String> {
+        for (at, node) in self.nodes.iter().enumerate() {
+            // Children lie behind their parents, so no walk goes round in circles.
+            let ahead = |child: u32| child as usize > at && (child as usize) < self.nodes.len();
+            let holds = match *node {
+                Node::Split { column, threshold, left, right } => {
+                    (column as usize) < n_features && threshold.is_finite() && ahead(left) && ahead(right)
+                }
+                Node::Leaf { value } => (value as usize) < n_values,
+            };
+            if !holds {
+                return Err(format!("node {at} of a tree points out of bounds: {node:?}"));
+            }
+        }
+        if self.nodes.is_empty() { Err("a tree has no nodes".into()) } else { Ok(()) }
     }
 
     /// The value index of the leaf that a written-out row falls into.
