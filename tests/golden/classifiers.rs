@@ -1,5 +1,7 @@
 //! Classifiers against scikit-learn and xgboost (`golden/classifiers/PROVENANCE.md`), and what all of them keep.
 
+mod linear;
+
 use ndarray::Array2;
 use sc_eval::classifiers::{
     Classifier, KnnParams, LinearSvmParams, LogisticRegressionParams, Model, RandomForestParams,
@@ -110,7 +112,9 @@ fn rbf_svm_says_what_svc_says() {
 #[test]
 fn knn_has_scikit_learns_vote_shares() {
     for case in cases() {
-        let model = KnnParams { n_neighbors: 7 }.fit(&dense(&case.x), &case.y, case.n_classes).unwrap();
+        let model = KnnParams { n_neighbors: 7, ..Default::default() }
+            .fit(&dense(&case.x), &case.y, case.n_classes)
+            .unwrap();
         close(&model.predict(&dense(&case.test)).unwrap(), &case.json["knn"], 1e-6);
     }
 }

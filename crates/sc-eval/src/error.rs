@@ -95,6 +95,42 @@ pub enum Error {
         /// What it could hold.
         expected: String,
     },
+    /// A feature is not the one that the model was fitted on.
+    #[error("feature {column} is called {found:?}, but the model was fitted on {expected:?} in its place")]
+    FeatureName {
+        /// Column of the feature matrix.
+        column: usize,
+        /// Its name.
+        found: String,
+        /// The name of the training feature in this column.
+        expected: String,
+    },
+    /// A file holds no fitted model, or one that contradicts itself.
+    #[error("cannot read a fitted model from `{path}`", path = path.display())]
+    ModelFile {
+        /// The file.
+        path: std::path::PathBuf,
+        /// What is wrong with it.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// A fitted model is in a format that this release does not know.
+    #[error("`{path}` holds a fitted model of format {found}, this release reads format {expected}", path = path.display())]
+    ModelVersion {
+        /// The file.
+        path: std::path::PathBuf,
+        /// Its format.
+        found: u64,
+        /// The format that can be read.
+        expected: u64,
+    },
+    /// A fitted model holds a value that no file can, such as NaN.
+    #[error("the fitted `{model}` cannot be saved: {reason}")]
+    ModelNotSavable {
+        /// Name of the model.
+        model: &'static str,
+        /// What is wrong with it.
+        reason: String,
+    },
     /// No classifier has this name.
     #[error("no classifier is called {name:?}; there are {known}")]
     UnknownModel {
@@ -311,6 +347,14 @@ impl Error {
             Self::XgboostModel { .. } => Some(
                 "trees of numeric features (`booster=\"gbtree\"`) with a softmax or logistic objective can be read",
             ),
+            Self::FeatureName { .. } => {
+                Some("bring the features into the order of the training features (`feature_names`)")
+            }
+            Self::ModelFile { .. } => Some("the file was cut short or changed; save the model again"),
+            Self::ModelVersion { .. } => {
+                Some("read it with the release that wrote it, or fit the model again")
+            }
+            Self::ModelNotSavable { .. } => Some("check the scale of the training features, then fit again"),
             Self::Fold { source, .. } => source.help(),
             _ => None,
         }
