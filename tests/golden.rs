@@ -6,5 +6,6 @@ mod fm;
 mod graph;
 mod io;
 mod llm;
+mod neural;
 mod prep;
 mod report;

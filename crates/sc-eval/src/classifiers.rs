@@ -15,25 +15,34 @@
 //! Every fit is deterministic: the same features, labels and seed give the same bits on any number of threads and on
 //! any machine. A class that is absent from the training cells keeps its index and is never predicted.
 
+mod autoencoder;
 mod binned;
 mod boosting;
+mod celltypist;
 mod class_weight;
 mod design;
 mod forest;
 mod knn;
 mod logistic;
 mod majority;
+mod majority_vote;
+mod mlp;
 mod model;
+mod nn;
 mod svm;
 mod training;
 mod tree;
 
+pub use autoencoder::{Autoencoder, AutoencoderClassifier, AutoencoderClassifierParams, AutoencoderParams};
 pub use boosting::{Xgboost, XgboostParams};
+pub use celltypist::{CellTypist, CellTypistParams};
 pub use class_weight::ClassWeight;
 pub use forest::{RandomForest, RandomForestParams};
 pub use knn::{Knn, KnnParams};
 pub use logistic::{LogisticRegression, LogisticRegressionParams};
 pub use majority::Majority;
+pub use majority_vote::majority_vote;
+pub use mlp::{Mlp, MlpLayer, MlpParams};
 pub use model::Model;
 pub use svm::{LinearSvm, LinearSvmParams, RbfSvm, RbfSvmParams};
 

@@ -11,6 +11,10 @@ mod stratified_k_fold;
 
 pub(crate) use check::check_splits;
 pub use k_fold::KFold;
+#[cfg(feature = "classifiers")]
+pub(crate) use random_state::RandomState;
+#[cfg(feature = "classifiers")]
+pub(crate) use shuffle_split::draw_split;
 pub use shuffle_split::{Size, StratifiedShuffleSplit, train_test_split, train_test_split_stratified};
 pub use stratified_k_fold::StratifiedKFold;
 

@@ -1,8 +1,9 @@
 //! Multinomial logistic regression with an L2 penalty.
 
-mod lbfgs;
+pub(super) mod lbfgs;
 
 use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
 
 use super::Classifier;
 use super::design::{Design, LANES, accumulate};
@@ -32,9 +33,10 @@ impl Default for LogisticRegressionParams {
 ///
 /// Minimises scikit-learn's objective (`LogisticRegression`, lbfgs): the mean cross-entropy plus
 /// `‖w‖² / (2 C n)`, intercepts without penalty; with two classes one logistic function instead of a softmax.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct LogisticRegression {
-    classes: Classes,
+    pub(crate) classes: Classes,
     /// `n_features × width`, row-major.
     weights: Vec<f64>,
     intercepts: Vec<f64>,
@@ -166,6 +168,24 @@ impl LogisticRegression {
     /// Whether the gradient fell below the tolerance.
     pub fn converged(&self) -> bool {
         self.converged
+    }
+
+    /// Proves what prediction relies on, for a model that was read from a file.
+    pub(crate) fn check(&self) -> Result<(), String> {
+        self.classes.check()?;
+        let n_outputs = if self.classes.n_present() == 2 { 1 } else { self.classes.n_present() };
+        let width = n_outputs.next_multiple_of(LANES);
+        let fits = self.n_outputs == n_outputs
+            && self.width == width
+            && self.intercepts.len() == width
+            && Some(self.weights.len()) == self.classes.n_features().checked_mul(width);
+        if !fits {
+            return Err(format!("{} weights do not make {n_outputs} outputs", self.weights.len()));
+        }
+        match self.weights.iter().chain(&self.intercepts).all(|w| w.is_finite()) {
+            true => Ok(()),
+            false => Err("a weight is not finite".to_owned()),
+        }
     }
 }
 
