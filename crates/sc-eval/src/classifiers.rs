@@ -29,6 +29,7 @@ mod majority_vote;
 mod mlp;
 mod model;
 mod nn;
+mod singler;
 mod svm;
 mod training;
 mod tree;
@@ -44,6 +45,7 @@ pub use majority::Majority;
 pub use majority_vote::majority_vote;
 pub use mlp::{Mlp, MlpLayer, MlpParams};
 pub use model::Model;
+pub use singler::{SingleR, SingleRMarkers, SingleRParams, SingleRScores};
 pub use svm::{LinearSvm, LinearSvmParams, RbfSvm, RbfSvmParams};
 
 use crate::{Features, Prediction, Result};

@@ -32,7 +32,14 @@ pub struct CellTypistParams {
 
 impl Default for CellTypistParams {
     fn default() -> Self {
-        Self { c: 1.0, max_iter: 1000, tolerance: 1e-4, feature_selection: false, top_genes: 300, alpha: 1e-4 }
+        Self {
+            c: 1.0,
+            max_iter: 1000,
+            tolerance: 1e-4,
+            feature_selection: false,
+            top_genes: 300,
+            alpha: 1e-4,
+        }
     }
 }
 
@@ -125,7 +132,8 @@ impl CellTypist {
         self.classes.check_features(x)?;
         let scores = self.scores(x);
         let mut all = Array2::from_elem((x.n_rows(), self.classes.n_classes()), f64::NEG_INFINITY);
-        for (mut row, scores) in all.rows_mut().into_iter().zip(scores.chunks_exact(self.classes.n_present())) {
+        for (mut row, scores) in all.rows_mut().into_iter().zip(scores.chunks_exact(self.classes.n_present()))
+        {
             for (&code, &score) in self.classes.present().iter().zip(scores) {
                 row[code as usize] = score;
             }

@@ -147,7 +147,8 @@ impl OneVsRest {
         let mut padded = vec![0.0; x.n_rows() * self.width()];
         Design::new(x).times(self.width(), &self.weights, &mut padded);
         let rows = padded.chunks_exact(self.width());
-        rows.flat_map(|row| row.iter().zip(&self.intercepts).take(self.n_outputs).map(|(z, b)| z + b)).collect()
+        rows.flat_map(|row| row.iter().zip(&self.intercepts).take(self.n_outputs).map(|(z, b)| z + b))
+            .collect()
     }
 
     /// Proves what the other methods rely on, for a value that was read from a file.
@@ -158,7 +159,9 @@ impl OneVsRest {
             && Some(self.weights.len()) == n_features.checked_mul(width);
         if !fits {
             let (weights, outputs) = (self.weights.len(), self.n_outputs);
-            return Err(format!("{weights} weights and {width} intercepts for {n_features} features and {outputs} outputs"));
+            return Err(format!(
+                "{weights} weights and {width} intercepts for {n_features} features and {outputs} outputs"
+            ));
         }
         match self.weights.iter().chain(&self.intercepts).all(|w| w.is_finite()) {
             true => Ok(()),

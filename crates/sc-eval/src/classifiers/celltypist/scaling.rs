@@ -26,16 +26,16 @@ impl Scaling {
         let n = x.n_rows() as f64;
         let mut scaling = Self { columns: Vec::new(), mean: Vec::new(), scale: Vec::new() };
         for (column, &background) in background.iter().enumerate() {
-            let (_, values) = lines.line(column);
+            // Dense features write their zeros out; without them the sums have the same bits.
+            let values = || lines.line(column).1.iter().filter(|&&v| v != background).map(|&v| f64::from(v));
+            let n_background = n - values().count() as f64;
             let background = f64::from(background);
-            let n_background = n - values.len() as f64;
-            if values.iter().all(|&v| v == 0.0) && (n_background == 0.0 || background == 0.0) {
+            if values().all(|v| v == 0.0) && (n_background == 0.0 || background == 0.0) {
                 continue;
             }
-            let sum: f64 = values.iter().map(|&v| f64::from(v)).sum();
-            let mean = (sum + n_background * background) / n;
+            let mean = (values().sum::<f64>() + n_background * background) / n;
             let square = |v: f64| (v - mean) * (v - mean);
-            let squares: f64 = values.iter().map(|&v| square(f64::from(v))).sum();
+            let squares: f64 = values().map(square).sum();
             let variance = (squares + n_background * square(background)) / n;
             // What rounding alone can make of a constant column.
             let noise = n * f64::EPSILON * variance + (n * mean * f64::EPSILON) * (n * mean * f64::EPSILON);
@@ -61,7 +61,8 @@ impl Scaling {
 
     /// The columns that are used, standardised.
     pub(super) fn transform(&self, x: &Features) -> Features {
-        let scaled = |at: usize, v: f32| ((f64::from(v) - self.mean[at]) / self.scale[at]).min(CEILING) as f32;
+        let scaled =
+            |at: usize, v: f32| ((f64::from(v) - self.mean[at]) / self.scale[at]).min(CEILING) as f32;
         let mut place = vec![u32::MAX; x.n_cols()];
         for (at, &column) in self.columns.iter().enumerate() {
             place[column as usize] = at as u32;

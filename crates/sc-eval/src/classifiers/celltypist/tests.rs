@@ -87,7 +87,10 @@ fn parameters_out_of_range_are_refused() {
     assert_eq!(fit(CellTypistParams { c: 0.0, ..base() }), "`c` is 0, expected above 0");
     assert_eq!(fit(CellTypistParams { alpha: -1.0, ..base() }), "`alpha` is -1, expected above 0");
     assert_eq!(fit(CellTypistParams { top_genes: 0, ..base() }), "`top_genes` is 0, expected at least 1");
-    assert_eq!(fit(CellTypistParams { tolerance: f64::NAN, ..base() }), "`tolerance` is NaN, expected at least 0");
+    assert_eq!(
+        fit(CellTypistParams { tolerance: f64::NAN, ..base() }),
+        "`tolerance` is NaN, expected at least 0"
+    );
     assert!(matches!(base().fit(&sparse(&x), &y[1..], 3), Err(Error::Length { .. })));
 }
 
@@ -98,7 +101,9 @@ fn a_model_that_lies_about_its_shape_is_found() {
     let text = serde_json::to_string(&model).unwrap();
     let read: CellTypist = serde_json::from_str(&text).unwrap();
     assert_eq!((read.check(), &read), (Ok(()), &model));
-    for (from, to) in [("[0,1,2,3,4]", "[0,1,2,3,9]"), ("[0,1,2,3,4]", "[0,1,2,3]"), ("\"n_outputs\":3", "\"n_outputs\":5")] {
+    for (from, to) in
+        [("[0,1,2,3,4]", "[0,1,2,3,9]"), ("[0,1,2,3,4]", "[0,1,2,3]"), ("\"n_outputs\":3", "\"n_outputs\":5")]
+    {
         let lying: CellTypist = serde_json::from_str(&text.replacen(from, to, 1)).unwrap();
         assert!(lying.check().is_err(), "{to}");
     }
