@@ -8,6 +8,7 @@ mod io;
 mod kmeans;
 mod llm;
 mod ontology;
+mod neural;
 mod prep;
 mod report;
 mod trees;

@@ -77,6 +77,7 @@ pub enum Error {
         value: f64,
         /// What is allowed.
         expected: &'static str,
+    },
     /// Bytes that should be a model of XGBoost are not in its format.
     #[error("not an XGBoost model in {format}")]
     XgboostSyntax {

@@ -29,6 +29,10 @@ pub use learning_curve::{LearningCurve, learning_curve_subsets};
 pub use leave_one_group_out::LeaveOneGroupOut;
 pub use nested::{NestedSplit, nested};
 pub use repeated::RepeatedStratifiedKFold;
+#[cfg(feature = "classifiers")]
+pub(crate) use random_state::RandomState;
+#[cfg(feature = "classifiers")]
+pub(crate) use shuffle_split::draw_split;
 pub use shuffle_split::{Size, StratifiedShuffleSplit, train_test_split, train_test_split_stratified};
 pub use stratified_group_k_fold::StratifiedGroupKFold;
 pub use stratified_k_fold::StratifiedKFold;

@@ -1,6 +1,6 @@
 //! Multinomial logistic regression with an L2 penalty, an L1 penalty, or both.
 
-mod lbfgs;
+pub(super) mod lbfgs;
 mod owlqn;
 
 use ndarray::Array2;
