@@ -35,6 +35,12 @@ impl Labels {
         Self { classes: self.classes.clone(), codes }
     }
 
+    /// Labels of no cells: for a report about something else.
+    #[cfg(feature = "report")]
+    pub(crate) fn none() -> Self {
+        Self { classes: Vec::new(), codes: Vec::new() }
+    }
+
     /// Number of cells.
     pub fn len(&self) -> usize {
         self.codes.len()

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::training::Classes;
 use super::{
-    Classifier, GaussianNaiveBayes, Knn, LinearSvm, LogisticRegression, Majority, NearestCentroid,
+    Classifier, GaussianNaiveBayes, GradientBoosting, Knn, LinearSvm, LogisticRegression, Majority, NearestCentroid,
     RandomByPrior, RandomForest, RbfSvm, Xgboost,
 };
 use crate::{Error, Features, Prediction, Result};
@@ -75,6 +75,7 @@ fitted! {
     LogisticRegression = "logistic_regression",
     RandomForest = "random_forest",
     Xgboost = "xgboost",
+    GradientBoosting = "gradient_boosting",
     LinearSvm = "svm_linear",
     RbfSvm = "svm_rbf",
     Knn = "knn",

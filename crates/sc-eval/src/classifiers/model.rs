@@ -8,9 +8,7 @@ use serde::de::{Error as _, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::{
-    Classifier, GradientBoostingParams, KnnParams, LinearSvmParams, LogisticRegressionParams, Majority,
-    RandomForestParams, RbfSvmParams, XgboostParams,
-    Fitted, GaussianNaiveBayesParams, KnnParams, LinearSvmParams, LogisticRegressionParams, Majority,
+    Fitted, GaussianNaiveBayesParams, GradientBoostingParams, KnnParams, LinearSvmParams, LogisticRegressionParams, Majority,
     NearestCentroidParams, RandomByPriorParams, RandomForestParams, RbfSvmParams, XgboostParams,
 };
 use crate::{Error, Features, Result};
@@ -65,7 +63,6 @@ impl Model {
             Self::LogisticRegression(LogisticRegressionParams::default()),
             Self::RandomForest(RandomForestParams::default()),
             Self::Xgboost(XgboostParams::default()),
-            Self::GradientBoosting(GradientBoostingParams::default()),
             Self::SvmLinear(LinearSvmParams::default()),
             Self::SvmRbf(RbfSvmParams::default()),
             Self::Knn(KnnParams::default()),
@@ -76,6 +73,7 @@ impl Model {
     pub fn all() -> Vec<Self> {
         let mut all = Self::standard();
         all.extend([
+            Self::GradientBoosting(GradientBoostingParams::default()),
             Self::RandomByPrior(RandomByPriorParams::default()),
             Self::GaussianNaiveBayes(GaussianNaiveBayesParams::default()),
             Self::NearestCentroid(NearestCentroidParams::default()),
@@ -107,12 +105,10 @@ impl Model {
             Self::Xgboost(params) => params.seed = seed,
             Self::GradientBoosting(params) => params.seed = seed,
             Self::SvmLinear(params) => params.seed = seed,
-            Self::Majority | Self::LogisticRegression(_) | Self::SvmRbf(_) | Self::Knn(_) => {}
             Self::SvmRbf(params) => params.seed = seed,
             Self::RandomByPrior(params) => params.seed = seed,
             Self::Majority
             | Self::LogisticRegression(_)
-            | Self::Xgboost(_)
             | Self::Knn(_)
             | Self::GaussianNaiveBayes(_)
             | Self::NearestCentroid(_) => {}
@@ -126,18 +122,11 @@ impl Model {
     /// As the fit of the classifier.
     pub fn fit(&self, x: &Features, y: &[u32], n_classes: usize) -> Result<Fitted> {
         Ok(match self {
-            Self::Majority => Box::new(Majority::fit(x, y, n_classes)?),
-            Self::LogisticRegression(params) => Box::new(params.fit(x, y, n_classes)?),
-            Self::RandomForest(params) => Box::new(params.fit(x, y, n_classes)?),
-            Self::Xgboost(params) => Box::new(params.fit(x, y, n_classes)?),
-            Self::GradientBoosting(params) => Box::new(params.fit(x, y, n_classes)?),
-            Self::SvmLinear(params) => Box::new(params.fit(x, y, n_classes)?),
-            Self::SvmRbf(params) => Box::new(params.fit(x, y, n_classes)?),
-            Self::Knn(params) => Box::new(params.fit(x, y, n_classes)?),
             Self::Majority => Majority::fit(x, y, n_classes)?.into(),
             Self::LogisticRegression(params) => params.fit(x, y, n_classes)?.into(),
             Self::RandomForest(params) => params.fit(x, y, n_classes)?.into(),
             Self::Xgboost(params) => params.fit(x, y, n_classes)?.into(),
+            Self::GradientBoosting(params) => params.fit(x, y, n_classes)?.into(),
             Self::SvmLinear(params) => params.fit(x, y, n_classes)?.into(),
             Self::SvmRbf(params) => params.fit(x, y, n_classes)?.into(),
             Self::Knn(params) => params.fit(x, y, n_classes)?.into(),
