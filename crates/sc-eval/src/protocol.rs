@@ -5,6 +5,8 @@ mod prediction_check;
 mod scores;
 mod transfer;
 
+#[cfg(feature = "grid")]
+pub(crate) use cross_validate::{Answered, from_answers, score};
 pub use cross_validate::{
     CrossValidation, FoldOutput, FoldScores, Intervals, cross_validate, cross_validate_all,
 };

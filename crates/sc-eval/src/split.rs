@@ -10,6 +10,8 @@ mod shuffle_split;
 mod stratified_k_fold;
 
 pub(crate) use check::check_splits;
+#[cfg(feature = "grid")]
+pub(crate) use check::check_test;
 pub use k_fold::KFold;
 pub use shuffle_split::{Size, StratifiedShuffleSplit, train_test_split, train_test_split_stratified};
 pub use stratified_k_fold::StratifiedKFold;
