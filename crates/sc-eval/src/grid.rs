@@ -20,7 +20,7 @@
 //! ```
 //! use std::convert::Infallible;
 //!
-//! use sc_eval::grid::{Dataset, Grid, ModelPlan, Plan, merge};
+//! use sc_eval::grid::{Dataset, Grid, Group, ModelPlan, Plan, merge};
 //! use sc_eval::protocol::FoldOutput;
 //! use sc_eval::split::StratifiedKFold;
 //! use sc_eval::{Labels, Prediction};
@@ -37,14 +37,17 @@
 //!
 //! # let dir = tempfile::tempdir().expect("a temporary folder");
 //! # let dir = dir.path().join("results");
-//! // What models share is made once for each fold; here there is nothing to share.
-//! let features = |_: &_| Ok::<_, Infallible>(());
-//! let answer = |(): &(), group: &sc_eval::grid::Group<'_>, model: usize| {
-//!     let prediction = Prediction { codes: vec![model as u32; group.split.test.len()], probabilities: None };
-//!     Ok(FoldOutput { prediction, fit_seconds: 0.0, predict_seconds: 0.0 })
+//! let run = || {
+//!     // What models share is made once for each fold; here there is nothing to share.
+//!     let features = |_: &Group<'_>| Ok::<_, Infallible>(());
+//!     let answer = |(): &(), group: &Group<'_>, model: usize| {
+//!         let prediction = Prediction { codes: vec![model as u32; group.split.test.len()], probabilities: None };
+//!         Ok(FoldOutput { prediction, fit_seconds: 0.0, predict_seconds: 0.0 })
+//!     };
+//!     grid.run(&dir, 1, features, answer, |_| ())
 //! };
-//! assert_eq!(grid.run(&dir, 1, features, answer, |_| ())?.n_done, 4);
-//! assert_eq!(grid.run(&dir, 1, features, answer, |_| ())?.n_kept, 4);
+//! assert_eq!(run()?.n_done, 4);
+//! assert_eq!(run()?.n_kept, 4);
 //!
 //! let merged = merge(&dir, false)?;
 //! let always_t = &merged.datasets[0].models[1];
