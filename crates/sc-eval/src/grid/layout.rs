@@ -56,6 +56,11 @@ impl Layout {
         self.dir.join(Kind::Time.folder()).join(&self.datasets[dataset]).join(file_name(seed, fold))
     }
 
+    /// The name of a data set in names of files.
+    pub(super) fn slug(&self, dataset: usize) -> &str {
+        &self.datasets[dataset]
+    }
+
     /// The folders that files of this kind and data set lie in, the deeper first.
     pub(super) fn folders(&self, kind: Kind, dataset: usize) -> impl Iterator<Item = PathBuf> {
         let folder = self.dir.join(kind.folder()).join(&self.datasets[dataset]);

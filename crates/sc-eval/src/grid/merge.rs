@@ -32,6 +32,8 @@ pub struct Merged {
 pub struct MergedDataset {
     /// Its name.
     pub name: String,
+    /// Its name as that of a folder: no other data set has it.
+    pub slug: String,
     /// Name of each cell.
     pub cells: Vec<String>,
     /// Label of each cell.
@@ -135,7 +137,8 @@ impl Reader {
                 models.push(MergedModel::new(self.plan.models[model].clone(), seeds));
             }
         }
-        Ok(MergedDataset { name: record.name, cells: record.cells, labels, models })
+        let slug = self.layout.slug(index).to_owned();
+        Ok(MergedDataset { name: record.name, slug, cells: record.cells, labels, models })
     }
 
     /// The folds of a model and seed; `None` if there is none.
