@@ -18,14 +18,14 @@ use std::time::{Instant, SystemTime};
 use anyhow::Result;
 use clap::Parser;
 use sc_eval::classifiers::Model;
-use sc_eval::split::StratifiedKFold;
 use sc_eval::{Report, report};
 use sc_examples::cells::{CellArgs, Cells};
 use sc_examples::end::end;
 use sc_examples::fold::{FoldParams, compare};
 use sc_examples::progress::{bar, say};
-use sc_examples::{map, run};
-use sc_prep::{Counts, FeatureSpaceParams, NormalizeTotalParams, log1p, normalize_total};
+use sc_examples::splits::Rule;
+use sc_examples::{facts, map, run};
+use sc_prep::FeatureSpaceParams;
 
 /// Compare classical classifiers on labelled cells, without leaks, and write a report.
 #[derive(Parser)]
@@ -74,14 +74,12 @@ fn benchmark(args: &Args) -> Result<()> {
     let models: Vec<Model> = chosen.into_iter().map(|model| model.with_seed(args.run.seed)).collect();
 
     let cells = Cells::load(&args.cells)?;
-    let folds = StratifiedKFold { n_splits: args.folds, seed: args.run.seed, ..Default::default() };
-    let splits = folds.split(&cells.labels)?;
+    let splits = Rule::Folds(args.folds).split(&cells, args.run.seed)?;
     let mut manifest = args.run.manifest("benchmark", &cells)?;
     manifest.started(started);
     manifest.duration("read", clock.elapsed());
 
-    // Normalising looks at one cell at a time; everything that compares cells is learnt inside the folds.
-    let x = log1p(normalize_total(Counts::new(&cells.counts)?, &NormalizeTotalParams::to(1e4))?);
+    let x = cells.log_normalized()?;
     let genes = FeatureSpaceParams { n_top_genes: args.n_genes, ..Default::default() };
     let params = FoldParams { genes, n_components: args.n_components };
     let bar = bar(splits.len() * (models.len() + 1) + 1);
@@ -101,7 +99,7 @@ fn benchmark(args: &Args) -> Result<()> {
     report.cells = cells.names.clone();
     report.umap = map;
     report.models = models.iter().map(|model| model.name().to_owned()).zip(results).collect();
-    report.protocol = args.protocol(&cells);
+    report.protocol = args.protocol(&params);
     report.notes = cells.notes();
     report.manifest.parameters = args.parameters();
     report.manifest.duration("total before the report", clock.elapsed());
@@ -112,25 +110,11 @@ fn benchmark(args: &Args) -> Result<()> {
 }
 
 impl Args {
-    fn protocol(&self, cells: &Cells) -> Vec<(String, String)> {
-        let fact = |name: &str, text: String| (name.to_owned(), text);
-        let rule = format!(
-            "{}, stratified by {:?}, shuffled with seed {}",
-            self.folds, cells.label_column, self.run.seed
-        );
-        vec![
-            fact("Folds", rule),
-            fact("Each cell alone", "normalised to 10,000 counts, log1p".into()),
-            fact(
-                "Learnt on training cells only",
-                format!(
-                    "genes in at least 3 cells, at most {} of them by variability (seurat), mean and deviation of each \
-                     (clipped at 10), {} principal components for nearest neighbours",
-                    self.n_genes, self.n_components
-                ),
-            ),
-            fact("Map", "UMAP of all cells, for the eye only: no model sees it".into()),
-        ]
+    fn protocol(&self, params: &FoldParams) -> Vec<(String, String)> {
+        let rule = Rule::Folds(self.folds).words(None, &[self.run.seed]);
+        let mut facts = facts::protocol(rule, params, false);
+        facts.push(facts::map());
+        facts
     }
 
     fn parameters(&self) -> Vec<(String, String)> {

@@ -248,6 +248,40 @@ pub enum Error {
         /// What is wrong.
         reason: String,
     },
+    /// A folder of results belongs to another plan.
+    #[error("`{path}` is another plan: {}", differences.join("; "), path = path.display())]
+    OtherPlan {
+        /// The plan on disk.
+        path: std::path::PathBuf,
+        /// Each value that differs, as it is there and here.
+        differences: Vec<String>,
+    },
+    /// Another run is writing into a folder.
+    #[error("another run is at work in `{path}`", path = path.display())]
+    Locked {
+        /// The folder.
+        path: std::path::PathBuf,
+    },
+    /// A file of results is not what was written.
+    #[error("`{path}` is damaged: {reason}", path = path.display())]
+    Damaged {
+        /// The file.
+        path: std::path::PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// Results of a plan are missing.
+    #[error("{n_missing} of {n_cells} results are missing in `{path}`: {}", missing.join(", "), path = path.display())]
+    Incomplete {
+        /// The folder.
+        path: std::path::PathBuf,
+        /// The first of them; the last entry says how many more there are.
+        missing: Vec<String>,
+        /// How many are missing.
+        n_missing: usize,
+        /// How many there should be.
+        n_cells: usize,
+    },
     /// Something is wrong with one fold of a cross-validation.
     #[error("fold {fold} (counted from 0) is not valid")]
     Fold {
@@ -324,6 +358,12 @@ impl Error {
             Self::NotEmpty { .. } => Some(
                 "name a new folder, or allow overwriting (--force): only files of an earlier report are replaced",
             ),
+            Self::OtherPlan { .. } => {
+                Some("run it with the same plan, name a new folder, or start anew (--force)")
+            }
+            Self::Locked { .. } => Some("wait until it has ended, or name another folder"),
+            Self::Damaged { .. } => Some("resume the run: what is damaged is made again"),
+            Self::Incomplete { .. } => Some("resume the run, or allow missing results (--allow-missing)"),
             Self::NotFinite { .. } => Some("check the matrix for NaN before fitting"),
             Self::ClassTooSmallToSplit { .. } => Some("leave the class out with a minimum class size"),
             Self::FewGroups { .. } => Some("use fewer folds; with a single donor, split by cells instead"),

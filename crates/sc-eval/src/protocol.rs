@@ -14,6 +14,8 @@ mod transfer;
 
 pub use anomaly::{Anomaly, AnomalyParams, anomaly};
 pub use clustering::{Clustering, ClusteringParams, clustering};
+#[cfg(feature = "grid")]
+pub(crate) use cross_validate::{Answered, from_answers, score};
 pub use cross_validate::{
     CrossValidation, FoldOutput, FoldScores, Intervals, cross_validate, cross_validate_all,
 };

@@ -24,6 +24,8 @@ mod stratified_k_fold;
 pub(crate) use check::check_splits;
 pub use group_k_fold::GroupKFold;
 pub use group_shuffle_split::GroupShuffleSplit;
+#[cfg(feature = "grid")]
+pub(crate) use check::check_test;
 pub use k_fold::KFold;
 pub use learning_curve::{LearningCurve, learning_curve_subsets};
 pub use leave_one_group_out::LeaveOneGroupOut;
