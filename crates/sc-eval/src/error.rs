@@ -379,9 +379,10 @@ impl Error {
             Self::Ontology { .. } => Some(
                 "pass a release of the Cell Ontology (cl.obo, or the JSON of CELLxGENE's ontology guide) and names that it has",
             ),
-            Self::Fold { source, .. } | Self::Target { source, .. } => source.help(),
             Self::OneClassLeft { .. } => Some("ask for more training cells, or leave rare classes out"),
-            Self::Fold { source, .. } | Self::Answer { source, .. } => source.help(),
+            Self::Fold { source, .. } | Self::Target { source, .. } | Self::Answer { source, .. } => {
+                source.help()
+            }
             Self::XgboostSyntax { .. } => Some(
                 "write the model with XGBoost's `Booster.save_model(\"model.json\")`, version 1.6 or later",
             ),
@@ -396,7 +397,6 @@ impl Error {
                 Some("read it with the release that wrote it, or fit the model again")
             }
             Self::ModelNotSavable { .. } => Some("check the scale of the training features, then fit again"),
-            Self::Fold { source, .. } => source.help(),
             _ => None,
         }
     }

@@ -22,17 +22,17 @@ mod stratified_group_k_fold;
 mod stratified_k_fold;
 
 pub(crate) use check::check_splits;
-pub use group_k_fold::GroupKFold;
-pub use group_shuffle_split::GroupShuffleSplit;
 #[cfg(feature = "grid")]
 pub(crate) use check::check_test;
+pub use group_k_fold::GroupKFold;
+pub use group_shuffle_split::GroupShuffleSplit;
 pub use k_fold::KFold;
 pub use learning_curve::{LearningCurve, learning_curve_subsets};
 pub use leave_one_group_out::LeaveOneGroupOut;
 pub use nested::{NestedSplit, nested};
-pub use repeated::RepeatedStratifiedKFold;
 #[cfg(feature = "classifiers")]
 pub(crate) use random_state::RandomState;
+pub use repeated::RepeatedStratifiedKFold;
 #[cfg(feature = "classifiers")]
 pub(crate) use shuffle_split::draw_split;
 pub use shuffle_split::{Size, StratifiedShuffleSplit, train_test_split, train_test_split_stratified};

@@ -30,10 +30,9 @@ mod t_test;
 mod wilcoxon;
 
 pub use adjust::{benjamini_hochberg, holm};
-pub(crate) use bootstrap::below;
 pub use bootstrap::{BootstrapParams, Interval, bootstrap};
-pub use difference::bootstrap_difference;
 pub(crate) use bootstrap::{below, check_level};
+pub use difference::bootstrap_difference;
 pub use fold_bootstrap::bootstrap_folds;
 pub use friedman::{Friedman, friedman};
 pub use group_bootstrap::{bootstrap_group_counts, bootstrap_groups};

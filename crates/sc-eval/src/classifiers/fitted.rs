@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 
 use super::training::Classes;
 use super::{
-    Classifier, GaussianNaiveBayes, GradientBoosting, Knn, LinearSvm, LogisticRegression, Majority, NearestCentroid,
-    RandomByPrior, RandomForest, RbfSvm, Xgboost,
+    Classifier, GaussianNaiveBayes, GradientBoosting, Knn, LinearSvm, LogisticRegression, Majority,
+    NearestCentroid, RandomByPrior, RandomForest, RbfSvm, Xgboost,
 };
 use crate::{Error, Features, Prediction, Result};
 

@@ -8,8 +8,9 @@ use serde::de::{Error as _, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::{
-    Fitted, GaussianNaiveBayesParams, GradientBoostingParams, KnnParams, LinearSvmParams, LogisticRegressionParams, Majority,
-    NearestCentroidParams, RandomByPriorParams, RandomForestParams, RbfSvmParams, XgboostParams,
+    Fitted, GaussianNaiveBayesParams, GradientBoostingParams, KnnParams, LinearSvmParams,
+    LogisticRegressionParams, Majority, NearestCentroidParams, RandomByPriorParams, RandomForestParams,
+    RbfSvmParams, XgboostParams,
 };
 use crate::{Error, Features, Result};
 

@@ -79,7 +79,7 @@ impl Training {
 impl Classes {
     /// Classes that are known otherwise than from training labels; see [`Classes::check`].
     pub(crate) fn new(present: Vec<u32>, n_classes: usize, n_features: usize) -> Self {
-        Self { present, n_classes, n_features }
+        Self { present, n_classes, n_features, feature_names: None, class_names: None }
     }
 
     /// Number of classes that the caller knows.

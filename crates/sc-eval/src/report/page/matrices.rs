@@ -94,9 +94,7 @@ fn confusion(classes: &[String], counts: &ConfusionMatrix) -> Vec<Row> {
     let row = |truth: usize| {
         let counts = counts.row(truth);
         let total: u64 = counts.iter().sum();
-        let cell = |(called, &n): (usize, &u64)| {
-            count(truth == called, n as f64, total as f64)
-        };
+        let cell = |(called, &n): (usize, &u64)| count(truth == called, n as f64, total as f64);
         Row {
             name: classes[truth].clone(),
             support: number::count(total as usize),
