@@ -2,6 +2,8 @@
 
 pub mod classification;
 pub mod clustering;
+mod compute;
+pub mod integration;
 mod math;
 #[cfg(test)]
 mod properties;

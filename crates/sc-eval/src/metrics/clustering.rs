@@ -12,4 +12,6 @@ pub use information::{
     normalized_mutual_info,
 };
 pub use pairs::{adjusted_rand_index, rand_index};
-pub use silhouette::{silhouette_samples, silhouette_score};
+pub use silhouette::{
+    BetweenClusters, SilhouetteMetric, SilhouetteParams, silhouette_samples, silhouette_score,
+};
