@@ -4,6 +4,7 @@ mod classifiers;
 mod eval;
 mod fm;
 mod graph;
+mod integration;
 mod io;
 mod kmeans;
 mod llm;

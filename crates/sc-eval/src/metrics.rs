@@ -4,6 +4,8 @@ pub mod anomaly;
 pub mod calibration;
 pub mod classification;
 pub mod clustering;
+mod compute;
+pub mod integration;
 mod math;
 #[cfg(test)]
 mod properties;

@@ -15,4 +15,6 @@ pub use information::{
 };
 pub use pairs::{adjusted_rand_index, rand_index};
 pub(crate) use partition::{PartitionScores, partition_scores, partition_scores_of};
-pub use silhouette::{silhouette_samples, silhouette_score};
+pub use silhouette::{
+    BetweenClusters, SilhouetteMetric, SilhouetteParams, silhouette_samples, silhouette_score,
+};
