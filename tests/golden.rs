@@ -8,3 +8,4 @@ mod io;
 mod llm;
 mod prep;
 mod report;
+mod scores;
