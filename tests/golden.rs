@@ -13,3 +13,4 @@ mod ontology;
 mod prep;
 mod report;
 mod trees;
+mod scores;

@@ -111,12 +111,11 @@ impl TemperatureScaling {
                 high = inverse;
             }
             let newton = inverse - first / second;
-            // The bounds span orders of magnitude: halve their ratio where Newton's step leaves them.
-            let next = if newton > low && newton < high { newton } else { (low * high).sqrt() };
-            if first == 0.0 || (next - inverse).abs() <= 4.0 * f64::EPSILON * inverse {
+            if (newton - inverse).abs() <= 4.0 * f64::EPSILON * inverse {
                 break;
             }
-            inverse = next;
+            // The bounds span orders of magnitude: halve their ratio where Newton's step leaves them.
+            inverse = if newton > low && newton < high { newton } else { (low * high).sqrt() };
         }
         Self { temperature: 1.0 / inverse }
     }

@@ -33,8 +33,11 @@ pub fn beta_quantile(p: f64, a: f64, b: f64) -> f64 {
             high = x;
         }
         let newton = x - excess * x * (1.0 - x) / density(x, 1.0 - x, a, b);
+        if (newton - x).abs() <= 2.0 * f64::EPSILON * x {
+            return newton;
+        }
         let next = if newton > low && newton < high { newton } else { 0.5 * (low + high) };
-        if excess == 0.0 || (next - x).abs() <= 2.0 * f64::EPSILON * x || next == low || next == high {
+        if next == low || next == high {
             return next;
         }
         x = next;
