@@ -8,4 +8,5 @@ mod io;
 mod kmeans;
 mod llm;
 mod prep;
+mod protocol;
 mod report;
