@@ -11,6 +11,7 @@ mod llm;
 mod neural;
 mod ontology;
 mod prep;
+mod protocol;
 mod report;
 mod trees;
 mod scores;

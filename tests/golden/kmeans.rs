@@ -15,13 +15,17 @@ fn inertia_is_as_low_as_that_of_scikit_learn() {
     let x = Array2::from_shape_vec((2700, 50), values).expect("50 values for each cell");
     let cases = golden("kmeans/kmeans.json");
     let cases = cases.as_array().expect("a list");
-    assert_eq!(cases.len(), 4);
+    assert_eq!(cases.len(), 3);
     for case in cases {
         let number = |name: &str| case[name].as_f64().expect("a number");
         let params = KMeansParams { n_init: 10, ..KMeansParams::clusters(number("n_clusters") as usize) };
         let ten = kmeans(x.view(), &params).unwrap();
         assert!(ten.inertia <= 1.01 * number("best"), "{params:?}: {}, best {}", ten.inertia, number("best"));
-        let one = kmeans(x.view(), &KMeansParams { n_init: 1, ..params }).unwrap();
-        assert!(one.inertia <= 1.05 * number("median"), "{}, median {}", one.inertia, number("median"));
+        // Single starts: the median over seeds.
+        let one =
+            |seed| kmeans(x.view(), &KMeansParams { n_init: 1, seed, ..params.clone() }).unwrap().inertia;
+        let mut starts: Vec<f64> = (0..9).map(one).collect();
+        starts.sort_unstable_by(f64::total_cmp);
+        assert!(starts[4] <= 1.01 * number("median"), "{}, median {}", starts[4], number("median"));
     }
 }

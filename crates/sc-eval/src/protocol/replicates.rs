@@ -128,8 +128,10 @@ mod tests {
 
     fn fold(n: u32, salt: u32) -> PairedFold {
         let truth: Vec<u32> = (0..n).map(|i| i * 7 % 3 * 2).collect();
-        let good = truth.iter().zip(0..).map(|(&t, i)| if (i + salt) % 9 == 0 { 5 } else { t }).collect();
-        let bad = truth.iter().zip(0..).map(|(&t, i)| if (i * salt) % 4 == 0 { 2 } else { t }).collect();
+        let good =
+            truth.iter().zip(0..).map(|(&t, i)| if (i + salt).is_multiple_of(9) { 5 } else { t }).collect();
+        let bad =
+            truth.iter().zip(0..).map(|(&t, i)| if (i * salt).is_multiple_of(4) { 2 } else { t }).collect();
         PairedFold { truth, answers: vec![good, bad] }
     }
 

@@ -101,7 +101,8 @@ fn what_cannot_be_tried_is_refused_by_name() {
 #[test]
 fn failures_and_wrong_answers_name_their_place() {
     let labels = labels();
-    let run = |predict: &dyn Fn(Option<&Perturbation<'_>>, usize) -> Result<Prediction, &'static str>| {
+    type Answer<'a> = &'a dyn Fn(Option<&Perturbation<'_>>, usize) -> Result<Prediction, &'static str>;
+    let run = |predict: Answer<'_>| {
         let params = RobustnessParams::default();
         let predict = |(): &(), test: &[usize], p: Option<&Perturbation<'_>>| predict(p, test.len());
         robustness(&labels, &splits(&labels), &params, |_, _| Ok(()), predict).unwrap_err()
