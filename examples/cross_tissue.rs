@@ -15,20 +15,21 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Instant, SystemTime};
 
-use anyhow::{Result, bail};
+use anyhow::{Error, Result, bail};
 use clap::Parser;
 use sc_eval::classifiers::Model;
-use sc_eval::protocol::{FoldOutput, Target, Task, Transfer, transfer};
-use sc_eval::split::StratifiedKFold;
-use sc_eval::{Labels, Report, report};
-use sc_examples::cells::{CellArgs, Cells};
-use sc_examples::end::end;
+use sc_eval::protocol::{FoldOutput, Task, Transfer, transfer};
+use sc_eval::split::{Split, StratifiedKFold};
+use sc_eval::{Report, report};
+use sc_examples::cells::{self, CellArgs, Cells};
+use sc_examples::end::{Usage, end};
 use sc_examples::fold::{Failure, Fold, FoldParams};
 use sc_examples::genes::GeneTable;
 use sc_examples::ontology::OntologyArgs;
 use sc_examples::progress::{bar, say};
-use sc_examples::tissues::Tissues;
+use sc_examples::tissues::{self, Tissues};
 use sc_examples::{run, transfers};
+use sc_prep::FeatureSpaceParams;
 
 /// Take classifiers from one tissue to others, and report what is lost on the way.
 #[derive(Parser)]
@@ -95,22 +96,20 @@ fn cross_tissue(args: &Args) -> Result<()> {
     let sets = args.sets()?;
     let tissues = Tissues::new(&sets, &genes, ontology.as_ref(), &classes, &args.names.label_names()?)?;
     tissues.tell(&sets);
-    let splits = StratifiedKFold { n_splits: args.cv, seed: args.run.seed, ..Default::default() }.split(&tissues.source)?;
+    let rule = StratifiedKFold { n_splits: args.cv, seed: args.run.seed, ..Default::default() };
+    let splits = rule.split(&tissues.source)?;
     let x = tissues.log_normalized()?;
     let genes = FeatureSpaceParams { n_top_genes: args.n_genes, ..Default::default() };
     let params = FoldParams { genes, n_components: args.n_components };
 
     // Features are made once for all models: for each fold at home, and for all of home against everything abroad.
     let bar = bar((splits.len() + 1) * (models.len() + 1));
-    let home: Vec<usize> = (0..tissues.source.len()).collect();
+    let home = (0..tissues.source.len()).collect();
     let abroad = Split { train: home, test: tissues.rows.concat() };
-    let truths: Vec<Vec<u32>> =
-        splits.iter().chain([&abroad]).map(|split| tissues.source.select(&split.train)).collect();
-    let mut folds = Vec::with_capacity(truths.len());
-    for (split, truth) in splits.iter().chain([&abroad]).zip(&truths) {
+    let mut folds = Vec::with_capacity(splits.len() + 1);
+    for split in splits.iter().chain([&abroad]) {
         bar.set_message("genes");
-        let cells = (split.train.as_slice(), split.test.as_slice());
-        folds.push(Fold::new(&x, cells, (truth, tissues.source.n_classes()), &params).map_err(Error::from_boxed)?);
+        folds.push(Fold::of_split(&x, split, &tissues.source, &params, false).map_err(Error::from_boxed)?);
         bar.inc(1);
     }
     let targets = tissues.targets(&sets);
@@ -153,11 +152,13 @@ fn cross_tissue(args: &Args) -> Result<()> {
     let mut report = Report::new(title, &sets[0].dataset, tissues.source.clone(), manifest);
     let names: Vec<&str> = models.iter().map(Model::name).collect();
     report.sections = transfers::sections(&tissues, &sets, &names, &results, ontology.as_ref())?;
-    report.models = names.iter().map(|name| (*name).to_owned()).zip(results.into_iter().map(|r| r.within)).collect();
+    let table = transfers::scores(&names, &results).to_text();
+    report.models =
+        names.iter().map(|name| (*name).to_owned()).zip(results.into_iter().map(|r| r.within)).collect();
     report.protocol = args.protocol(&tissues);
     report.notes = tissues.notes(&sets);
     report.write(&args.out, args.run.force)?;
-    write!(std::io::stdout(), "{}", report.text())?;
+    write!(std::io::stdout(), "{}\n{}", report.table(), table)?;
     say(&format!("report: {}", args.out.join("report.html").display()));
     Ok(())
 }
@@ -165,28 +166,63 @@ fn cross_tissue(args: &Args) -> Result<()> {
 impl Args {
     /// The source, then the data sets to test on.
     fn sets(&self) -> Result<Vec<Cells>> {
-        let source = Cells::load(&self.cells)?;
         match (&self.tissue_column, self.test.is_empty()) {
-            (Some(_), false) => bail!(Usage("--tissue-column goes with one file, --test with several".into())),
-            (Some(column), true) => source.by_group(column, self.train_tissue.as_deref().unwrap_or_default()),
-            (None, true) if self.cells.input.is_none() => tissues::made_strange(source, self.run.seed),
-            (None, true) => bail!(Usage("pass --test with a data set, or --tissue-column with --train-tissue".into())),
+            (Some(_), false) => {
+                bail!(Usage("--tissue-column goes with one file, --test with several".into()))
+            }
+            (Some(column), true) => self.tissues_of(column),
+            (None, true) if self.cells.input.is_none() => {
+                tissues::made_strange(&Cells::load(&self.cells)?, self.run.seed)
+            }
+            (None, true) => {
+                bail!(Usage("pass --test with a data set, or --tissue-column with --train-tissue".into()))
+            }
             (None, false) => {
                 let test = |path: &PathBuf| {
                     let label = self.test_label.clone().or_else(|| self.cells.label.clone());
-                    Cells::load(&CellArgs { input: Some(path.clone()), label, labels: None, ..self.cells.clone() })
+                    Cells::load(&CellArgs {
+                        input: Some(path.clone()),
+                        label,
+                        labels: None,
+                        ..self.cells.clone()
+                    })
                 };
-                [Ok(source)].into_iter().chain(self.test.iter().map(test)).collect()
+                [Cells::load(&self.cells)].into_iter().chain(self.test.iter().map(test)).collect()
             }
         }
+    }
+
+    /// The cells of --train-tissue, then those of each other tissue.
+    fn tissues_of(&self, column: &str) -> Result<Vec<Cells>> {
+        let Some(input) = &self.cells.input else { bail!(Usage("--tissue-column needs --input".into())) };
+        let mut tissues: Vec<String> = cells::values(input, column)?;
+        let train = self.train_tissue.clone().unwrap_or_default();
+        if !tissues.contains(&train) || tissues.len() < 2 {
+            bail!(Usage(format!("column {column:?} holds {}, not {train:?} and others", tissues.join(", "))));
+        }
+        tissues.sort_by_key(|tissue| *tissue != train);
+        let load = |tissue: String| {
+            let only = Some((column.to_owned(), vec![tissue.clone()]));
+            Cells::load(&CellArgs { name: Some(tissue), only, ..self.cells.clone() })
+        };
+        tissues.into_iter().map(load).collect()
     }
 
     fn protocol(&self, tissues: &Tissues) -> Vec<(String, String)> {
         let fact = |name: &str, text: String| (name.to_owned(), text);
         vec![
-            fact("At home", format!("{} folds, stratified by class, shuffled with seed {}", self.cv, self.run.seed)),
-            fact("Abroad", "learnt from all cells of the source, asked about all cells of each target".into()),
-            fact("Genes", format!("the {} that all data sets have, matched by name", tissues.counts.n_cols())),
+            fact(
+                "At home",
+                format!("{} folds, stratified by class, shuffled with seed {}", self.cv, self.run.seed),
+            ),
+            fact(
+                "Abroad",
+                "learnt from all cells of the source, asked about all cells of each target".into(),
+            ),
+            fact(
+                "Genes",
+                format!("the {} that all data sets have, matched by name", tissues.counts.n_cols()),
+            ),
             fact("Each cell alone", "normalised to 10,000 counts of the shared genes, log1p".into()),
             fact(
                 "Learnt on cells of the source only",
@@ -196,7 +232,10 @@ impl Args {
                     self.n_genes, self.n_components
                 ),
             ),
-            fact("Gap", "accuracy at home less accuracy abroad, on cells of the classes that both have".into()),
+            fact(
+                "Gap",
+                "accuracy at home less accuracy abroad, on cells of the classes that both have".into(),
+            ),
         ]
     }
 

@@ -13,5 +13,5 @@ mod ontology;
 mod prep;
 mod protocol;
 mod report;
-mod trees;
 mod scores;
+mod trees;

@@ -6,9 +6,11 @@ use anyhow::Result;
 use ndarray::s;
 use sc_eval::ontology::{Harmonized, Ontology, TermId, harmonize};
 use sc_eval::protocol::{FoldOutput, Target};
+use sc_eval::split::{Split, StratifiedKFold};
 use sc_eval::{Labels, Prediction};
 use sc_io::Csr;
-use sc_prep::{Counts, LogNormalized, NormalizeTotalParams, log1p, normalize_total};
+use sc_prep::simulate::{BatchEffectParams, ThinParams, batch_effect_counts, thin_counts};
+use sc_prep::{Counts, LogNormalized, NormalizeTotalParams, Subset, log1p, normalize_total};
 
 use crate::cells::Cells;
 use crate::genes::{GeneTable, shared_genes};
@@ -153,6 +155,39 @@ impl Tissues {
             ));
         }
     }
+}
+
+/// For a run without files: half of the cells as they are, and the other half as another laboratory might have measured
+/// them, at 40 % of the depth and with a factor for each gene.
+///
+/// # Errors
+/// If a half has fewer than two classes.
+pub fn made_strange(cells: &Cells, seed: u64) -> Result<Vec<Cells>> {
+    let halves = StratifiedKFold { n_splits: 2, seed, ..Default::default() }.split(&cells.labels)?;
+    let half = |name: &str, rows: &[usize], counts: Csr| -> Result<Cells> {
+        let names: Vec<&str> = rows.iter().map(|&i| cells.labels.name(i)).collect();
+        Ok(Cells {
+            dataset: name.to_owned(),
+            label_column: cells.label_column.clone(),
+            names: rows.iter().map(|&i| cells.names[i].clone()).collect(),
+            genes: cells.genes.clone(),
+            counts,
+            labels: Labels::new(&names)?,
+            groups: None,
+            n_read: rows.len(),
+            dropped: Vec::new(),
+            inputs: cells.inputs.clone(),
+        })
+    };
+    let Split { train, test } = &halves[0];
+    let thin = ThinParams { share: 0.4, seed };
+    let thinned = thin_counts(Counts::new(&cells.counts)?, Subset::rows(test), &thin)?;
+    let batch = BatchEffectParams { sigma: 0.5, share: 1.0, seed };
+    let strange = batch_effect_counts(thinned.counts(), Subset::all(), &batch)?.x.into_csr();
+    Ok(vec![
+        half("half of the embedded PBMCs", train, cells.counts.select_rows(train))?,
+        half("the other half, made strange", test, strange)?,
+    ])
 }
 
 fn count(names: &[String]) -> BTreeMap<String, usize> {

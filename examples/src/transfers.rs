@@ -20,7 +20,10 @@ pub fn sections(
     results: &[Transfer],
     ontology: Option<&Ontology>,
 ) -> Result<Vec<Section>> {
-    let mut sections = vec![scores(models, results), heatmap(&sets[0].dataset, models, results)];
+    let mut sections = vec![
+        Section::new("Transfer", LEDE, scores(models, results)),
+        heatmap(&sets[0].dataset, models, results),
+    ];
     let best = best(results);
     for (target, result) in results[best].targets.iter().enumerate() {
         sections.push(answers(tissues, target, models[best], result));
@@ -34,12 +37,14 @@ pub fn sections(
 
 /// The model that is right most often abroad; the first among equals.
 fn best(results: &[Transfer]) -> usize {
-    let right = |result: &Transfer| result.targets.iter().map(|target| target.confusion.correct()).sum::<u64>();
+    let right =
+        |result: &Transfer| result.targets.iter().map(|target| target.confusion.correct()).sum::<u64>();
     let most = results.iter().map(right).max().unwrap_or(0);
     results.iter().position(|result| right(result) == most).unwrap_or(0)
 }
 
-fn scores(models: &[&str], results: &[Transfer]) -> Section {
+/// What each model scores on each target.
+pub fn scores(models: &[&str], results: &[Transfer]) -> Table {
     let mut table = Table::new(vec![
         Column::text("Model"),
         Column::text("Target"),
@@ -70,14 +75,17 @@ fn scores(models: &[&str], results: &[Transfer]) -> Section {
             ]);
         }
     }
-    table.caption = "Accuracy, macro-F1 and gap are over cells of classes that the source has too; the accuracy of all \
+    table.caption =
+        "Accuracy, macro-F1 and gap are over cells of classes that the source has too; the accuracy of all \
                      cells counts the others as wrong."
-        .into();
-    let lede = "What a model that has learnt from all of the source makes of other data sets. At home is its \
+            .into();
+    table
+}
+
+/// What the table of [`scores`] means.
+const LEDE: &str = "What a model that has learnt from all of the source makes of other data sets. At home is its \
                 cross-validated accuracy on the same classes, and the gap what is lost. The AUROC of doubt tells how well \
                 low confidence finds cells of types that the source does not have; 0.5 is not at all.";
-    Section::new("Transfer", lede, table)
-}
 
 fn interval(value: f64, interval: sc_eval::statistics::Interval) -> Cell {
     match value.is_nan() {
@@ -99,7 +107,10 @@ fn heatmap(source: &str, models: &[&str], results: &[Transfer]) -> Section {
         row_axis: "model".into(),
         column_axis: "tested on".into(),
         rows: models.iter().map(|&model| model.to_owned()).collect(),
-        columns: [format!("{source} (at home)")].into_iter().chain(targets.iter().map(|t| t.name.clone())).collect(),
+        columns: [format!("{source} (at home)")]
+            .into_iter()
+            .chain(targets.iter().map(|t| t.name.clone()))
+            .collect(),
         values,
         measure: MatrixValues::Scores(3),
         caption: String::new(),
@@ -127,7 +138,12 @@ fn answers(tissues: &Tissues, target: usize, model: &str, result: &Transferred) 
     Section::new(format!("What the cells of {} were called", result.name), lede, matrix)
 }
 
-fn by_ontology(tissues: &Tissues, models: &[&str], results: &[Transfer], ontology: &Ontology) -> Result<Section> {
+fn by_ontology(
+    tissues: &Tissues,
+    models: &[&str],
+    results: &[Transfer],
+    ontology: &Ontology,
+) -> Result<Section> {
     let classes = ontology.terms(BROAD_CLASSES).unwrap_or_default();
     let mut table = Table::new(vec![
         Column::text("Model"),
@@ -186,8 +202,17 @@ fn labels(tissues: &Tissues, sets: &[Cells]) -> Section {
                 true => class.clone(),
                 false => format!("{class} (here only)"),
             };
-            table.row([set.dataset.as_str().into(), label.as_str().into(), Cell::Value(n as f64), compared.into()]);
+            table.row([
+                set.dataset.as_str().into(),
+                label.as_str().into(),
+                Cell::Value(n as f64),
+                compared.into(),
+            ]);
         }
     }
-    Section::new("Labels brought together", "The class that each label stands for in the scores above.", table)
+    Section::new(
+        "Labels brought together",
+        "The class that each label stands for in the scores above.",
+        table,
+    )
 }

@@ -10,6 +10,7 @@ mod map;
 mod matrix;
 mod reliability;
 mod table;
+mod text;
 
 use serde::Serialize;
 
