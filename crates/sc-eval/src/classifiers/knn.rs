@@ -1,15 +1,17 @@
 //! k nearest neighbours, by exact search.
 
-mod distances;
+mod dense;
+mod sparse;
 
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use super::planes::all_finite;
+use super::design::Design;
 use super::training::{Classes, Training};
 use super::{Classifier, Metric};
 use crate::{Error, Features, Prediction, Result};
-use distances::{Distances, QUERIES, padded_width};
+use dense::Dense;
+use sparse::Sparse;
 
 /// How to fit a [`Knn`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -43,8 +45,8 @@ impl Default for KnnParams {
 /// A fitted nearest-neighbour classifier: class shares of the votes of the nearest training cells.
 ///
 /// As scikit-learn's `KNeighborsClassifier` (exact search): the lower class index wins a tie, and of equally distant cells
-/// the earlier one is nearer. Neighbours are found by sums in f32, and weighted by sums in f64. Meant for a few dozen
-/// dimensions, such as principal components.
+/// the earlier one is nearer. Among cells that are written out, neighbours are found by sums in f32 and weighted by sums in
+/// f64; among cells that are mostly background everything is f64.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Knn {
@@ -53,11 +55,25 @@ pub struct Knn {
     n_neighbors: usize,
     weights: NeighborWeights,
     metric: Metric,
-    /// Training rows as [`write_padded`] leaves them.
-    rows: Vec<f32>,
-    /// Values of a padded row.
-    width: usize,
+    cells: Cells,
 }
+
+/// The training cells, by how many of their values are written out.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Cells {
+    Dense(Dense),
+    Sparse(Sparse),
+}
+
+/// Share of values that differ from the background from which on cells are written out in full.
+const DENSE_SHARE: f64 = 0.25;
+/// Rows that one task looks up.
+const QUERIES: usize = 16;
+
+/// What to do with a row of a chunk: its distance to every training cell, comparable among each other, and a function that
+/// gives the distance to one of them.
+type Visit<'a> = dyn FnMut(usize, &mut Vec<(f64, u32)>, &dyn Fn(u32) -> f64) + 'a;
 
 impl KnnParams {
     /// Keeps the rows of `x` with class indices `y`, all below `n_classes`.
@@ -71,66 +87,40 @@ impl KnnParams {
             let expected = "at least 1 and at most the number of training cells";
             return Err(Error::Parameter { name: "n_neighbors", value, expected });
         }
-        let width = width(x.n_cols(), self.metric);
-        let mut rows = vec![0f32; codes.len() * width];
-        for (i, row) in rows.chunks_exact_mut(width).enumerate() {
-            write_padded(x, i, self.metric, Side::Training, row);
-        }
-        let Self { n_neighbors, weights, metric } = *self;
-        Ok(Knn { classes, codes, n_neighbors, weights, metric, rows, width })
-    }
-}
-
-fn width(n_features: usize, metric: Metric) -> usize {
-    match metric {
-        Metric::Euclidean => padded_width(n_features),
-        // Two more, for cells at the origin.
-        Metric::Cosine => padded_width(n_features.saturating_add(2)),
-    }
-}
-
-#[derive(Clone, Copy, PartialEq)]
-enum Side {
-    Training,
-    Query,
-}
-
-/// Row `i` of `x`, padded with zeros; for the cosine scaled to length 1, so that half the squared distance is 1 minus the
-/// cosine. A cell at the origin becomes a direction of its own, at a right angle to all others.
-fn write_padded(x: &Features, i: usize, metric: Metric, side: Side, row: &mut [f32]) {
-    let n_cols = x.n_cols();
-    row.fill(0.0);
-    x.write_row(i, &mut row[..n_cols]);
-    if metric == Metric::Cosine {
-        let length = row[..n_cols].iter().map(|&v| f64::from(v) * f64::from(v)).sum::<f64>().sqrt();
-        if length > 0.0 {
-            row[..n_cols].iter_mut().for_each(|v| *v = (f64::from(*v) / length) as f32);
+        let design = Design::new(x);
+        let all = (x.n_rows() * x.n_cols()) as f64;
+        let cells = if design.rows.index.len() as f64 >= DENSE_SHARE * all {
+            Cells::Dense(Dense::new(x, self.metric))
         } else {
-            row[n_cols + usize::from(side == Side::Query)] = 1.0;
-        }
+            Cells::Sparse(Sparse::new(design))
+        };
+        let Self { n_neighbors, weights, metric } = *self;
+        Ok(Knn { classes, codes, n_neighbors, weights, metric, cells })
     }
 }
 
 impl Knn {
-    /// Weights of the votes of the cells `nearest`.
-    fn weigh(&self, query: &[f32], nearest: &[(f32, u32)], weights: &mut Vec<f64>) {
-        weights.clear();
-        if self.weights == NeighborWeights::Uniform {
-            weights.resize(nearest.len(), 1.0);
-            return;
-        }
-        weights.extend(nearest.iter().map(|&(_, i)| {
-            let row = &self.rows[i as usize * self.width..(i as usize + 1) * self.width];
-            let square: f64 =
-                row.iter().zip(query).map(|(&a, &b)| (f64::from(a) - f64::from(b)).powi(2)).sum();
-            match self.metric {
-                Metric::Euclidean => 1.0 / square.sqrt(),
-                Metric::Cosine => 2.0 / square,
+    /// Votes of the nearest of the cells `pairs`, scaled to sum 1, into `shares`.
+    fn vote(&self, pairs: &mut Vec<(f64, u32)>, distance: &dyn Fn(u32) -> f64, shares: &mut [f64]) {
+        let last = self.n_neighbors - 1;
+        pairs.select_nth_unstable_by(last, |a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
+        pairs.truncate(self.n_neighbors);
+        // Sums of weights run over the cells in their order.
+        pairs.sort_unstable_by_key(|&(_, i)| i);
+        match self.weights {
+            NeighborWeights::Uniform => pairs.iter_mut().for_each(|(weight, _)| *weight = 1.0),
+            NeighborWeights::Distance => {
+                pairs.iter_mut().for_each(|(weight, i)| *weight = 1.0 / distance(*i));
+                if pairs.iter().any(|(weight, _)| weight.is_infinite()) {
+                    pairs.iter_mut().for_each(|(w, _)| *w = if w.is_infinite() { 1.0 } else { 0.0 });
+                }
             }
-        }));
-        if weights.contains(&f64::INFINITY) {
-            weights.iter_mut().for_each(|w| *w = f64::from(u8::from(w.is_infinite())));
         }
+        let sum: f64 = pairs.iter().map(|(weight, _)| weight).sum();
+        for &(weight, i) in &*pairs {
+            shares[self.codes[i as usize] as usize] += weight;
+        }
+        shares.iter_mut().for_each(|share| *share /= sum);
     }
 
     pub(crate) fn check(&self) -> Result<(), String> {
@@ -142,48 +132,40 @@ impl Knn {
         if let Some(code) = self.codes.iter().find(|&&code| code as usize >= k) {
             return Err(format!("a training cell is of class {code} of {k}"));
         }
-        let expected = width(self.classes.n_features(), self.metric);
-        if self.width != expected || n.checked_mul(expected) != Some(self.rows.len()) {
-            let (found, width) = (self.rows.len(), self.width);
-            return Err(format!("{found} values in rows of {width} are not {n} cells in rows of {expected}"));
+        match &self.cells {
+            Cells::Dense(cells) => cells.check(n, self.classes.n_features(), self.metric),
+            Cells::Sparse(cells) => cells.check(n, self.classes.n_features()),
         }
-        all_finite("training cells", &self.rows)
+    }
+
+    /// The vote shares of every row of `x`, rows × classes; `search` as [`Dense::search`].
+    fn shares(&self, n_rows: usize, search: impl Fn(usize, usize, &mut Visit<'_>) + Sync) -> Vec<f64> {
+        let k = self.classes.n_present();
+        let mut shares = vec![0.0f64; n_rows * k];
+        shares.par_chunks_mut(QUERIES * k).enumerate().for_each(|(chunk, shares)| {
+            let n_queries = shares.len() / k;
+            search(chunk * QUERIES, n_queries, &mut |offset, pairs, distance| {
+                self.vote(pairs, distance, &mut shares[offset * k..(offset + 1) * k]);
+            });
+        });
+        shares
     }
 }
 
 impl Classifier for Knn {
     fn predict(&self, x: &Features) -> Result<Prediction> {
         self.classes.check_features(x)?;
-        let (k, n) = (self.classes.n_present(), self.codes.len());
-        let mut shares = vec![0.0f64; x.n_rows() * k];
-        shares.par_chunks_mut(QUERIES * k).enumerate().for_each(|(chunk, shares)| {
-            let n_queries = shares.len() / k;
-            let mut queries = vec![0f32; n_queries * self.width];
-            for (offset, query) in queries.chunks_exact_mut(self.width).enumerate() {
-                write_padded(x, chunk * QUERIES + offset, self.metric, Side::Query, query);
+        let shares = match &self.cells {
+            Cells::Dense(cells) => self.shares(x.n_rows(), |first, n_queries, visit| {
+                cells.search(x, self.metric, first, n_queries, visit);
+            }),
+            Cells::Sparse(cells) => {
+                let prepared = cells.prepare(x);
+                self.shares(x.n_rows(), |first, n_queries, visit| {
+                    prepared.search(self.metric, first, n_queries, visit);
+                })
             }
-            let mut distances = vec![0f32; n_queries * n];
-            let (rows, width) = (self.rows.as_slice(), self.width);
-            let task = Distances { rows, queries: &queries, width, out: &mut distances };
-            pulp::Arch::new().dispatch(task);
-            let (mut nearest, mut weights) = (Vec::with_capacity(n), Vec::new());
-            let queries = queries.chunks_exact(self.width).zip(distances.chunks_exact(n));
-            for ((query, distances), shares) in queries.zip(shares.chunks_exact_mut(k)) {
-                nearest.clear();
-                nearest.extend(distances.iter().copied().zip(0u32..));
-                let last = self.n_neighbors - 1;
-                nearest.select_nth_unstable_by(last, |a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
-                nearest.truncate(self.n_neighbors);
-                // Sums of weights run over the cells in their order.
-                nearest.sort_unstable_by_key(|&(_, i)| i);
-                self.weigh(query, &nearest, &mut weights);
-                for (&(_, i), weight) in nearest.iter().zip(&weights) {
-                    shares[self.codes[i as usize] as usize] += weight;
-                }
-                let sum: f64 = weights.iter().sum();
-                shares.iter_mut().for_each(|share| *share /= sum);
-            }
-        });
+        };
         Ok(self.classes.with_probabilities(&shares))
     }
 }
@@ -225,6 +207,60 @@ mod tests {
         let query = dense(&[[1.0, 0.5], [0.1, 3.0], [-1.0, -0.1], [0.0, 0.0], [0.0, -1.0]]);
         // The last two: of cells at the same distance the first.
         assert_eq!(model.predict(&query).unwrap().codes, [1, 2, 3, 0, 0]);
+    }
+
+    /// A few values over a background that is not zero, the same cells dense, and cells at the origin.
+    fn both(n: usize, salt: usize) -> [Features; 2] {
+        let full = ndarray::Array2::from_shape_fn((n, 30), |(i, j)| {
+            let draw = (i * 7919 + j * 104_729 + salt) % 61;
+            if i % 10 == 0 {
+                0.0
+            } else if draw < 8 {
+                draw as f32 - 1.0
+            } else {
+                -0.25
+            }
+        });
+        let (mut indptr, mut indices, mut values) = (vec![0], Vec::new(), Vec::new());
+        for row in full.rows() {
+            for (j, &v) in row.iter().enumerate().filter(|(_, v)| **v != -0.25) {
+                indices.push(j as u32);
+                values.push(v);
+            }
+            indptr.push(indices.len());
+        }
+        let sparse = Features::sparse(indptr, indices, values, vec![-0.25; 30]).unwrap();
+        [Features::dense(full.view()).unwrap(), sparse]
+    }
+
+    #[test]
+    fn cells_that_are_mostly_background_have_the_same_neighbours_as_written_out() {
+        let ([dense, sparse], [query, sparse_query]) = (both(60, 0), both(25, 3));
+        let y: Vec<u32> = (0..60).map(|i| i % 3).collect();
+        for metric in [Metric::Euclidean, Metric::Cosine] {
+            let params = KnnParams { n_neighbors: 60, weights: NeighborWeights::Distance, metric };
+            let a = params.fit(&dense, &y, 3).unwrap();
+            let b = params.fit(&sparse, &y, 3).unwrap();
+            assert!(matches!((&a.cells, &b.cells), (Cells::Dense(_), Cells::Sparse(_))));
+            b.check().unwrap();
+            let a = a.predict(&query).unwrap().probabilities.unwrap();
+            for query in [&query, &sparse_query] {
+                let b = b.predict(query).unwrap().probabilities.unwrap();
+                assert!(a.iter().zip(&b).all(|(a, b)| (a - b).abs() < 1e-5), "{metric:?}: {a} {b}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_training_cell_is_its_own_neighbour_at_no_distance() {
+        let y: Vec<u32> = (0..60).map(|i| i % 3).collect();
+        for x in both(60, 0) {
+            let params =
+                KnnParams { n_neighbors: 5, weights: NeighborWeights::Distance, ..Default::default() };
+            let answer = params.fit(&x, &y, 3).unwrap().predict(&x).unwrap().probabilities.unwrap();
+            let alone = (0..60).filter(|i| i % 10 != 0).filter(|&i| answer[[i, i % 3]] == 1.0).count();
+            assert_eq!(alone, 54);
+        }
     }
 
     #[test]

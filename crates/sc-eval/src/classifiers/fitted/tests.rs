@@ -188,9 +188,9 @@ fn files_that_lie_are_refused() {
     spoil("svm_rbf", "background", json!([0.0]), "there are 1 background values");
     spoil("knn", "codes/3", json!(3), "a training cell is of class 3 of 3");
     spoil("knn", "n_neighbors", json!(25), "25 neighbours are asked for among 24 cells");
-    spoil("knn", "rows/7", json!(-1e300), "entry 7 of the training cells is -inf");
-    spoil("knn", "width", json!(1u64 << 63), "are not 24 cells in rows of 16");
-    spoil("knn", "metric", json!("cosine"), "rows of 16");
+    spoil("knn", "cells/dense/rows/7", json!(-1e300), "entry 7 of the training cells is -inf");
+    spoil("knn", "cells/dense/width", json!(1u64 << 63), "are not 24 cells in rows of 16");
+    spoil("knn", "metric", json!("manhattan"), "unknown variant `manhattan`");
     spoil("gaussian_naive_bayes", "variances/4", json!(0.0), "a variance or a prior is not above 0");
     spoil("gaussian_naive_bayes", "means", json!([1.0]), "there are 1 means for 3 classes");
     spoil("nearest_centroid", "centroids", json!([]), "the centroids have 0 values for 3 classes");
