@@ -102,7 +102,9 @@ fn metrics_of_the_embedding_equal_scib_metrics() {
         one("isolated_labels", isolated_labels(x, labels, batches, &params).unwrap());
         let two = IsolatedLabelsParams { max_batches: Some(2) };
         match expected["isolated_labels_2"].as_f64() {
-            Some(value) => close("isolated_labels_2", isolated_labels(x, labels, batches, &two).unwrap(), value, 1e-8),
+            Some(value) => {
+                close("isolated_labels_2", isolated_labels(x, labels, batches, &two).unwrap(), value, 1e-8)
+            }
             // The mean of no label: NaN there, an error here.
             None => assert!(isolated_labels(x, labels, batches, &two).is_err()),
         }

@@ -3,7 +3,10 @@
 pub mod classification;
 pub mod clustering;
 mod compute;
+pub mod correlation;
 pub mod integration;
 mod math;
 #[cfg(test)]
 mod properties;
+pub mod registry;
+pub mod sequential;

@@ -185,7 +185,9 @@ mod tests {
                 let b = match between {
                     BetweenClusters::Nearest => means[0].min(means[1]),
                     BetweenClusters::Furthest => means[0].max(means[1]),
-                    BetweenClusters::MeanOther => others.map(total).sum::<f64>() / (40 - to(own).len()) as f64,
+                    BetweenClusters::MeanOther => {
+                        others.map(total).sum::<f64>() / (40 - to(own).len()) as f64
+                    }
                 };
                 assert!((found[i] - (b - a) / a.max(b)).abs() < 1e-12, "{between:?} {i}");
             }

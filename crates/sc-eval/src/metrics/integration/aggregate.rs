@@ -95,7 +95,10 @@ mod tests {
         let scores = array![[1.0, 0.5, 0.0], [0.5, f64::NAN, 1.0]];
         let kinds = [BioConservation, BioConservation, BatchCorrection];
         let plain = aggregate(scores.view(), &kinds, Scaling::None).unwrap();
-        assert_eq!(plain[0], AggregateScore { bio_conservation: 0.75, batch_correction: 0.0, total: 0.6 * 0.75 });
+        assert_eq!(
+            plain[0],
+            AggregateScore { bio_conservation: 0.75, batch_correction: 0.0, total: 0.6 * 0.75 }
+        );
         assert_eq!(plain[1].total, 0.6 * 0.5 + 0.4);
         let scaled = aggregate(scores.view(), &kinds, Scaling::MinMax).unwrap();
         assert_eq!(scaled[0].bio_conservation, 0.5);

@@ -49,7 +49,8 @@ impl<'a> Lanczos<'a> {
     fn new(matrix: &'a Graph, seed: u64) -> Self {
         let rng = ChaCha8Rng::seed_from_u64(seed);
         let (basis, diagonal, off_diagonal) = (Vec::new(), Vec::new(), Vec::new());
-        let mut lanczos = Self { matrix, rng, basis, diagonal, off_diagonal, last_off_diagonal: 0.0, next: Vec::new() };
+        let mut lanczos =
+            Self { matrix, rng, basis, diagonal, off_diagonal, last_off_diagonal: 0.0, next: Vec::new() };
         lanczos.restart();
         lanczos
     }

@@ -48,7 +48,8 @@ mod tests {
         let batches = [0, 3, 0, 3];
         let distances = Array2::zeros((4, 2));
         let next = Array2::from_shape_fn((4, 2), |(i, j)| ((i + j) % 4) as u32);
-        let even = entropy_per_cell(Neighbors::new(next.view(), distances.view()).unwrap(), &batches).unwrap();
+        let even =
+            entropy_per_cell(Neighbors::new(next.view(), distances.view()).unwrap(), &batches).unwrap();
         assert!((even - 1.0).abs() < 1e-15);
         let same = Array2::from_shape_fn((4, 2), |(i, j)| ((i + 2 * j) % 4) as u32);
         let neighbors = Neighbors::new(same.view(), distances.view()).unwrap();

@@ -94,7 +94,10 @@ mod tests {
         let neighbors = Neighbors::new(indices.view(), distances.view()).unwrap();
         assert_eq!(graph_connectivity(neighbors, &[1, 1, 1, 1, 6, 6]).unwrap(), (0.75 + 1.0) / 2.0);
         // Cut by labels, the circle is a path.
-        assert_eq!(graph_connectivity(neighbors, &[1, 1, 9, 1, 6, 6]).unwrap(), (1.0 / 3.0 + 1.0 + 1.0) / 3.0);
+        assert_eq!(
+            graph_connectivity(neighbors, &[1, 1, 9, 1, 6, 6]).unwrap(),
+            (1.0 / 3.0 + 1.0 + 1.0) / 3.0
+        );
         assert!(graph_connectivity(neighbors, &[1]).is_err());
     }
 

@@ -114,7 +114,8 @@ mod tests {
         assert_eq!(score, ((samples[3] + 1.0) / 2.0 + (samples[4] + 1.0) / 2.0) / 2.0);
         let all = IsolatedLabelsParams { max_batches: Some(3) };
         assert!(isolated_labels(x.view(), &labels, &batches, &all).unwrap() < score);
-        let error = isolated_labels(x.view(), &labels, &batches, &IsolatedLabelsParams { max_batches: Some(0) });
+        let error =
+            isolated_labels(x.view(), &labels, &batches, &IsolatedLabelsParams { max_batches: Some(0) });
         let expected = "`max_batches` is 0, expected at least the fewest batches that a label is in";
         assert_eq!(error.unwrap_err().to_string(), expected);
     }

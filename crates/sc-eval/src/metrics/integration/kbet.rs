@@ -88,12 +88,14 @@ mod tests {
         let batches: Vec<u32> = (0..n as u32).map(|i| i % 2).collect();
         let distances = Array2::zeros((n, 10));
         let next = Array2::from_shape_fn((n, 10), |(i, j)| ((i + j) % n) as u32);
-        let mixed = kbet(Neighbors::new(next.view(), distances.view()).unwrap(), &batches, &KbetParams::default());
+        let mixed =
+            kbet(Neighbors::new(next.view(), distances.view()).unwrap(), &batches, &KbetParams::default());
         let mixed = mixed.unwrap();
         assert_eq!(mixed.acceptance_rate, 1.0);
         assert!(mixed.statistics.iter().all(|&x| x == 0.0) && mixed.p_values.iter().all(|&p| p == 1.0));
         let same = Array2::from_shape_fn((n, 10), |(i, j)| ((i + 2 * j) % n) as u32);
-        let pure = kbet(Neighbors::new(same.view(), distances.view()).unwrap(), &batches, &KbetParams::default());
+        let pure =
+            kbet(Neighbors::new(same.view(), distances.view()).unwrap(), &batches, &KbetParams::default());
         let pure = pure.unwrap();
         assert_eq!(pure.acceptance_rate, 0.0);
         assert_eq!(pure.statistics[0], 10.0);

@@ -98,7 +98,8 @@ fn accepted(
     params: &KbetPerLabelParams,
     test: &KbetParams,
 ) -> Result<f64> {
-    let pieces = Codes::of(&strong_components(graph.n_cells(), |cell| graph.row(cell).map(|(c, _)| c).collect()));
+    let pieces =
+        Codes::of(&strong_components(graph.n_cells(), |cell| graph.row(cell).map(|(c, _)| c).collect()));
     let whole = pieces.len() == 1;
     let large: Vec<Vec<usize>> =
         pieces.cells().into_iter().filter(|cells| whole || cells.len() >= 3 * k).collect();

@@ -55,7 +55,8 @@ pub fn lisi(neighbors: Neighbors<'_>, labels: &[u32], params: &LisiParams) -> Re
 /// Those of [`lisi`]; [`Error::Parameter`] below two batches.
 #[doc(alias = "ilisi_knn")]
 pub fn ilisi(neighbors: Neighbors<'_>, batches: &[u32], params: &LisiParams) -> Result<f64> {
-    let n_batches = Codes::new("batches", batches, neighbors.n_cells())?.at_least_two("the number of batches")?.len();
+    let n_batches =
+        Codes::new("batches", batches, neighbors.n_cells())?.at_least_two("the number of batches")?.len();
     Ok((median(lisi(neighbors, batches, params)?) - 1.0) / (n_batches - 1) as f64)
 }
 
@@ -66,7 +67,8 @@ pub fn ilisi(neighbors: Neighbors<'_>, batches: &[u32], params: &LisiParams) -> 
 /// Those of [`lisi`]; [`Error::Parameter`] below two labels.
 #[doc(alias = "clisi_knn")]
 pub fn clisi(neighbors: Neighbors<'_>, labels: &[u32], params: &LisiParams) -> Result<f64> {
-    let n_labels = Codes::new("labels", labels, neighbors.n_cells())?.at_least_two("the number of labels")?.len();
+    let n_labels =
+        Codes::new("labels", labels, neighbors.n_cells())?.at_least_two("the number of labels")?.len();
     Ok((n_labels as f64 - median(lisi(neighbors, labels, params)?)) / (n_labels - 1) as f64)
 }
 
@@ -142,7 +144,8 @@ fn search(distances: &[f64], mask: &[f64], weights: &mut [f64], target: f64) -> 
 #[inline(always)]
 fn entropy(distances: &[f64], mask: &[f64], weights: &mut [f64], beta: f64) -> (f64, f64) {
     let (mut sums, mut moments) = ([0.0; LANES], [0.0; LANES]);
-    let chunks = distances.chunks_exact(LANES).zip(mask.chunks_exact(LANES)).zip(weights.chunks_exact_mut(LANES));
+    let chunks =
+        distances.chunks_exact(LANES).zip(mask.chunks_exact(LANES)).zip(weights.chunks_exact_mut(LANES));
     for ((distances, mask), weights) in chunks {
         for lane in 0..LANES {
             let weight = exp_negative(distances[lane] * -beta) * mask[lane];
@@ -196,7 +199,10 @@ mod tests {
         let neighbors = Neighbors::new(indices.view(), distances.view()).unwrap();
         let message = |result: Result<f64>| result.unwrap_err().to_string();
         let few = message(ilisi(neighbors, &[0, 1, 0, 1, 0, 1, 0, 1, 0, 1], &LisiParams::default()));
-        assert_eq!(few, "`perplexity` is 1, expected above 1: at least 6 neighbours, or a perplexity of its own");
+        assert_eq!(
+            few,
+            "`perplexity` is 1, expected above 1: at least 6 neighbours, or a perplexity of its own"
+        );
         let one = message(ilisi(neighbors, &[4; 10], &LisiParams::default()));
         assert_eq!(one, "`the number of batches` is 1, expected at least 2");
         let length = message(clisi(neighbors, &[4; 9], &LisiParams::default()));

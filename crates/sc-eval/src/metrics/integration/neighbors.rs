@@ -38,7 +38,11 @@ impl<'a> Neighbors<'a> {
             return Err(Error::Length { what, found: distances.ncols(), expected: k });
         }
         if let Some(&cell) = indices.iter().find(|&&cell| cell as usize >= n_cells) {
-            return Err(Error::CellOutOfBounds { what: "the array of neighbours", cell: cell as usize, n_cells });
+            return Err(Error::CellOutOfBounds {
+                what: "the array of neighbours",
+                cell: cell as usize,
+                n_cells,
+            });
         }
         for ((row, column), &value) in distances.indexed_iter() {
             if !value.is_finite() {

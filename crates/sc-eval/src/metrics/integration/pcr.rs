@@ -91,7 +91,8 @@ mod tests {
     fn embeddings_without_variance_are_refused() {
         let flat = array![[1.0f32], [1.0]];
         let error = pcr(flat.view(), &[0, 1]).unwrap_err();
-        let expected = "`the variance of the embedding` is 0, expected above 0: at least one dimension that varies";
+        let expected =
+            "`the variance of the embedding` is 0, expected above 0: at least one dimension that varies";
         assert_eq!(error.to_string(), expected);
         let x = array![[0.0f32], [1.0], [0.0], [1.0]];
         let error = pcr_comparison(x.view(), x.view(), &[0, 0, 1, 1]).unwrap_err();

@@ -82,9 +82,11 @@ mod tests {
         let x = array![[0.0f32], [1.0], [0.0], [1.0], [50.0], [51.0], [70.0], [71.0]];
         let labels = [0, 0, 0, 0, 1, 1, 2, 2];
         // Label 1 has one batch and label 2 a batch for each cell; label 0 has batches one unit apart.
-        let score = silhouette_batch(x.view(), &labels, &[5, 6, 5, 6, 5, 5, 5, 6], &SilhouetteParams::default());
+        let score =
+            silhouette_batch(x.view(), &labels, &[5, 6, 5, 6, 5, 5, 5, 6], &SilhouetteParams::default());
         assert_eq!(score.unwrap(), 0.0);
-        let mixed = silhouette_batch(x.view(), &labels, &[5, 5, 6, 6, 5, 5, 5, 6], &SilhouetteParams::default());
+        let mixed =
+            silhouette_batch(x.view(), &labels, &[5, 5, 6, 6, 5, 5, 5, 6], &SilhouetteParams::default());
         assert_eq!(mixed.unwrap(), 0.5);
     }
 

@@ -90,8 +90,12 @@ impl Grouped {
     pub(super) fn sum_distances(&self, block: usize, metric: SilhouetteMetric) -> Vec<f64> {
         let mut sums = vec![0.0; self.n_clusters() * BLOCK];
         match metric {
-            SilhouetteMetric::Euclidean => dispatch(SumDistances::<false> { cells: self, block, sums: &mut sums }),
-            SilhouetteMetric::Cosine => dispatch(SumDistances::<true> { cells: self, block, sums: &mut sums }),
+            SilhouetteMetric::Euclidean => {
+                dispatch(SumDistances::<false> { cells: self, block, sums: &mut sums })
+            }
+            SilhouetteMetric::Cosine => {
+                dispatch(SumDistances::<true> { cells: self, block, sums: &mut sums })
+            }
         }
         sums
     }
