@@ -86,7 +86,10 @@ fn rows(value: &Value) -> &[Value] {
 #[track_caller]
 fn close(what: &str, found: f64, expected: &Value, tolerance: f64) {
     let expected = expected.as_f64().unwrap();
-    assert!((found - expected).abs() <= tolerance * expected.abs().max(1.0), "{what}: {found} is not {expected}");
+    assert!(
+        (found - expected).abs() <= tolerance * expected.abs().max(1.0),
+        "{what}: {found} is not {expected}"
+    );
 }
 
 #[test]
@@ -94,7 +97,12 @@ fn partitions_and_dispersions_equal_scikit_learn() {
     let all = golden("cz/metrics.json");
     for case in rows(&all["partitions"]) {
         let (truth, clusters) = (codes(&case["truth"]), codes(&case["clusters"]));
-        close("fowlkes_mallows", fowlkes_mallows(&truth, &clusters).unwrap(), &case["fowlkes_mallows"], 1e-12);
+        close(
+            "fowlkes_mallows",
+            fowlkes_mallows(&truth, &clusters).unwrap(),
+            &case["fowlkes_mallows"],
+            1e-12,
+        );
         let pairs = pair_confusion_matrix(&truth, &clusters).unwrap().concat();
         assert_eq!(pairs, codes(&case["pairs"]).into_iter().map(u64::from).collect::<Vec<_>>());
     }
@@ -132,7 +140,8 @@ fn metrics_of_neighbours_equal_cz_benchmarks() {
         let found = sequential_alignment(neighbors, &times).unwrap();
         // The part that is not drawn at random, exactly; the score within what twenty draws span.
         let pairs = (0..n).flat_map(|i| (0..i).map(move |j| (i, j)));
-        let by_chance = pairs.map(|(i, j)| (times[i] - times[j]).abs()).sum::<f64>() / (n * (n - 1) / 2) as f64;
+        let by_chance =
+            pairs.map(|(i, j)| (times[i] - times[j]).abs()).sum::<f64>() / (n * (n - 1) / 2) as f64;
         close("mean distance", (1.0 - found) * by_chance, &case["mean_distance"], 1e-12);
         let draws = numbers(&case["sequential_alignment"]);
         let (low, high) = draws.iter().fold((1.0f64, 0.0f64), |(a, b), &v| (a.min(v), b.max(v)));
