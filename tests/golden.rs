@@ -1,6 +1,7 @@
 //! Golden values: what the reference tools compute, written once, with a stated tolerance.
 
 mod classifiers;
+mod cz;
 mod eval;
 mod fm;
 mod graph;

@@ -14,7 +14,11 @@ use std::time::Instant;
 use ndarray::{Array2, ArrayView2};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{RngCore, SeedableRng};
-use sc_eval::metrics::clustering::silhouette_score;
+use sc_eval::metrics::clustering::{SilhouetteParams, silhouette_score};
+use sc_eval::metrics::integration::{
+    KbetParams, KbetPerLabelParams, LisiParams, Neighbors, bras, graph_connectivity, ilisi, kbet,
+    kbet_per_label, pcr, silhouette_batch,
+};
 
 const DIMS: usize = 50;
 const LABELS: usize = 10;
@@ -112,7 +116,18 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     if let Some(folder) = folder {
         write(&folder, &cells)?;
     }
-    let Cells { x, labels, .. } = &cells;
-    time("silhouette", || silhouette_score(x.view(), labels))?;
+    let Cells { x, labels, batches, indices, distances } = &cells;
+    let (x, neighbors) = (x.view(), Neighbors::new(indices.view(), distances.view())?);
+    let fifty = neighbors.first(50.min(neighbors.n_neighbors()))?;
+    time("silhouette", || silhouette_score(x, labels))?;
+    time("silhouette_batch", || silhouette_batch(x, labels, batches, &SilhouetteParams::default()))?;
+    time("bras", || bras(x, labels, batches))?;
+    time("ilisi (k = 90)", || ilisi(neighbors, batches, &LisiParams::default()))?;
+    time("kbet (k = 50)", || Ok(kbet(fifty, batches, &KbetParams::default())?.acceptance_rate))?;
+    time("graph_connectivity", || graph_connectivity(neighbors.first(15)?, labels))?;
+    time("pcr", || pcr(x, batches))?;
+    time("kbet_per_label", || {
+        Ok(kbet_per_label(fifty, labels, batches, &KbetPerLabelParams::default())?.score)
+    })?;
     Ok(())
 }

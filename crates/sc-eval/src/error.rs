@@ -140,6 +140,14 @@ pub enum Error {
         /// The names there are.
         known: String,
     },
+    /// No metric has this name.
+    #[error("no metric is called {name:?}; there are {known}")]
+    UnknownMetric {
+        /// The name asked for.
+        name: String,
+        /// The names there are.
+        known: String,
+    },
     /// A parameter is outside its range.
     #[error("`{name}` is {value}, expected {expected}")]
     Parameter {

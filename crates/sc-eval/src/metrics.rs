@@ -5,8 +5,11 @@ pub mod calibration;
 pub mod classification;
 pub mod clustering;
 mod compute;
+pub mod correlation;
 pub mod integration;
 mod math;
 #[cfg(test)]
 mod properties;
 pub mod selective;
+pub mod registry;
+pub mod sequential;

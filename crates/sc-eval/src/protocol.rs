@@ -5,6 +5,8 @@ pub mod clustering;
 pub mod cross_validate;
 mod estimate;
 pub mod leak;
+#[cfg(feature = "classifiers")]
+mod label_prediction;
 mod prediction_check;
 mod replicates;
 pub mod robustness;
@@ -22,5 +24,7 @@ pub use cross_validate::{
 pub use estimate::{Estimate, Estimates};
 pub use robustness::{Perturbation, Robustness, RobustnessParams, robustness};
 pub use sample_efficiency::{SampleEfficiency, SampleEfficiencyParams, sample_efficiency};
+#[cfg(feature = "classifiers")]
+pub use label_prediction::{LabelPrediction, LabelPredictionFold, LabelPredictionParams, label_prediction};
 pub use scores::Scores;
 pub use transfer::{Target, Task, Transfer, Transferred, transfer};

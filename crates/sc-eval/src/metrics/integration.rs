@@ -26,6 +26,8 @@ mod neighbors;
 mod pcr;
 mod silhouette;
 
+pub(crate) use codes::Codes;
+
 pub use aggregate::{AggregateScore, MetricKind, Scaling, aggregate};
 pub use entropy::entropy_per_cell;
 pub use graph_connectivity::graph_connectivity;

@@ -16,6 +16,8 @@ const TOLERANCE: f64 = 1e-11;
 
 /// The `k` eigenpairs of the largest absolute value, by Lanczos' method with full reorthogonalisation (the start is
 /// drawn from `seed`); all of them if `k` is the size of the matrix. Values descend by absolute value.
+///
+/// Where a symmetry of the graph gives a value several vectors, one of them is found before the others, as in ARPACK.
 pub(super) fn largest(matrix: &Graph, k: usize, seed: u64) -> Eigen {
     let n = matrix.n_cells();
     let k = k.min(n);
@@ -23,10 +25,10 @@ pub(super) fn largest(matrix: &Graph, k: usize, seed: u64) -> Eigen {
     let mut steps = n.min(2 * k + 20);
     loop {
         lanczos.extend(steps);
-        let (values, last, order) = lanczos.tridiagonal(k);
+        let (last, order) = lanczos.tridiagonal(k);
         let residual = |&i: &usize| (lanczos.last_off_diagonal * last[i]).abs() <= TOLERANCE;
         if steps == n || order.iter().all(residual) {
-            return lanczos.ritz(&order.iter().map(|&i| values[i]).collect::<Vec<f64>>(), k);
+            return lanczos.ritz(k);
         }
         steps = n.min(steps + k.max(20));
     }
@@ -98,27 +100,26 @@ impl<'a> Lanczos<'a> {
         }
     }
 
-    /// Eigenvalues of the tridiagonal matrix, the last entry of each vector, and the places of the `k` largest.
-    fn tridiagonal(&self, k: usize) -> (Vec<f64>, Vec<f64>, Vec<usize>) {
+    /// The last entry of each vector of the tridiagonal matrix, and the places of the `k` largest eigenvalues.
+    fn tridiagonal(&self, k: usize) -> (Vec<f64>, Vec<usize>) {
         let m = self.diagonal.len();
         let mut last = vec![0.0; m];
         last[m - 1] = 1.0;
         let mut values = self.diagonal.clone();
         implicit_ql(&mut values, &mut self.off_diagonal.clone(), &mut last, 1);
         let order = by_magnitude(&values, k);
-        (values, last, order)
+        (last, order)
     }
 
-    /// The vectors of the wanted eigenvalues in the full space.
-    fn ritz(&self, wanted: &[f64], k: usize) -> Eigen {
+    /// The `k` largest eigenpairs in the full space.
+    fn ritz(&self, k: usize) -> Eigen {
         let (m, n) = (self.diagonal.len(), self.matrix.n_cells());
-        // Vectors of the tridiagonal matrix as rows: row i is the i-th entry's share in no vector but its own.
+        // Vectors of the tridiagonal matrix as rows.
         let mut small = vec![0.0; m * m];
         (0..m).for_each(|i| small[i * m + i] = 1.0);
         let mut values = self.diagonal.clone();
         implicit_ql(&mut values, &mut self.off_diagonal.clone(), &mut small, m);
         let order = by_magnitude(&values, k);
-        debug_assert_eq!(order.len(), wanted.len());
         let mut vectors = vec![0.0; k * n];
         for (&i, vector) in order.iter().zip(vectors.chunks_exact_mut(n)) {
             for (&share, basis) in small[i * m..(i + 1) * m].iter().zip(self.basis.chunks_exact(n)) {
@@ -264,8 +265,9 @@ mod tests {
 
     #[test]
     fn the_largest_of_a_few_are_the_largest_of_all() {
-        let graph = circle(91);
-        let (all, few) = (largest(&graph, 91, 0), largest(&graph, 6, 1));
+        // Not a multiple of the period of the weights, so that no symmetry makes two values equal.
+        let graph = circle(89);
+        let (all, few) = (largest(&graph, 89, 0), largest(&graph, 6, 1));
         assert!(few.values.iter().zip(&all.values).all(|(a, b)| (a - b).abs() < 1e-12));
         let trace: f64 = all.values.iter().sum();
         assert!(trace.abs() < 1e-12, "the diagonal is zero: {trace}");
