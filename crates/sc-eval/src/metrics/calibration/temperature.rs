@@ -47,7 +47,7 @@ impl TemperatureScaling {
     pub fn fit(truth: &[u32], probabilities: ArrayView2<'_, f32>) -> Result<Self> {
         check_truth(truth, probabilities.ncols())?;
         check_probabilities(probabilities, truth.len())?;
-        Ok(Self::minimum(truth, &probabilities.mapv(|p| libm::log(f64::from(p.max(0.0)) + FLOOR))))
+        Ok(Self::minimum(truth, &probabilities.mapv(|p| libm::log(f64::from(p) + FLOOR))))
     }
 
     /// As [`TemperatureScaling::fit`], from logits or decision values, cells × classes.
@@ -81,7 +81,7 @@ impl TemperatureScaling {
         let mut powers = vec![0.0; probabilities.ncols()];
         for (row, mut out) in probabilities.rows().into_iter().zip(scaled.rows_mut()) {
             for (power, &p) in powers.iter_mut().zip(row) {
-                *power = libm::log(f64::from(p.max(0.0)) + FLOOR) / self.temperature;
+                *power = libm::log(f64::from(p) + FLOOR) / self.temperature;
             }
             let largest = powers.iter().copied().fold(f64::NEG_INFINITY, f64::max);
             powers.iter_mut().for_each(|power| *power = libm::exp(*power - largest));

@@ -21,64 +21,98 @@ pub fn studentized_range_sf(q: f64, k: usize, dof: f64) -> f64 {
     if q <= 0.0 {
         return 1.0;
     }
-    if dof.is_infinite() {
-        return range_sf(q, k);
-    }
-    // The standard error's own spread: s² dof is chi-squared. Integrated over ln s, where it is close to normal.
-    let half = dof / 2.0;
-    let ln_scale = libm::log(2.0) + half * libm::log(half) - libm::lgamma(half);
-    let (low, high) = (-9.0 / dof.sqrt() - 20.0 / dof, 6.0 / dof.sqrt() + 2.0 / dof);
-    let spread = |u: f64| libm::exp(ln_scale + dof * u - half * libm::exp(2.0 * u));
-    let inside = integral(low, high, 48, |u| spread(u) * range_sf(q * libm::exp(u), k));
-    inside.clamp(0.0, 1.0)
+    RangeTail::new(k).studentized(q, dof)
 }
 
 /// The value that the studentised range is above with probability `p`; NaN where [`studentized_range_sf`] is, and
-/// unless `p` is between 0 and 1.
+/// unless `p` is between 0 and 1. Meant for levels in use: below 1e-12 digits are lost.
 pub fn studentized_range_quantile(p: f64, k: usize, dof: f64) -> f64 {
     if !(p > 0.0 && p < 1.0) || k < 2 || dof.is_nan() || dof < 1.0 {
         return f64::NAN;
     }
-    let (mut low, mut high) = (0.0, 8.0);
-    while studentized_range_sf(high, k, dof) > p && high < 1e6 {
-        (low, high) = (high, 2.0 * high);
+    let tail = RangeTail::new(k);
+    let excess = |q: f64| libm::log((tail.studentized(q, dof) / p).max(f64::MIN_POSITIVE));
+    let (mut low, mut high) = (0.0, 4.0);
+    let (mut at_low, mut at_high) = (-libm::log(p), excess(high));
+    while at_high > 0.0 && high < 1e15 {
+        (low, at_low) = (high, at_high);
+        high *= 2.0;
+        at_high = excess(high);
     }
-    // Bisection to the tolerance promised; the tail is smooth and falls.
-    while high - low > 1e-10 * high {
-        let middle = 0.5 * (low + high);
-        if studentized_range_sf(middle, k, dof) > p {
-            low = middle;
+    // The Illinois method: a secant between bounds, whose far end counts half once it has stayed.
+    for _ in 0..100 {
+        let q = (low * at_high - high * at_low) / (at_high - at_low);
+        let at_q = excess(q);
+        if at_q.abs() < 1e-11 || high - low < 1e-11 * high {
+            return q;
+        }
+        if at_q > 0.0 {
+            (low, at_low) = (q, at_q);
+            at_high *= 0.5;
         } else {
-            high = middle;
+            (high, at_high) = (q, at_q);
+            at_low *= 0.5;
         }
     }
     0.5 * (low + high)
 }
 
-/// The probability that the range of `k` standard normal variables is above `q`.
-fn range_sf(q: f64, k: usize) -> f64 {
-    let others = (k - 1) as f64;
-    // Over the least of them, z: the other k - 1 are above z, and not all of them within q of it. Integrating what
-    // exceeds the range, not one less what does not, keeps the digits of small tails.
-    let exceeds = |z: f64| {
-        let above = normal_cdf(-z);
-        let within = (above - normal_cdf(-z - q)) / above;
-        let not_all = if within <= 0.0 { 1.0 } else { -libm::expm1(others * libm::log(within)) };
-        k as f64 * density(z) * libm::exp(others * libm::log(above)) * not_all
-    };
-    integral(-9.0, 9.0, 40, exceeds).clamp(0.0, 1.0)
+/// The range of `k` standard normal variables, made ready for many values.
+struct RangeTail {
+    others: f64,
+    /// Where the least of the `k` may lie, the probability of a variable above it, and its density times the weight of
+    /// the integral.
+    least: Vec<(f64, f64, f64)>,
 }
 
-fn integral(low: f64, high: f64, n_pieces: u32, f: impl Fn(f64) -> f64) -> f64 {
-    let half = 0.5 * (high - low) / f64::from(n_pieces);
-    let mut sum = 0.0;
-    for piece in 0..n_pieces {
-        let middle = low + half * f64::from(2 * piece + 1);
-        for (node, weight) in RULE {
-            sum += weight * (f(middle - half * node) + f(middle + half * node));
-        }
+impl RangeTail {
+    fn new(k: usize) -> Self {
+        let others = (k - 1) as f64;
+        let node = |(z, weight): (f64, f64)| {
+            let above = normal_cdf(-z);
+            (z, above, weight * k as f64 * density(z) * libm::exp(others * libm::log(above)))
+        };
+        Self { others, least: nodes(-9.0, 9.0, 30).map(node).collect() }
     }
-    half * sum
+
+    /// The probability that the range is above `q` standard errors of `dof` degrees of freedom.
+    fn studentized(&self, q: f64, dof: f64) -> f64 {
+        if dof.is_infinite() {
+            return self.normal(q);
+        }
+        // The standard error's own spread: s² dof is chi-squared. Integrated over u = ln s, where it is close to normal.
+        let half = dof / 2.0;
+        let ln_scale = libm::log(2.0) + half * libm::log(half) - libm::lgamma(half);
+        let spread = |u: f64| libm::exp(ln_scale + dof * u - half * libm::exp(2.0 * u));
+        let (low, high) = (-9.0 / dof.sqrt() - 20.0 / dof, 6.0 / dof.sqrt() + 2.0 / dof);
+        let parts =
+            nodes(low, high, 24).map(|(u, weight)| weight * spread(u) * self.normal(q * libm::exp(u)));
+        parts.sum::<f64>().clamp(0.0, 1.0)
+    }
+
+    /// The probability that the range is above `q`, where the standard error is known.
+    ///
+    /// Over the least of the variables, z: the others are above z, and not all of them within q of it. Integrating what
+    /// exceeds the range, not one less what does not, keeps the digits of small tails.
+    fn normal(&self, q: f64) -> f64 {
+        let exceeds = |&(z, above, weight): &(f64, f64, f64)| {
+            let beyond = normal_cdf(-z - q) / above;
+            let not_all = if beyond >= 1.0 { 1.0 } else { -libm::expm1(self.others * libm::log1p(-beyond)) };
+            weight * not_all
+        };
+        self.least.iter().map(exceeds).sum::<f64>().clamp(0.0, 1.0)
+    }
+}
+
+/// Nodes and weights of an integral from `low` to `high` in equal pieces.
+fn nodes(low: f64, high: f64, n_pieces: u32) -> impl Iterator<Item = (f64, f64)> {
+    let half = 0.5 * (high - low) / f64::from(n_pieces);
+    (0..n_pieces).flat_map(move |piece| {
+        let middle = low + half * f64::from(2 * piece + 1);
+        RULE.into_iter().flat_map(move |(node, weight)| {
+            [(middle - half * node, half * weight), (middle + half * node, half * weight)]
+        })
+    })
 }
 
 #[cfg(test)]
