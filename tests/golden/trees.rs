@@ -92,28 +92,27 @@ fn every_parameter_of_boosting_does_what_xgboosts_does() {
 
 #[test]
 fn gradient_boosting_has_scikit_learns_probabilities_and_importances() {
+    let mut n_compared = 0;
     for case in cases() {
-        for rule in ["plain", "leaves"] {
+        for rule in ["leaves", "stumps", "balanced"] {
             let expected = &case.json["gradient_boosting"][rule];
+            // Which of equally good features splits is a matter of scikit-learn's seed.
+            if expected["luck"].as_f64().unwrap() > 1e-6 {
+                continue;
+            }
+            n_compared += 1;
             let params: GradientBoostingParams = serde_json::from_value(expected["params"].clone()).unwrap();
             let model = params.fit(&case.x, &case.y, case.n_classes).unwrap();
             let on_training = off(&model, &case.x, &expected["training"]);
-            let on_test = off(&model, &case.test, &expected["test"]);
             assert!(on_training < 1e-5, "{}, {rule}: off by {on_training}", case.name);
-            // Which of equally good features splits is a matter of scikit-learn's seed: of the largest difference here.
-            let luck = expected["luck"].as_f64().unwrap();
-            let allowed = 1e-5 + 2.0 * luck as f32;
-            assert!(on_test < allowed, "{}, {rule}: off by {on_test} on the test cells", case.name);
+            let on_test = off(&model, &case.test, &expected["test"]);
+            assert!(on_test < 1e-5, "{}, {rule}: off by {on_test} on the test cells", case.name);
             let importances = numbers(&expected["importances"]);
             let what = format!("{}, {rule}", case.name);
-            close(&model.feature_importances(), &importances, 1e-5 + 2.0 * luck, &what);
+            close(&model.feature_importances(), &importances, 1e-5, &what);
         }
-        let class_weight = ClassWeight::Balanced;
-        let params = GradientBoostingParams { n_estimators: 30, class_weight, ..Default::default() };
-        let model = params.fit(&case.x, &case.y, case.n_classes).unwrap();
-        let off = off(&model, &case.x, &case.json["gradient_boosting"]["balanced"]["training"]);
-        assert!(off < 1e-5, "{}, balanced: off by {off}", case.name);
     }
+    assert!(n_compared >= 9, "only {n_compared} fits without a tie");
 }
 
 #[test]
@@ -135,7 +134,7 @@ fn a_forest_on_all_features_has_scikit_learns_probabilities_and_importances_up_t
         let off = off(&model, &case.x, &expected["training"]);
         assert!(off < luck, "{}: off by {off}, scikit-learn by {luck}", case.name);
         let importances = model.feature_importances();
-        close(&importances, &numbers(&expected["importances"]), 0.01, &case.name);
+        close(&importances, &numbers(&expected["importances"]), 0.02, &case.name);
     }
 }
 
