@@ -189,7 +189,10 @@ impl Xgboost {
         self.classes.check()?;
         let k = self.classes.n_present();
         let n_outputs = if k == 2 { 1 } else { k };
-        if self.n_outputs != n_outputs || self.base.len() != n_outputs || self.trees.len() % n_outputs != 0 {
+        if self.n_outputs != n_outputs
+            || self.base.len() != n_outputs
+            || !self.trees.len().is_multiple_of(n_outputs)
+        {
             return Err(format!("{} trees and {} bases for {k} classes", self.trees.len(), self.base.len()));
         }
         all_finite("bases", &self.base)?;

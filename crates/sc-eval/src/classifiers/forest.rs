@@ -112,7 +112,7 @@ impl RandomForest {
             return Err("there are no trees".into());
         }
         for GrownTree { tree, frequencies } in &self.trees {
-            if frequencies.len() % k != 0 {
+            if !frequencies.len().is_multiple_of(k) {
                 return Err(format!("{} frequencies are not {k} for each leaf", frequencies.len()));
             }
             all_finite("frequencies", frequencies)?;
