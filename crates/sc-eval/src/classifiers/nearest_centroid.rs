@@ -102,7 +102,7 @@ fn median(values: &[f64]) -> f64 {
     sorted.sort_unstable_by(f64::total_cmp);
     let half = sorted.len() / 2;
     match (sorted.get(half.wrapping_sub(1)), sorted.get(half)) {
-        (Some(a), Some(b)) if sorted.len() % 2 == 0 => (a + b) / 2.0,
+        (Some(a), Some(b)) if sorted.len().is_multiple_of(2) => (a + b) / 2.0,
         (_, Some(b)) => *b,
         _ => 0.0,
     }

@@ -19,12 +19,12 @@ pub(crate) fn squared_distances(x: &Features, centres: &[f64], weights: &[f64], 
     let (n_features, width) = (design.n_cols, k.next_multiple_of(LANES));
     let mut terms = vec![0.0; n_features * width * 2];
     let mut base = vec![0.0; width];
-    for class in 0..k {
+    for (class, base) in base[..k].iter_mut().enumerate() {
         let own = class * n_features..(class + 1) * n_features;
         let (block, lane) = (class / LANES, class % LANES);
         for (j, (&centre, &weight)) in centres[own.clone()].iter().zip(&weights[own]).enumerate() {
             let offset = design.background[j] - centre;
-            base[class] += weight * offset * offset;
+            *base += weight * offset * offset;
             // Both factors of a block of classes lie side by side.
             let at = (j * width + block * LANES) * 2 + lane;
             terms[at] = 2.0 * weight * offset;

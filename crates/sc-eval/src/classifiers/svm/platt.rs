@@ -69,7 +69,7 @@ impl Sigmoid {
                     break Some((next, next_value));
                 }
                 step /= 2.0;
-                if !(step >= MIN_STEP) {
+                if step < MIN_STEP {
                     break None;
                 }
             };
