@@ -3,8 +3,9 @@
 use std::str::FromStr;
 
 use super::{
-    Classifier, KnnParams, LinearSvmParams, LogisticRegressionParams, Majority, RandomForestParams,
-    RbfSvmParams, XgboostParams,
+    AutoencoderClassifierParams, CellTypistParams, Classifier, KnnParams, LinearSvmParams,
+    LogisticRegressionParams, Majority, MlpParams, RandomForestParams, RbfSvmParams, SingleRParams,
+    XgboostParams,
 };
 use crate::{Error, Features, Result};
 
@@ -26,6 +27,14 @@ pub enum Model {
     SvmRbf(RbfSvmParams),
     /// [`Knn`](super::Knn).
     Knn(KnnParams),
+    /// [`Mlp`](super::Mlp).
+    Mlp(MlpParams),
+    /// [`AutoencoderClassifier`](super::AutoencoderClassifier).
+    Autoencoder(AutoencoderClassifierParams),
+    /// [`SingleR`](super::SingleR).
+    SingleR(SingleRParams),
+    /// [`CellTypist`](super::CellTypist).
+    CellTypist(CellTypistParams),
 }
 
 impl Model {
@@ -39,6 +48,10 @@ impl Model {
             Self::SvmLinear(LinearSvmParams::default()),
             Self::SvmRbf(RbfSvmParams::default()),
             Self::Knn(KnnParams::default()),
+            Self::Mlp(MlpParams::default()),
+            Self::Autoencoder(AutoencoderClassifierParams::default()),
+            Self::SingleR(SingleRParams::default()),
+            Self::CellTypist(CellTypistParams::default()),
         ]
     }
 
@@ -52,7 +65,17 @@ impl Model {
             Self::SvmLinear(_) => "svm_linear",
             Self::SvmRbf(_) => "svm_rbf",
             Self::Knn(_) => "knn",
+            Self::Mlp(_) => "mlp",
+            Self::Autoencoder(_) => "autoencoder",
+            Self::SingleR(_) => "singler",
+            Self::CellTypist(_) => "celltypist",
         }
+    }
+
+    /// Whether the features should be log-normalised expression as it is, not standardised: the model compares genes within
+    /// a cell, or standardises them itself.
+    pub fn takes_log_normalized(&self) -> bool {
+        matches!(self, Self::SingleR(_) | Self::CellTypist(_))
     }
 
     /// The same classifier with every random step drawn from `seed`.
@@ -60,11 +83,15 @@ impl Model {
         match &mut self {
             Self::RandomForest(params) => params.seed = seed,
             Self::SvmLinear(params) => params.seed = seed,
+            Self::Mlp(params) => params.seed = seed,
+            Self::Autoencoder(params) => params.autoencoder.seed = seed,
             Self::Majority
             | Self::LogisticRegression(_)
             | Self::Xgboost(_)
             | Self::SvmRbf(_)
-            | Self::Knn(_) => {}
+            | Self::Knn(_)
+            | Self::SingleR(_)
+            | Self::CellTypist(_) => {}
         }
         self
     }
@@ -82,6 +109,10 @@ impl Model {
             Self::SvmLinear(params) => Box::new(params.fit(x, y, n_classes)?),
             Self::SvmRbf(params) => Box::new(params.fit(x, y, n_classes)?),
             Self::Knn(params) => Box::new(params.fit(x, y, n_classes)?),
+            Self::Mlp(params) => Box::new(params.fit(x, y, n_classes)?),
+            Self::Autoencoder(params) => Box::new(params.fit(x, y, n_classes)?),
+            Self::SingleR(params) => Box::new(params.fit(x, y, n_classes)?),
+            Self::CellTypist(params) => Box::new(params.fit(x, y, n_classes)?),
         })
     }
 }
