@@ -1,11 +1,12 @@
 //! The multi-layer perceptron and the autoencoder against scikit-learn's `MLPClassifier` and `MLPRegressor`, from the same
 //! seeds.
 
-use ndarray::{Array1, Array2};
+use ndarray::Array1;
 use sc_eval::Features;
 use sc_eval::classifiers::{AutoencoderParams, ClassWeight, Classifier, Mlp, MlpLayer, MlpParams};
 use serde_json::Value;
 
+use super::{codes, floats, integer, matrix};
 use crate::support;
 
 struct Case {
@@ -18,32 +19,19 @@ struct Case {
     json: Value,
 }
 
-fn floats(value: &Value) -> Vec<f64> {
-    value.as_array().expect("a list").iter().map(|v| v.as_f64().expect("a number")).collect()
-}
-
-fn integers(value: &Value) -> Vec<usize> {
-    value.as_array().expect("a list").iter().map(|v| v.as_u64().expect("an integer") as usize).collect()
-}
-
-fn matrix(value: &Value, n_columns: usize) -> Array2<f32> {
-    let values: Vec<f32> = floats(value).into_iter().map(|v| v as f32).collect();
-    Array2::from_shape_vec((values.len() / n_columns, n_columns), values).expect("whole rows")
-}
-
 fn for_each_case(check: impl Fn(&Case)) {
     let cases = support::golden("neural/mlp.json");
     assert_eq!(cases.as_array().expect("a list").len(), 3);
     for json in cases.as_array().expect("a list") {
-        let n_features = json["n_features"].as_u64().expect("an integer") as usize;
+        let n_features = integer(&json["n_features"]);
         let dense = |key: &str| Features::dense(matrix(&json[key], n_features).view()).unwrap();
-        let hidden_layer_sizes = integers(&json["hidden"]);
+        let hidden_layer_sizes = codes(&json["hidden"]).into_iter().map(|n| n as usize).collect();
         check(&Case {
-            n_classes: json["n_classes"].as_u64().expect("an integer") as usize,
+            n_classes: integer(&json["n_classes"]),
             n_features,
             params: MlpParams { hidden_layer_sizes, batch_size: 50, max_iter: 30, ..Default::default() },
             x: dense("x"),
-            y: integers(&json["y"]).into_iter().map(|code| code as u32).collect(),
+            y: codes(&json["y"]),
             test: dense("test"),
             json: json.clone(),
         });

@@ -69,7 +69,7 @@ impl Default for MlpParams {
 /// classes share one output with a logistic function. The loss is reported before clipping probabilities, which differs
 /// only for cells with a probability below 1.2e-7.
 ///
-/// The first layer works on what the features write out over their background; a gene without counts costs nothing.
+/// The products of the first layer run over what the features write out, not over their background.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Mlp {

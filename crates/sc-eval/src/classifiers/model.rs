@@ -11,6 +11,9 @@ use super::{
     Fitted, GaussianNaiveBayesParams, GradientBoostingParams, KnnParams, LinearSvmParams,
     LogisticRegressionParams, Majority, NearestCentroidParams, RandomByPriorParams, RandomForestParams,
     RbfSvmParams, XgboostParams,
+    AutoencoderClassifierParams, CellTypistParams, Classifier, KnnParams, LinearSvmParams,
+    LogisticRegressionParams, Majority, MlpParams, RandomForestParams, RbfSvmParams, SingleRParams,
+    XgboostParams,
 };
 use crate::{Error, Features, Result};
 
@@ -54,6 +57,14 @@ pub enum Model {
     GaussianNaiveBayes(GaussianNaiveBayesParams),
     /// [`NearestCentroid`](super::NearestCentroid).
     NearestCentroid(NearestCentroidParams),
+    /// [`Mlp`](super::Mlp).
+    Mlp(MlpParams),
+    /// [`AutoencoderClassifier`](super::AutoencoderClassifier).
+    Autoencoder(AutoencoderClassifierParams),
+    /// [`SingleR`](super::SingleR).
+    SingleR(SingleRParams),
+    /// [`CellTypist`](super::CellTypist).
+    CellTypist(CellTypistParams),
 }
 
 impl Model {
@@ -67,6 +78,10 @@ impl Model {
             Self::SvmLinear(LinearSvmParams::default()),
             Self::SvmRbf(RbfSvmParams::default()),
             Self::Knn(KnnParams::default()),
+            Self::Mlp(MlpParams::default()),
+            Self::Autoencoder(AutoencoderClassifierParams::default()),
+            Self::SingleR(SingleRParams::default()),
+            Self::CellTypist(CellTypistParams::default()),
         ]
     }
 
@@ -96,7 +111,17 @@ impl Model {
             Self::RandomByPrior(_) => "random_by_prior",
             Self::GaussianNaiveBayes(_) => "gaussian_naive_bayes",
             Self::NearestCentroid(_) => "nearest_centroid",
+            Self::Mlp(_) => "mlp",
+            Self::Autoencoder(_) => "autoencoder",
+            Self::SingleR(_) => "singler",
+            Self::CellTypist(_) => "celltypist",
         }
+    }
+
+    /// Whether the features should be log-normalised expression as it is, not standardised: the model compares genes within
+    /// a cell, or standardises them itself.
+    pub fn takes_log_normalized(&self) -> bool {
+        matches!(self, Self::SingleR(_) | Self::CellTypist(_))
     }
 
     /// The same classifier with every random step drawn from `seed`.
@@ -113,6 +138,15 @@ impl Model {
             | Self::Knn(_)
             | Self::GaussianNaiveBayes(_)
             | Self::NearestCentroid(_) => {}
+            Self::Mlp(params) => params.seed = seed,
+            Self::Autoencoder(params) => params.autoencoder.seed = seed,
+            Self::Majority
+            | Self::LogisticRegression(_)
+            | Self::Xgboost(_)
+            | Self::SvmRbf(_)
+            | Self::Knn(_)
+            | Self::SingleR(_)
+            | Self::CellTypist(_) => {}
         }
         self
     }
@@ -134,6 +168,17 @@ impl Model {
             Self::RandomByPrior(params) => params.fit(x, y, n_classes)?.into(),
             Self::GaussianNaiveBayes(params) => params.fit(x, y, n_classes)?.into(),
             Self::NearestCentroid(params) => params.fit(x, y, n_classes)?.into(),
+            Self::Majority => Box::new(Majority::fit(x, y, n_classes)?),
+            Self::LogisticRegression(params) => Box::new(params.fit(x, y, n_classes)?),
+            Self::RandomForest(params) => Box::new(params.fit(x, y, n_classes)?),
+            Self::Xgboost(params) => Box::new(params.fit(x, y, n_classes)?),
+            Self::SvmLinear(params) => Box::new(params.fit(x, y, n_classes)?),
+            Self::SvmRbf(params) => Box::new(params.fit(x, y, n_classes)?),
+            Self::Knn(params) => Box::new(params.fit(x, y, n_classes)?),
+            Self::Mlp(params) => Box::new(params.fit(x, y, n_classes)?),
+            Self::Autoencoder(params) => Box::new(params.fit(x, y, n_classes)?),
+            Self::SingleR(params) => Box::new(params.fit(x, y, n_classes)?),
+            Self::CellTypist(params) => Box::new(params.fit(x, y, n_classes)?),
         })
     }
 }
