@@ -1,6 +1,7 @@
 //! The page in a real browser: no name runs, nothing is asked for, and what can be clicked works.
 //!
 //! Each test says what it left out where no browser is on the path.
+#![allow(clippy::unwrap_used, reason = "a test ends where it cannot go on")]
 
 #[path = "browser/devtools.rs"]
 mod devtools;
@@ -19,6 +20,7 @@ use sc_eval::report::{
 use sc_eval::split::{Split, StratifiedKFold};
 use sc_eval::{Labels, Manifest, Prediction, Report};
 
+#[allow(clippy::print_stderr, reason = "a test that leaves something out says so")]
 fn browser() -> Option<Browser> {
     let browser = Browser::start();
     if browser.is_none() {
