@@ -76,8 +76,7 @@ fn draw_baseline(svg: &mut Svg, baseline: &Baseline, x: &Scale, y: &Scale) {
 fn draw_interval(svg: &mut Svg, i: usize, series: &Series, x: &Scale, y: &Scale) {
     for run in runs(series, x, y) {
         let ends = |end: usize| {
-            let at = move |point: &&Point| Some((x.place(point.x)?, y.clamped(point.interval?[end])));
-            run.iter().filter_map(move |point| at(point))
+            run.iter().filter_map(move |point| Some((x.place(point.x)?, y.clamped(point.interval?[end]))))
         };
         if run.iter().any(|point| point.interval.is_none_or(|ends| ends.iter().any(|end| end.is_nan()))) {
             continue;

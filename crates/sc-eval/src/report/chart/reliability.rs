@@ -5,9 +5,9 @@ use super::svg::{Hold, Svg};
 use crate::report::number;
 use crate::report::section::{Axis, ReliabilityCurve};
 
-const WIDTH: f64 = 260.0;
+const WIDTH: f64 = 268.0;
 const HEIGHT: f64 = 306.0;
-const LEFT: f64 = 38.0;
+const LEFT: f64 = 46.0;
 const TOP: f64 = 8.0;
 const SIDE: f64 = 212.0;
 /// The bars of the counts: their lower end and their greatest height.
@@ -63,7 +63,7 @@ mod tests {
         let bins = vec![bin(0.0, 0, f64::NAN, f64::NAN), bin(0.5, 8, 0.75, 0.5)];
         let markup = reliability(&ReliabilityCurve { name: "a<b".into(), bins, ece: 0.25 });
         assert!(!markup.contains("NaN") && markup.contains("a&lt;b: expected calibration error 0.250"));
-        assert!(markup.contains("cx=\"197.0\" cy=\"114.0\""), "{markup}");
+        assert!(markup.contains("cx=\"205.0\" cy=\"114.0\""), "{markup}");
         assert_eq!(markup.matches("<rect").count(), 1);
     }
 }

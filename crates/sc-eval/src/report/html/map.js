@@ -35,7 +35,7 @@
     return made;
   };
   const thousands = (n) => String(n).replace(/\B(?=(\d{3})+$)/g, "\u00a0");
-  const percent = (share) => (share * 100).toFixed(1) + " %";
+  const percent = (share) => (share * 100).toFixed(0) + " %";
   const rgba = (hex) => {
     const n = parseInt(hex.slice(1), 16);
     // As the canvas stores it: red lowest, full opacity highest.
@@ -145,8 +145,8 @@
       const width = Math.round(stage.clientWidth);
       if (!width) return;
       size = width;
-      // Twice the points of the screen at least: the browser's scaling smooths the edges of the dots.
-      const dense = Math.max(2, Math.ceil(devicePixelRatio || 1));
+      // More points than the screen has: the browser's scaling smooths the edges of the dots.
+      const dense = Math.max(n > 20000 ? 2 : 3, Math.ceil(devicePixelRatio || 1));
       const side = width * dense;
       if (canvas.width !== side) canvas.width = canvas.height = side;
       const image = context.createImageData(side, side);
@@ -155,18 +155,22 @@
       const colours = current.colours(scheme).map(rgba);
       const ghost = rgba(GHOST[scheme]);
       const r = radius() * dense;
-      const spans = [];
-      for (let dy = -Math.floor(r); dy <= r; dy++) spans.push([dy, Math.floor(Math.sqrt(r * r - dy * dy))]);
+      const reach = Math.floor(r);
+      const spans = new Int32Array(2 * reach + 1);
+      for (let dy = -reach; dy <= reach; dy++) spans[dy + reach] = Math.round(Math.sqrt(r * r - dy * dy));
+      const scale = ((1 - 2 * RIM) / 65535) * view.scale * side;
+      const left = (RIM * view.scale + view.x) * side;
+      const foot = ((1 - RIM) * view.scale + view.y) * side;
       const dot = (i, colour) => {
-        const cx = Math.round(toX(i) * side);
-        const cy = Math.round(toY(i) * side);
+        const cx = Math.round(left + xs[i] * scale);
+        const cy = Math.round(foot - ys[i] * scale);
         if (cx < -r || cy < -r || cx > side + r || cy > side + r) return;
-        for (const [dy, dx] of spans) {
-          const y = cy + dy;
-          if (y < 0 || y >= side) continue;
-          const from = Math.max(0, cx - dx);
-          const to = Math.min(side - 1, cx + dx);
-          if (from <= to) pixels.fill(colour, y * side + from, y * side + to + 1);
+        const last = Math.min(reach, side - 1 - cy);
+        for (let dy = Math.max(-reach, -cy); dy <= last; dy++) {
+          const dx = spans[dy + reach];
+          const row = (cy + dy) * side;
+          const to = row + Math.min(side - 1, cx + dx);
+          for (let at = row + Math.max(0, cx - dx); at <= to; at++) pixels[at] = colour;
         }
       };
       const { codes, above } = current;

@@ -49,14 +49,39 @@
     });
   };
 
+  // A field of a heatmap of counts: its number, and its share of the row in percent.
+  const fieldsOf = (row) => Array.from(row.cells).filter((cell) => cell.tagName === "TD" && !cell.classList.contains("n"));
+  const countOf = (field) => Number(field.dataset.count ?? field.textContent);
+  const shareOf = (field) => {
+    const total = fieldsOf(field.parentElement).reduce((sum, other) => sum + countOf(other), 0);
+    return (100 * countOf(field)) / total;
+  };
+
+  // The choice between counts and shares, for all heatmaps of its section.
+  document.querySelectorAll(".measure").forEach((choice) => {
+    choice.hidden = false;
+    choice.addEventListener("change", () => {
+      const shares = choice.querySelector(".by-share").checked;
+      for (const row of choice.closest("section").querySelectorAll(".counts tbody tr")) {
+        const fields = fieldsOf(row).filter((field) => field.textContent !== "");
+        for (const field of fields) field.dataset.count ??= field.textContent;
+        for (const field of fields) {
+          const share = shareOf(field);
+          field.textContent = !shares ? field.dataset.count : share < 0.5 ? "<1" : share.toFixed(0);
+        }
+      }
+    });
+  });
+
   // What a field of a heatmap is, once the pointer asks: written out for each, it would double the page.
   document.addEventListener("pointerover", (event) => {
     const field = event.target.closest?.(".confusion td");
-    const [count, share] = field?.children ?? [];
-    if (!field || field.title || !field.textContent) return;
+    if (!field || field.title || field.textContent === "" || field.classList.contains("n")) return;
+    const table = field.closest("table");
     const row = field.parentElement.cells[0].textContent;
-    const column = field.closest("table").tHead.rows[0].cells[field.cellIndex].textContent;
-    const value = share ? `${count.textContent} (${share.textContent} % of the row)` : field.textContent;
+    const column = table.tHead.rows[0].cells[field.cellIndex].textContent;
+    const counts = table.classList.contains("counts");
+    const value = counts ? `${countOf(field)} (${shareOf(field).toFixed(1)} % of the row)` : field.textContent;
     field.title = `${row}, ${column}: ${value}`;
   });
 

@@ -115,9 +115,7 @@ fn count(right: bool, count: f64, total: f64) -> Cell {
         // The square root makes a few percent of a class visible.
         false => format!("w{}", (share.sqrt() * 10.0).round().max(1.0) as u8),
     };
-    // Below one percent there is still something.
-    let percent = if share < 0.005 { "<1".to_owned() } else { format!("{:.0}", share * 100.0) };
-    Cell { heat, text: format!("{}", count.round()), share: percent }
+    Cell { heat, text: format!("{}", count.round()) }
 }
 
 /// A score on the colour of its place between the lowest and the highest.
@@ -127,7 +125,7 @@ fn score(value: f64, [low, high]: [f64; 2], decimals: u8) -> Cell {
     }
     let level = if high > low { ((value - low) / (high - low) * 10.0).round() as u8 } else { 5 };
     let text = Kind::Number(decimals).print(value);
-    Cell { heat: format!("r{level}"), text, share: String::new() }
+    Cell { heat: format!("r{level}"), text }
 }
 
 /// A text, divided where a line may break.
@@ -185,6 +183,5 @@ mod tests {
         let heat: Vec<_> =
             rows.iter().flat_map(|row| row.cells.iter().map(|cell| cell.heat.as_str())).collect();
         assert_eq!(heat, ["r10", "w1", "w7", "r5"]);
-        assert_eq!((&*rows[0].cells[1].share, &*rows[1].cells[0].share), ("<1", "50"));
     }
 }

@@ -98,12 +98,12 @@ pub(super) fn table(table: &Table) -> TableView {
         };
         let ends = cell.ends().filter(|_| cell.value().is_some());
         let small = ends.map(|(low, high)| format!("[{}, {}]", kind.print(low), kind.print(high)));
-        let number = !matches!(kind, Kind::Text | Kind::Interval(_));
-        let class = match (number, best[column][row]) {
-            (true, true) => "n best",
-            (true, false) => "n",
-            (false, true) => "best",
-            (false, false) => "",
+        let class = match (kind, best[column][row]) {
+            (Kind::Text, _) => "t",
+            (Kind::Interval(_), true) => "best",
+            (Kind::Interval(_), false) => "",
+            (_, true) => "n best",
+            (_, false) => "n",
         };
         let key = cell.value().map(|value| format!("{value}")).unwrap_or_default();
         TableCell { parts: matrices::parts(&text), small: small.unwrap_or_default(), class, key }

@@ -170,8 +170,6 @@ pub(super) struct Cell {
     /// Class of the style sheet; empty for a count of zero.
     pub(super) heat: String,
     pub(super) text: String,
-    /// The share of the row in percent; empty for a score.
-    pub(super) share: String,
 }
 
 /// A map: data for the script, and pictures where it does not run.
