@@ -39,8 +39,11 @@ impl NamedModel {
     }
 
     /// The entry of a plan: all parameters, those left at their default included.
-    pub fn plan(&self) -> ModelPlan {
-        ModelPlan { name: self.name.clone(), parameters: Value::String(format!("{:?}", self.model)) }
+    ///
+    /// # Errors
+    /// If a parameter is no JSON.
+    pub fn plan(&self) -> Result<ModelPlan> {
+        Ok(ModelPlan { name: self.name.clone(), parameters: Value::String(format!("{:?}", self.model)) })
     }
 }
 
