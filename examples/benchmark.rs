@@ -35,8 +35,8 @@ struct Args {
     cells: CellArgs,
     #[command(flatten)]
     run: run::RunArgs,
-    /// Classifiers, separated by commas, of majority, logistic_regression, random_forest, xgboost, svm_linear, svm_rbf and
-    /// knn; all of them without it
+    /// Classifiers, separated by commas, of majority, logistic_regression, random_forest, xgboost, svm_linear, svm_rbf, knn,
+    /// random_by_prior, gaussian_naive_bayes and nearest_centroid; the first seven without it
     #[arg(long, value_name = "NAMES", value_delimiter = ',', value_parser = run::model)]
     models: Vec<Model>,
     /// Highly variable genes to keep, chosen on the training cells of each fold
@@ -70,7 +70,7 @@ fn benchmark(args: &Args) -> Result<()> {
     let (started, clock) = (SystemTime::now(), Instant::now());
     report::check_folder(&args.out, args.run.force)?;
     args.run.set_threads()?;
-    let chosen = if args.models.is_empty() { Model::all() } else { args.models.clone() };
+    let chosen = if args.models.is_empty() { Model::standard() } else { args.models.clone() };
     let models: Vec<Model> = chosen.into_iter().map(|model| model.with_seed(args.run.seed)).collect();
 
     let cells = Cells::load(&args.cells)?;
@@ -121,7 +121,7 @@ impl Args {
         let models: Vec<String> = self.models.iter().map(|model| model.name().to_owned()).collect();
         let named = |name: &str, value: String| (name.to_owned(), value);
         vec![
-            named("models", if models.is_empty() { "all".into() } else { models.join(",") }),
+            named("models", if models.is_empty() { "standard".into() } else { models.join(",") }),
             named("n_genes", self.n_genes.to_string()),
             named("n_components", self.n_components.to_string()),
             named("folds", self.folds.to_string()),

@@ -2,4 +2,5 @@
 #![allow(clippy::unwrap_used, reason = "a test fails where something is not there")]
 
 mod golden;
+mod leaks;
 mod support;

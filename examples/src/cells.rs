@@ -178,6 +178,15 @@ fn with_values(adata: &AnnData, column: &str, values: &[String]) -> Result<Vec<b
     Ok(found.iter().map(wanted).collect())
 }
 
+/// The distinct values of a column of obs, sorted.
+///
+/// # Errors
+/// If the file cannot be read or has no such column.
+pub fn values(path: &std::path::Path, column: &str) -> Result<Vec<String>> {
+    let labels = sc_io::open(path)?.obs().labels(column)?;
+    Ok(labels.into_iter().flatten().collect::<BTreeSet<_>>().into_iter().collect())
+}
+
 /// The name of the label column and the label of every cell.
 fn labels(args: &CellArgs, adata: &AnnData) -> Result<(String, Vec<Option<String>>)> {
     let name = match (&args.label, &args.input) {

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::time::{Duration, Instant};
 
 use indicatif::ProgressBar;
-use sc_eval::classifiers::Model;
+use sc_eval::classifiers::{Classifier, Model};
 use sc_eval::protocol::{CrossValidation, FoldOutput, cross_validate_all};
 use sc_eval::split::Split;
 use sc_eval::{Features, Labels};

@@ -17,3 +17,4 @@ pub mod splits;
 pub mod study;
 pub mod subset;
 pub mod tissues;
+pub mod transfers;

@@ -3,12 +3,18 @@
 use std::collections::BTreeMap;
 
 use anyhow::Result;
-use sc_eval::Labels;
+use ndarray::s;
 use sc_eval::ontology::{Harmonized, Ontology, TermId, harmonize};
+use sc_eval::protocol::{FoldOutput, Target};
+use sc_eval::split::{Split, StratifiedKFold};
+use sc_eval::{Labels, Prediction};
 use sc_io::Csr;
+use sc_prep::simulate::{BatchEffectParams, ThinParams, batch_effect_counts, thin_counts};
+use sc_prep::{Counts, LogNormalized, NormalizeTotalParams, Subset, log1p, normalize_total};
 
 use crate::cells::Cells;
 use crate::genes::{GeneTable, shared_genes};
+use crate::progress::{say, thousands};
 
 /// A source and the targets that a model is taken to, in one matrix of shared genes: the source's cells first.
 pub struct Tissues {
@@ -91,6 +97,97 @@ impl Tissues {
         names.remove(0);
         Ok(Self { counts, source, rows, truth, names, harmonized, labels, left_out })
     }
+
+    /// Each cell alone: 10,000 counts of the shared genes, log1p.
+    ///
+    /// # Errors
+    /// If the counts are none, which they were proven to be.
+    pub fn log_normalized(&self) -> Result<LogNormalized> {
+        Ok(log1p(normalize_total(Counts::new(&self.counts)?, &NormalizeTotalParams::to(1e4))?))
+    }
+
+    /// The targets as a protocol takes them, by the names of the data sets.
+    pub fn targets<'a>(&'a self, sets: &'a [Cells]) -> Vec<Target<'a>> {
+        let named = self.truth.iter().zip(&sets[1..]);
+        named.map(|(truth, set)| Target { name: &set.dataset, truth }).collect()
+    }
+
+    /// The part of an answer about the cells of all targets that is about one of them.
+    pub fn answer_about(&self, target: usize, all: &FoldOutput) -> FoldOutput {
+        let begin: usize = self.rows[..target].iter().map(Vec::len).sum();
+        let cells = begin..begin + self.rows[target].len();
+        let share = cells.len() as f64 / all.prediction.codes.len().max(1) as f64;
+        let probabilities = all.prediction.probabilities.as_ref();
+        FoldOutput {
+            prediction: Prediction {
+                codes: all.prediction.codes[cells.clone()].to_vec(),
+                probabilities: probabilities.map(|p| p.slice(s![cells, ..]).to_owned()),
+            },
+            predict_seconds: all.predict_seconds * share,
+            ..all.clone()
+        }
+    }
+
+    /// What was left out of the data sets, a sentence each.
+    pub fn notes(&self, sets: &[Cells]) -> Vec<String> {
+        let before = sets.iter().flat_map(|set| {
+            let about = |(reason, n): &(String, usize)| (format!("{}: {reason}", set.dataset), *n);
+            set.dropped.iter().map(about)
+        });
+        let sentence =
+            |(reason, n): (String, usize)| format!("{} cells were left out. {reason}.", thousands(n));
+        before.chain(self.left_out.iter().cloned()).map(sentence).collect()
+    }
+
+    /// Says what came together.
+    pub fn tell(&self, sets: &[Cells]) {
+        say(&format!("{} genes are in all {} data sets", thousands(self.counts.n_cols()), sets.len()));
+        for (reason, n) in &self.left_out {
+            say(&format!("  left out {} cells of {reason}", thousands(*n)));
+        }
+        say(&format!("  classes to compare in: {}", self.harmonized.shared.join(", ")));
+        for (set, truth) in sets[1..].iter().zip(&self.truth) {
+            let unseen = truth.iter().filter(|code| code.is_none()).count();
+            let (of, unseen) = (thousands(truth.len()), thousands(unseen));
+            say(&format!(
+                "  {}: {unseen} of {of} cells are of types that the source does not have",
+                set.dataset
+            ));
+        }
+    }
+}
+
+/// For a run without files: half of the cells as they are, and the other half as another laboratory might have measured
+/// them, at 40 % of the depth and with a factor for each gene.
+///
+/// # Errors
+/// If a half has fewer than two classes.
+pub fn made_strange(cells: &Cells, seed: u64) -> Result<Vec<Cells>> {
+    let halves = StratifiedKFold { n_splits: 2, seed, ..Default::default() }.split(&cells.labels)?;
+    let half = |name: &str, rows: &[usize], counts: Csr| -> Result<Cells> {
+        let names: Vec<&str> = rows.iter().map(|&i| cells.labels.name(i)).collect();
+        Ok(Cells {
+            dataset: name.to_owned(),
+            label_column: cells.label_column.clone(),
+            names: rows.iter().map(|&i| cells.names[i].clone()).collect(),
+            genes: cells.genes.clone(),
+            counts,
+            labels: Labels::new(&names)?,
+            groups: None,
+            n_read: rows.len(),
+            dropped: Vec::new(),
+            inputs: cells.inputs.clone(),
+        })
+    };
+    let Split { train, test } = &halves[0];
+    let thin = ThinParams { share: 0.4, seed };
+    let thinned = thin_counts(Counts::new(&cells.counts)?, Subset::rows(test), &thin)?;
+    let batch = BatchEffectParams { sigma: 0.5, share: 1.0, seed };
+    let strange = batch_effect_counts(thinned.counts(), Subset::all(), &batch)?.x.into_csr();
+    Ok(vec![
+        half("half of the embedded PBMCs", train, cells.counts.select_rows(train))?,
+        half("the other half, made strange", test, strange)?,
+    ])
 }
 
 fn count(names: &[String]) -> BTreeMap<String, usize> {

@@ -28,6 +28,14 @@ pub enum Error {
         /// Their label.
         label: String,
     },
+    /// Every cell is of one kind where a score needs two.
+    #[error("all {n_cells} cells are {kind}: there is nothing to tell apart")]
+    OneKind {
+        /// Number of cells.
+        n_cells: usize,
+        /// Which kind they are.
+        kind: &'static str,
+    },
     /// A class has fewer cells than there are folds.
     #[error("class {label:?} has {n_cells} cells, fewer than the {n_folds} folds")]
     ClassSmallerThanFolds {
@@ -57,6 +65,72 @@ pub enum Error {
         column: usize,
         /// NaN or an infinity.
         value: f32,
+    },
+    /// A score, confidence or difference is NaN or infinite where it must not be.
+    #[error("{what} is {value} at {at} (counted from 0), expected {expected}")]
+    Value {
+        /// The input that holds it.
+        what: &'static str,
+        /// Where.
+        at: usize,
+        /// The value.
+        value: f64,
+        /// What is allowed.
+        expected: &'static str,
+    },
+    /// Bytes that should be a model of XGBoost are not in its format.
+    #[error("not an XGBoost model in {format}")]
+    XgboostSyntax {
+        /// JSON or UBJSON.
+        format: &'static str,
+        /// Where reading stopped, and why.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// A model of XGBoost contradicts itself, or is of a kind that cannot be read.
+    #[error("`{place}` of the XGBoost model is {found}, expected {expected}")]
+    XgboostModel {
+        /// Path of the field.
+        place: String,
+        /// What it holds.
+        found: String,
+        /// What it could hold.
+        expected: String,
+    },
+    /// A feature is not the one that the model was fitted on.
+    #[error("feature {column} is called {found:?}, but the model was fitted on {expected:?} in its place")]
+    FeatureName {
+        /// Column of the feature matrix.
+        column: usize,
+        /// Its name.
+        found: String,
+        /// The name of the training feature in this column.
+        expected: String,
+    },
+    /// A file holds no fitted model, or one that contradicts itself.
+    #[error("cannot read a fitted model from `{path}`", path = path.display())]
+    ModelFile {
+        /// The file.
+        path: std::path::PathBuf,
+        /// What is wrong with it.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// A fitted model is in a format that this release does not know.
+    #[error("`{path}` holds a fitted model of format {found}, this release reads format {expected}", path = path.display())]
+    ModelVersion {
+        /// The file.
+        path: std::path::PathBuf,
+        /// Its format.
+        found: u64,
+        /// The format that can be read.
+        expected: u64,
+    },
+    /// A fitted model holds a value that no file can, such as NaN.
+    #[error("the fitted `{model}` cannot be saved: {reason}")]
+    ModelNotSavable {
+        /// Name of the model.
+        model: &'static str,
+        /// What is wrong with it.
+        reason: String,
     },
     /// No classifier has this name.
     #[error("no classifier is called {name:?}; there are {known}")]
@@ -125,6 +199,22 @@ pub enum Error {
         label: String,
         /// Its number of cells.
         n_cells: usize,
+    },
+    /// There are fewer groups than a split needs.
+    #[error("there are {n_groups} groups, fewer than the {expected} that the split needs")]
+    FewGroups {
+        /// Number of different groups.
+        n_groups: usize,
+        /// Groups needed.
+        expected: usize,
+    },
+    /// One side of a split has no cell of a class.
+    #[error("{side} has no cell of class {label:?}")]
+    ClassMissing {
+        /// The training or the test set.
+        side: &'static str,
+        /// The class.
+        label: String,
     },
     /// A split names a cell that does not exist.
     #[error("{what} holds cell {cell}, but there are {n_cells} cells")]
@@ -216,9 +306,43 @@ pub enum Error {
         /// What the model said.
         source: Box<dyn std::error::Error + Send + Sync>,
     },
+    /// What the caller's code gave at one step of a protocol does not fit.
+    #[error("{place}: the answer is not valid")]
+    Answer {
+        /// The step.
+        place: String,
+        /// What is wrong.
+        source: Box<Error>,
+    },
+    /// The caller's code failed at one step of a protocol.
+    #[error("{place}: the model failed")]
+    Run {
+        /// The step.
+        place: String,
+        /// What the model said.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// The cells that a protocol leaves for training are all of one class.
+    #[error("{place}: all {n_cells} training cells have the label {label:?}")]
+    OneClassLeft {
+        /// The step.
+        place: String,
+        /// Number of training cells.
+        n_cells: usize,
+        /// Their label.
+        label: String,
+    },
 }
 
 impl Error {
+    pub(crate) fn run(place: String, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        Self::Run { place, source: source.into() }
+    }
+
+    pub(crate) fn answer(place: String, source: Self) -> Self {
+        Self::Answer { place, source: Box::new(source) }
+    }
+
     pub(crate) fn in_fold(fold: usize, source: Self) -> Self {
         Self::Fold { fold, source: Box::new(source) }
     }
@@ -227,6 +351,7 @@ impl Error {
     pub fn help(&self) -> Option<&'static str> {
         match self {
             Self::OneClass { .. } => Some("choose a label column with at least two values"),
+            Self::OneKind { .. } => Some("score cells of both kinds together"),
             Self::ClassSmallerThanFolds { .. } => {
                 Some("use fewer folds, or leave the class out (--min-cells-per-class)")
             }
@@ -241,6 +366,10 @@ impl Error {
             Self::Incomplete { .. } => Some("resume the run, or allow missing results (--allow-missing)"),
             Self::NotFinite { .. } => Some("check the matrix for NaN before fitting"),
             Self::ClassTooSmallToSplit { .. } => Some("leave the class out with a minimum class size"),
+            Self::FewGroups { .. } => Some("use fewer folds; with a single donor, split by cells instead"),
+            Self::ClassMissing { .. } => {
+                Some("use fewer folds, leave the class out, or allow it (`allow_missing_classes`)")
+            }
             Self::TestInTraining { .. } => {
                 Some("a score on training cells says nothing; make the splits with `sc_eval::split`")
             }
@@ -250,7 +379,24 @@ impl Error {
             Self::Ontology { .. } => Some(
                 "pass a release of the Cell Ontology (cl.obo, or the JSON of CELLxGENE's ontology guide) and names that it has",
             ),
-            Self::Fold { source, .. } | Self::Target { source, .. } => source.help(),
+            Self::OneClassLeft { .. } => Some("ask for more training cells, or leave rare classes out"),
+            Self::Fold { source, .. } | Self::Target { source, .. } | Self::Answer { source, .. } => {
+                source.help()
+            }
+            Self::XgboostSyntax { .. } => Some(
+                "write the model with XGBoost's `Booster.save_model(\"model.json\")`, version 1.6 or later",
+            ),
+            Self::XgboostModel { .. } => Some(
+                "trees of numeric features (`booster=\"gbtree\"`) with a softmax or logistic objective can be read",
+            ),
+            Self::FeatureName { .. } => {
+                Some("bring the features into the order of the training features (`feature_names`)")
+            }
+            Self::ModelFile { .. } => Some("the file was cut short or changed; save the model again"),
+            Self::ModelVersion { .. } => {
+                Some("read it with the release that wrote it, or fit the model again")
+            }
+            Self::ModelNotSavable { .. } => Some("check the scale of the training features, then fit again"),
             _ => None,
         }
     }

@@ -19,6 +19,7 @@ mod nearest;
 mod screen;
 mod width;
 
+pub(crate) use knn::check as check_coordinates;
 pub use knn::{Knn, knn};
 
 use ndarray::{Array2, ArrayView2};

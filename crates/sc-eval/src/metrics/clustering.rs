@@ -5,11 +5,16 @@
 mod contingency;
 mod information;
 mod pairs;
+mod partition;
 mod silhouette;
 
+pub(crate) use contingency::Contingency;
 pub use information::{
     HomogeneityCompletenessV, adjusted_mutual_info, homogeneity_completeness_v_measure, mutual_info,
     normalized_mutual_info,
 };
 pub use pairs::{adjusted_rand_index, rand_index};
-pub use silhouette::{silhouette_samples, silhouette_score};
+pub(crate) use partition::{PartitionScores, partition_scores, partition_scores_of};
+pub use silhouette::{
+    BetweenClusters, SilhouetteMetric, SilhouetteParams, silhouette_samples, silhouette_score,
+};

@@ -12,7 +12,9 @@ mod payloads;
 /// The page without its pictures, which hold no text that a browser reads.
 fn page_of(report: &Report) -> String {
     let names: Vec<String> = report.cells.iter().take(3).cloned().collect();
-    page::page(report, &Facts::new(report), &[], &names).unwrap()
+    let (sections, slugs) = report.all_sections();
+    let pictures = Pictures { maps: Vec::new(), sections: sections.iter().map(|_| None).collect() };
+    page::page(report, Facts::new(report).as_ref(), (&sections, &slugs), &pictures, &names).unwrap()
 }
 
 #[test]
@@ -52,7 +54,7 @@ fn times_change_only_the_columns_of_seconds() {
         result.predict_seconds *= 3.0;
     }
     let tables = |report: &Report| {
-        let bytes = tables::metrics(&Facts::new(report));
+        let bytes = tables::metrics(&Facts::new(report).unwrap());
         let mut reader = csv::Reader::from_reader(&bytes[..]);
         let header = reader.headers().unwrap().clone();
         let rows: Vec<_> = reader.records().map(|row| row.unwrap()).collect();
@@ -96,7 +98,7 @@ fn parts_that_do_not_fit_the_labels_are_refused() {
         change(&mut report);
         report.validate().unwrap_err().to_string()
     };
-    assert_eq!(refused(|r| r.models.clear()), "the list of models is empty");
+    assert_eq!(refused(|r| r.models.clear()), "the report (no models, no sections) is empty");
     assert_eq!(refused(|r| r.cells.truncate(7)), "the list of cell names has 7 entries, expected 120");
     let map = refused(|r| r.umap = Some(Array2::zeros((120, 3))));
     assert_eq!(map, "the second axis of the map has 3 entries, expected 2");
@@ -116,6 +118,7 @@ fn a_report_without_map_or_rivals_or_notes_is_whole() {
     assert!(names.contains(&"confusion_good.png".to_owned()) && !names.iter().any(|n| n.starts_with("umap")));
     let page = page_of(&report);
     assert!(!page.contains("Against the best") && !page.contains("Map of the cells"));
+    assert!(!page.contains("application/json"));
 }
 
 #[test]

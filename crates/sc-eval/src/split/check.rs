@@ -17,7 +17,7 @@ pub(crate) fn check_splits(splits: &[Split], n_cells: usize) -> Result<Vec<Optio
     Ok(fold_of_cell)
 }
 
-fn check_split(split: &Split, fold: usize, fold_of_cell: &mut [Option<usize>]) -> Result<()> {
+pub(super) fn check_split(split: &Split, fold: usize, fold_of_cell: &mut [Option<usize>]) -> Result<()> {
     let n_cells = fold_of_cell.len();
     for (what, side) in [("the training set", &split.train), ("the test set", &split.test)] {
         if side.is_empty() {

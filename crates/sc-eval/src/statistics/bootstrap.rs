@@ -44,22 +44,18 @@ impl BootstrapParams {
             let (value, expected) = (self.n_replicates.to_string(), "1 to 1000000 resamplings");
             return Err(Error::Parameter { name: "n_replicates", value, expected });
         }
-        if !(self.level > 0.0 && self.level < 1.0) {
-            let (value, expected) = (self.level.to_string(), "a confidence between 0 and 1");
-            return Err(Error::Parameter { name: "level", value, expected });
-        }
-        Ok(())
+        check_level(self.level)
     }
 
     /// The generator of one replicate.
-    pub(super) fn rng(&self, replicate: usize) -> ChaCha8Rng {
+    pub(crate) fn rng(&self, replicate: usize) -> ChaCha8Rng {
         let mut rng = ChaCha8Rng::seed_from_u64(self.seed);
         rng.set_stream(replicate as u64);
         rng
     }
 
     /// The interval between the outer percentiles of `replicates`; NaN ends if a replicate is NaN.
-    pub(super) fn interval(&self, mut replicates: Vec<f64>) -> Interval {
+    pub(crate) fn interval(&self, mut replicates: Vec<f64>) -> Interval {
         let level = self.level;
         if replicates.iter().any(|value| value.is_nan()) {
             return Interval { low: f64::NAN, high: f64::NAN, level };
@@ -112,8 +108,17 @@ pub fn bootstrap(
     Ok(params.interval((0..params.n_replicates).map(replicate).collect()))
 }
 
+/// Checks the confidence of an interval.
+pub(crate) fn check_level(level: f64) -> Result<()> {
+    if !(level > 0.0 && level < 1.0) {
+        let (value, expected) = (level.to_string(), "a confidence between 0 and 1");
+        return Err(Error::Parameter { name: "level", value, expected });
+    }
+    Ok(())
+}
+
 /// A uniform integer below `bound`, unbiased: the high half of a product, redrawn where the low half would favour one.
-pub(super) fn below(rng: &mut ChaCha8Rng, bound: u32) -> u32 {
+pub(crate) fn below(rng: &mut ChaCha8Rng, bound: u32) -> u32 {
     loop {
         let product = u64::from(rng.next_u32()) * u64::from(bound);
         let low = product as u32;

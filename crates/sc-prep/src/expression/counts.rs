@@ -31,6 +31,11 @@ impl<'a> Counts<'a> {
         }
     }
 
+    /// For counts that were computed here.
+    pub(crate) fn computed(x: &'a Csr) -> Self {
+        Self(x)
+    }
+
     /// The matrix.
     pub fn csr(self) -> &'a Csr {
         self.0

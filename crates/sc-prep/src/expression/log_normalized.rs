@@ -44,6 +44,11 @@ impl LogNormalized {
         Self { x, target_sum: Some(target_sum) }
     }
 
+    /// The same scale with another matrix, whose values the caller knows to be in range.
+    pub(crate) fn with_matrix(&self, x: Csr) -> Self {
+        Self { x, target_sum: self.target_sum }
+    }
+
     /// The matrix.
     pub fn csr(&self) -> &Csr {
         &self.x

@@ -70,7 +70,7 @@ pub(super) fn neighbors_of_each(x: ArrayView2<'_, f32>, n_neighbors: usize) -> R
     Ok(search(x, x, n_neighbors - 1, true))
 }
 
-fn check(matrix: &'static str, x: ArrayView2<'_, f32>) -> Result<(), Error> {
+pub(crate) fn check(matrix: &'static str, x: ArrayView2<'_, f32>) -> Result<(), Error> {
     if x.nrows() == 0 {
         return Err(Error::Empty { what: "cells" });
     }

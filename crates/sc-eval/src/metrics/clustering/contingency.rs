@@ -3,15 +3,15 @@
 use crate::{Error, Result};
 
 /// Sizes of the non-empty intersections of two partitions, and of the parts.
-pub(super) struct Contingency {
+pub(crate) struct Contingency {
     /// Part of the first partition, part of the second, cells in both.
-    pub(super) cells: Vec<(usize, usize, u64)>,
+    pub(crate) cells: Vec<(usize, usize, u64)>,
     /// Size of each part of the first partition.
-    pub(super) rows: Vec<u64>,
+    pub(crate) rows: Vec<u64>,
     /// Size of each part of the second partition.
-    pub(super) columns: Vec<u64>,
+    pub(crate) columns: Vec<u64>,
     /// Number of cells.
-    pub(super) total: u64,
+    pub(crate) total: u64,
 }
 
 impl Contingency {

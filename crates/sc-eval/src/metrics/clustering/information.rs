@@ -49,12 +49,7 @@ pub fn mutual_info(truth: &[u32], clusters: &[u32]) -> Result<f64> {
 /// ```
 #[doc(alias = "normalized_mutual_info_score")]
 pub fn normalized_mutual_info(truth: &[u32], clusters: &[u32]) -> Result<f64> {
-    let contingency = Contingency::new(truth, clusters)?;
-    if contingency.rows.len() == 1 && contingency.columns.len() == 1 {
-        return Ok(1.0);
-    }
-    let information = contingency.mutual_info();
-    Ok(if information == 0.0 { 0.0 } else { information / contingency.mean_entropy() })
+    Ok(Contingency::new(truth, clusters)?.normalized_mutual_info())
 }
 
 /// Mutual information beyond that of random partitions with the same sizes, normalised by the arithmetic mean of the
@@ -67,18 +62,7 @@ pub fn normalized_mutual_info(truth: &[u32], clusters: &[u32]) -> Result<f64> {
 /// [`crate::Error::Empty`], [`crate::Error::Length`].
 #[doc(alias = "adjusted_mutual_info_score")]
 pub fn adjusted_mutual_info(truth: &[u32], clusters: &[u32]) -> Result<f64> {
-    let contingency = Contingency::new(truth, clusters)?;
-    match (contingency.rows.len(), contingency.columns.len()) {
-        (1, 1) => return Ok(1.0),
-        (1, _) | (_, 1) => return Ok(0.0),
-        _ => {}
-    }
-    let expected = expected_mutual_info(&contingency);
-    // Both differences vanish for partitions into single cells, which are the same partition: away from 0 with the
-    // sign kept, as scikit-learn does.
-    let away_from_zero = |x: f64| if x < 0.0 { x.min(-f64::EPSILON) } else { x.max(f64::EPSILON) };
-    let excess = away_from_zero(contingency.mutual_info() - expected);
-    Ok(excess / away_from_zero(contingency.mean_entropy() - expected))
+    Ok(Contingency::new(truth, clusters)?.adjusted_mutual_info())
 }
 
 /// Homogeneity, completeness and their harmonic mean, the V-measure; each in 0..=1.
@@ -92,16 +76,41 @@ pub fn homogeneity_completeness_v_measure(
     truth: &[u32],
     clusters: &[u32],
 ) -> Result<HomogeneityCompletenessV> {
-    let contingency = Contingency::new(truth, clusters)?;
-    let information = contingency.mutual_info();
-    let share = |sizes: &[u64]| if sizes.len() == 1 { 1.0 } else { information / contingency.entropy(sizes) };
-    let (homogeneity, completeness) = (share(&contingency.rows), share(&contingency.columns));
-    let sum = homogeneity + completeness;
-    let v_measure = if sum == 0.0 { 0.0 } else { 2.0 * homogeneity * completeness / sum };
-    Ok(HomogeneityCompletenessV { homogeneity, completeness, v_measure })
+    Ok(Contingency::new(truth, clusters)?.homogeneity_completeness_v())
 }
 
 impl Contingency {
+    pub(super) fn normalized_mutual_info(&self) -> f64 {
+        if self.rows.len() == 1 && self.columns.len() == 1 {
+            return 1.0;
+        }
+        let information = self.mutual_info();
+        if information == 0.0 { 0.0 } else { information / self.mean_entropy() }
+    }
+
+    pub(super) fn adjusted_mutual_info(&self) -> f64 {
+        match (self.rows.len(), self.columns.len()) {
+            (1, 1) => return 1.0,
+            (1, _) | (_, 1) => return 0.0,
+            _ => {}
+        }
+        let expected = expected_mutual_info(self);
+        // Both differences vanish for partitions into single cells, which are the same partition: away from 0 with the
+        // sign kept, as scikit-learn does.
+        let away_from_zero = |x: f64| if x < 0.0 { x.min(-f64::EPSILON) } else { x.max(f64::EPSILON) };
+        let excess = away_from_zero(self.mutual_info() - expected);
+        excess / away_from_zero(self.mean_entropy() - expected)
+    }
+
+    pub(super) fn homogeneity_completeness_v(&self) -> HomogeneityCompletenessV {
+        let information = self.mutual_info();
+        let share = |sizes: &[u64]| if sizes.len() == 1 { 1.0 } else { information / self.entropy(sizes) };
+        let (homogeneity, completeness) = (share(&self.rows), share(&self.columns));
+        let sum = homogeneity + completeness;
+        let v_measure = if sum == 0.0 { 0.0 } else { 2.0 * homogeneity * completeness / sum };
+        HomogeneityCompletenessV { homogeneity, completeness, v_measure }
+    }
+
     /// Mutual information in nats.
     fn mutual_info(&self) -> f64 {
         if self.rows.len() == 1 || self.columns.len() == 1 {

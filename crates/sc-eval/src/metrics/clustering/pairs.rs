@@ -12,20 +12,19 @@ struct Pairs {
 }
 
 impl Pairs {
-    fn new(truth: &[u32], clusters: &[u32]) -> Result<Self> {
-        let contingency = Contingency::new(truth, clusters)?;
+    fn new(contingency: &Contingency) -> Self {
         let n = i128::from(contingency.total);
         let squares =
             |sizes: &mut dyn Iterator<Item = u64>| sizes.map(|s| i128::from(s) * i128::from(s)).sum();
         let both: i128 = squares(&mut contingency.cells.iter().map(|cell| cell.2));
         let first: i128 = squares(&mut contingency.rows.iter().copied());
         let second: i128 = squares(&mut contingency.columns.iter().copied());
-        Ok(Self {
+        Self {
             together: both - n,
             only_first: first - both,
             only_second: second - both,
             apart: n * n - first - second + both,
-        })
+        }
     }
 }
 
@@ -49,14 +48,20 @@ impl Pairs {
 /// ```
 #[doc(alias = "adjusted_rand_score")]
 pub fn adjusted_rand_index(truth: &[u32], clusters: &[u32]) -> Result<f64> {
-    let Pairs { together, only_first, only_second, apart } = Pairs::new(truth, clusters)?;
-    if only_first == 0 && only_second == 0 {
-        return Ok(1.0);
+    Ok(Contingency::new(truth, clusters)?.adjusted_rand_index())
+}
+
+impl Contingency {
+    pub(super) fn adjusted_rand_index(&self) -> f64 {
+        let Pairs { together, only_first, only_second, apart } = Pairs::new(self);
+        if only_first == 0 && only_second == 0 {
+            return 1.0;
+        }
+        let excess = 2 * (together * apart - only_first * only_second);
+        let range =
+            (together + only_first) * (only_first + apart) + (together + only_second) * (only_second + apart);
+        excess as f64 / range as f64
     }
-    let excess = 2 * (together * apart - only_first * only_second);
-    let range =
-        (together + only_first) * (only_first + apart) + (together + only_second) * (only_second + apart);
-    Ok(excess as f64 / range as f64)
 }
 
 /// Rand index: share of pairs of cells that both partitions put together or both put apart, in 0..=1.
@@ -67,7 +72,7 @@ pub fn adjusted_rand_index(truth: &[u32], clusters: &[u32]) -> Result<f64> {
 /// [`crate::Error::Empty`], [`crate::Error::Length`].
 #[doc(alias = "rand_score")]
 pub fn rand_index(truth: &[u32], clusters: &[u32]) -> Result<f64> {
-    let Pairs { together, only_first, only_second, apart } = Pairs::new(truth, clusters)?;
+    let Pairs { together, only_first, only_second, apart } = Pairs::new(&Contingency::new(truth, clusters)?);
     let (agree, all) = (together + apart, together + apart + only_first + only_second);
     Ok(if agree == all { 1.0 } else { agree as f64 / all as f64 })
 }

@@ -1,0 +1,1 @@
+//! Files that tell the truth, and files that lie.

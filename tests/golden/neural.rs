@@ -1,0 +1,3 @@
+//! Networks, SingleR and CellTypist against their references (`golden/neural/PROVENANCE.md`).
+
+mod mlp;
