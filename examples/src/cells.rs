@@ -111,14 +111,14 @@ impl Cells {
             keep(format!("no value in {column:?}"), &|i| groups[i].is_some());
         }
         keep("no counts".to_owned(), &|i| !empty[i]);
-        let (mut kept, small) = without_small_classes(kept, &found, args.min_cells_per_class);
-        dropped.extend(small);
         if let Some((most, seed)) = args.max_cells {
             let labels: Vec<&str> = kept.iter().filter_map(|&i| found[i].as_deref()).collect();
             let drawn = crate::subset::stratified(&labels, most, seed);
             dropped.push((format!("at most {} cells are drawn", thousands(most)), kept.len() - drawn.len()));
             kept = drawn.into_iter().map(|place| kept[place]).collect();
         }
+        let (kept, small) = without_small_classes(kept, &found, args.min_cells_per_class);
+        dropped.extend(small);
         dropped.retain(|(_, n)| *n > 0);
 
         let kept_labels: Vec<&str> = kept.iter().filter_map(|&i| found[i].as_deref()).collect();

@@ -135,7 +135,7 @@ use_pca: true
         let key = refused("cv: 3\nn_gene: 200\n");
         assert!(key.contains("n_gene") && key.contains("n_genes") && key.contains("line 2"), "{key}");
         let kind = refused("seeds: [1]\ncv: five\n");
-        assert!(kind.contains("five") && kind.contains("line 2"), "{kind}");
+        assert!(kind.contains("u64") && kind.contains("line 2, column 5"), "{kind}");
         let nested = refused("datasets:\n  - path: a.h5ad\n    lable: x\n");
         assert!(nested.contains("lable") && nested.contains("line 3"), "{nested}");
         let twice = refused("cv: 3\ncv: 4\n");

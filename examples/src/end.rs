@@ -53,6 +53,7 @@ fn code(error: &Error) -> u8 {
                 | Eval::ClassSmallerThanFolds { .. }
                 | Eval::Empty { .. }
                 | Eval::Damaged { .. }
+                | Eval::FewGroups { .. }
                 | Eval::Incomplete { .. },
             ) => {
                 return 3;

@@ -48,8 +48,8 @@ pub struct StudyArgs {
     /// Leave out classes with fewer cells [default: 1]
     #[arg(long, value_name = "N")]
     min_cells_per_class: Option<usize>,
-    /// Classifiers, of majority, logistic_regression, random_forest, xgboost, svm_linear, svm_rbf and knn; all of them
-    /// without it
+    /// Classifiers; without it majority, logistic_regression, random_forest, xgboost, svm_linear, svm_rbf and knn. There
+    /// are also gradient_boosting, random_by_prior, gaussian_naive_bayes and nearest_centroid
     #[arg(long, value_name = "NAME", num_args = 1.., value_delimiter = ',', value_parser = model)]
     models: Vec<Model>,
     /// Highly variable genes to keep, chosen on the training cells of each fold [default: 2000]
@@ -202,7 +202,7 @@ impl StudyArgs {
             return Ok(self.models.iter().cloned().map(NamedModel::new).collect());
         }
         if config.models.is_empty() {
-            return Ok(Model::all().into_iter().map(NamedModel::new).collect());
+            return Ok(Model::standard().into_iter().map(NamedModel::new).collect());
         }
         config.models.iter().cloned().map(NamedModel::from_value).collect()
     }
@@ -240,7 +240,7 @@ mod tests {
     fn without_flags_all_models_are_compared_on_the_embedded_cells() {
         let settings = settings(&[]).unwrap();
         assert_eq!((settings.rule, settings.seeds.as_slice()), (Rule::Folds(5), &[42][..]));
-        assert_eq!(settings.models.len(), Model::all().len());
+        assert_eq!(settings.models.len(), Model::standard().len());
         assert_eq!((settings.datasets.len(), &settings.datasets[0].input), (1, &None));
         assert_eq!(settings.out, PathBuf::from("results/program"));
     }

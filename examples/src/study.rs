@@ -1,5 +1,7 @@
 //! A study: data sets, models and seeds as a grid on disk.
 
+use std::error::Error;
+use std::fmt;
 use std::path::Path;
 use std::sync::Mutex;
 use std::time::SystemTime;
@@ -12,8 +14,9 @@ use serde_json::json;
 
 use crate::cells::Cells;
 use crate::end::Usage;
-use crate::fold::Fold;
+use crate::fold::{Failure, Fold};
 use crate::map;
+use crate::models::NamedModel;
 use crate::progress::{bar, say};
 use crate::record::{DatasetRecord, Record};
 use crate::settings::Settings;
@@ -40,7 +43,7 @@ impl Study {
         let started = SystemTime::now();
         let cells: Vec<Cells> = settings.datasets.iter().map(Cells::load).collect::<Result<_>>()?;
         let x = cells.iter().map(Cells::log_normalized).collect::<Result<_>>()?;
-        let mut plan = plan(&settings);
+        let mut plan = plan(&settings)?;
         let mut records = Vec::new();
         for set in &cells {
             let mut manifest = settings.run.manifest(program, set)?;
@@ -130,8 +133,27 @@ impl Study {
         }
         let Some(first) = outcome.failed.into_iter().next() else { return Ok(()) };
         let key = first.key.words(self.grid.plan());
-        let error = anyhow::Error::from_boxed(first.error);
-        Err(error.context(format!("{n_failed} of {n_cells} results failed, the first of them {key}")))
+        let text = format!("{n_failed} of {n_cells} results failed, the first of them {key}");
+        Err(Failed { text, source: first.error }.into())
+    }
+}
+
+/// That results failed, with the error of the first of them as it is, so that its advice and its exit code are found.
+#[derive(Debug)]
+struct Failed {
+    text: String,
+    source: Failure,
+}
+
+impl fmt::Display for Failed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+impl Error for Failed {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        Some(&*self.source)
     }
 }
 
@@ -153,13 +175,13 @@ fn check_folder(settings: &Settings) -> Result<()> {
     Ok(())
 }
 
-fn plan(settings: &Settings) -> Plan {
+fn plan(settings: &Settings) -> Result<Plan> {
     let mut plan = Plan::new(&settings.name);
     for name in ["sc-io", "sc-prep"] {
         // All crates of the workspace have one version.
         plan.crates.insert(name.to_owned(), env!("CARGO_PKG_VERSION").to_owned());
     }
-    plan.models = settings.models.iter().map(crate::models::NamedModel::plan).collect();
+    plan.models = settings.models.iter().map(NamedModel::plan).collect::<Result<_>>()?;
     plan.seeds = settings.seeds.clone();
     let group = settings.datasets.iter().find_map(|set| set.group.as_deref());
     plan.parameter("folds", settings.rule.words(group, &settings.seeds));
@@ -177,7 +199,7 @@ fn plan(settings: &Settings) -> Plan {
         })
     });
     plan.parameter("datasets", sets.collect::<Vec<_>>());
-    plan
+    Ok(plan)
 }
 
 /// The plan's parameters as a manifest lists them.

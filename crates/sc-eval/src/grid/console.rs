@@ -3,13 +3,15 @@
 use super::{Merged, MergedModel};
 use crate::statistics::Interval;
 
-/// Columns before a name is cut.
-const NAME: usize = 22;
+/// Columns before the name of a model is cut.
+const MODEL: usize = 22;
+/// Columns before the name of a data set is cut.
+const DATASET: usize = 60;
 
 /// A block for each data set, a line for each model.
 pub(super) fn table(merged: &Merged) -> String {
     let models = || merged.datasets.iter().flat_map(|data| &data.models);
-    let width = models().map(|model| name(&model.plan.name).chars().count()).fold(8, usize::max);
+    let width = models().map(|model| name(&model.plan.name, MODEL).chars().count()).fold(8, usize::max);
     let mut out = String::new();
     for data in &merged.datasets {
         let n = |n: usize, what: &str| format!("{n} {what}{}", if n == 1 { "" } else { "s" });
@@ -19,7 +21,7 @@ pub(super) fn table(merged: &Merged) -> String {
         };
         out += &format!(
             "{}: {}, {classes}, {}\n",
-            name(&data.name),
+            name(&data.name, DATASET),
             n(data.labels.len(), "cell"),
             n(merged.plan.seeds.len(), "seed")
         );
@@ -49,15 +51,15 @@ fn line(model: &MergedModel, all: &[MergedModel], width: usize) -> String {
     let f1_macro = format!("{:<7}{}", marked(|m| m.mean.f1_macro), ends(model.intervals.f1_macro));
     let balanced = marked(|m| m.mean.balanced_accuracy);
     let sd = model.sd.map_or_else(|| "-".to_owned(), |sd| format!("{:.3}", sd.accuracy));
-    let name = name(&model.plan.name);
+    let name = name(&model.plan.name, MODEL);
     format!("{name:<width$}  {accuracy:<23} {f1_macro:<23} {balanced:<9} {sd:>6} {:>6}\n", model.n_folds())
 }
 
-/// A name on one line, without control characters, cut to the width of its column.
-fn name(name: &str) -> String {
+/// A name on one line, without control characters, cut to `most` columns.
+fn name(name: &str, most: usize) -> String {
     let clean = name.chars().map(|c| if c.is_control() { ' ' } else { c });
-    match name.chars().nth(NAME) {
+    match name.chars().nth(most) {
         None => clean.collect(),
-        Some(_) => clean.take(NAME - 1).chain(['…']).collect(),
+        Some(_) => clean.take(most - 1).chain(['…']).collect(),
     }
 }
