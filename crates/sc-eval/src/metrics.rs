@@ -10,6 +10,6 @@ pub mod integration;
 mod math;
 #[cfg(test)]
 mod properties;
-pub mod selective;
 pub mod registry;
+pub mod selective;
 pub mod sequential;

@@ -4,9 +4,9 @@ pub mod anomaly;
 pub mod clustering;
 pub mod cross_validate;
 mod estimate;
-pub mod leak;
 #[cfg(feature = "classifiers")]
 mod label_prediction;
+pub mod leak;
 mod prediction_check;
 mod replicates;
 pub mod robustness;
@@ -22,9 +22,9 @@ pub use cross_validate::{
     CrossValidation, FoldOutput, FoldScores, Intervals, cross_validate, cross_validate_all,
 };
 pub use estimate::{Estimate, Estimates};
-pub use robustness::{Perturbation, Robustness, RobustnessParams, robustness};
-pub use sample_efficiency::{SampleEfficiency, SampleEfficiencyParams, sample_efficiency};
 #[cfg(feature = "classifiers")]
 pub use label_prediction::{LabelPrediction, LabelPredictionFold, LabelPredictionParams, label_prediction};
+pub use robustness::{Perturbation, Robustness, RobustnessParams, robustness};
+pub use sample_efficiency::{SampleEfficiency, SampleEfficiencyParams, sample_efficiency};
 pub use scores::Scores;
 pub use transfer::{Target, Task, Transfer, Transferred, transfer};

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::design::Design;
 use super::nn::{Activation, Descent, Network, Objective, Source, draw};
-use super::training::Training;
+use super::training::{Classes, Training};
 use super::{Classifier, LogisticRegression, LogisticRegressionParams};
 use crate::split::RandomState;
 use crate::{Error, Features, Prediction, Result};
@@ -217,6 +217,7 @@ impl Default for AutoencoderClassifierParams {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct AutoencoderClassifier {
+    pub(crate) classes: Classes,
     autoencoder: Autoencoder,
     classifier: LogisticRegression,
 }
@@ -228,12 +229,12 @@ impl AutoencoderClassifierParams {
     /// Those of [`AutoencoderParams::fit`] and [`LogisticRegressionParams::fit`].
     pub fn fit(&self, x: &Features, y: &[u32], n_classes: usize) -> Result<AutoencoderClassifier> {
         // Before the long fit, so that wrong labels are told at once.
-        Training::new(x, y, n_classes)?;
+        let Training { classes, .. } = Training::new(x, y, n_classes)?;
         let autoencoder = self.autoencoder.fit(x)?;
         let code = Features::dense(autoencoder.encode(x)?.view())?;
         let logistic = LogisticRegressionParams { c: self.c, ..Default::default() };
         let classifier = logistic.fit(&code, y, n_classes)?;
-        let model = AutoencoderClassifier { autoencoder, classifier };
+        let model = AutoencoderClassifier { classes, autoencoder, classifier };
         debug_assert_eq!(model.check(), Ok(()));
         Ok(model)
     }
@@ -247,8 +248,16 @@ impl AutoencoderClassifier {
 
     /// Proves what prediction relies on, for a model that was read from a file.
     pub(crate) fn check(&self) -> Result<(), String> {
+        self.classes.check()?;
         self.autoencoder.check()?;
         self.classifier.check()?;
+        let (outer, inner) = (&self.classes, &self.classifier.classes);
+        if outer.present() != inner.present() || outer.n_classes() != inner.n_classes() {
+            return Err("the classifier has other classes".to_owned());
+        }
+        if outer.n_features() != self.autoencoder.n_features {
+            return Err(format!("the autoencoder does not take {} features", outer.n_features()));
+        }
         match self.classifier.classes.n_features() == self.autoencoder.code_size {
             true => Ok(()),
             false => Err(format!("the classifier does not take a code of {}", self.autoencoder.code_size)),
@@ -258,6 +267,7 @@ impl AutoencoderClassifier {
 
 impl Classifier for AutoencoderClassifier {
     fn predict(&self, x: &Features) -> Result<Prediction> {
+        self.classes.check_features(x)?;
         self.classifier.predict(&Features::dense(self.autoencoder.encode(x)?.view())?)
     }
 }

@@ -56,7 +56,7 @@ impl Default for CellTypistParams {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CellTypist {
-    classes: Classes,
+    pub(crate) classes: Classes,
     scaling: Scaling,
     planes: OneVsRest,
     n_iter: usize,

@@ -8,8 +8,9 @@ use serde::{Deserialize, Serialize};
 
 use super::training::Classes;
 use super::{
-    Classifier, GaussianNaiveBayes, GradientBoosting, Knn, LinearSvm, LogisticRegression, Majority,
-    NearestCentroid, RandomByPrior, RandomForest, RbfSvm, Xgboost,
+    AutoencoderClassifier, CellTypist, Classifier, GaussianNaiveBayes, GradientBoosting, Knn, LinearSvm,
+    LogisticRegression, Majority, Mlp, NearestCentroid, RandomByPrior, RandomForest, RbfSvm, SingleR,
+    Xgboost,
 };
 use crate::{Error, Features, Prediction, Result};
 
@@ -81,6 +82,10 @@ fitted! {
     Knn = "knn",
     GaussianNaiveBayes = "gaussian_naive_bayes",
     NearestCentroid = "nearest_centroid",
+    Mlp = "mlp",
+    AutoencoderClassifier = "autoencoder",
+    SingleR = "singler",
+    CellTypist = "celltypist",
 }
 
 /// The first fields of a file: whether the rest can be understood.

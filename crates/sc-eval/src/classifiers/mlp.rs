@@ -73,7 +73,7 @@ impl Default for MlpParams {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Mlp {
-    classes: Classes,
+    pub(crate) classes: Classes,
     hidden_layer_sizes: Vec<usize>,
     network: Network,
     losses: Vec<f64>,

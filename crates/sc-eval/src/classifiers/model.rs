@@ -8,12 +8,9 @@ use serde::de::{Error as _, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::{
-    Fitted, GaussianNaiveBayesParams, GradientBoostingParams, KnnParams, LinearSvmParams,
-    LogisticRegressionParams, Majority, NearestCentroidParams, RandomByPriorParams, RandomForestParams,
-    RbfSvmParams, XgboostParams,
-    AutoencoderClassifierParams, CellTypistParams, Classifier, KnnParams, LinearSvmParams,
-    LogisticRegressionParams, Majority, MlpParams, RandomForestParams, RbfSvmParams, SingleRParams,
-    XgboostParams,
+    AutoencoderClassifierParams, CellTypistParams, Fitted, GaussianNaiveBayesParams, GradientBoostingParams,
+    KnnParams, LinearSvmParams, LogisticRegressionParams, Majority, MlpParams, NearestCentroidParams,
+    RandomByPriorParams, RandomForestParams, RbfSvmParams, SingleRParams, XgboostParams,
 };
 use crate::{Error, Features, Result};
 
@@ -62,8 +59,10 @@ pub enum Model {
     /// [`AutoencoderClassifier`](super::AutoencoderClassifier).
     Autoencoder(AutoencoderClassifierParams),
     /// [`SingleR`](super::SingleR).
+    #[serde(rename = "singler")]
     SingleR(SingleRParams),
     /// [`CellTypist`](super::CellTypist).
+    #[serde(rename = "celltypist")]
     CellTypist(CellTypistParams),
 }
 
@@ -78,10 +77,6 @@ impl Model {
             Self::SvmLinear(LinearSvmParams::default()),
             Self::SvmRbf(RbfSvmParams::default()),
             Self::Knn(KnnParams::default()),
-            Self::Mlp(MlpParams::default()),
-            Self::Autoencoder(AutoencoderClassifierParams::default()),
-            Self::SingleR(SingleRParams::default()),
-            Self::CellTypist(CellTypistParams::default()),
         ]
     }
 
@@ -93,6 +88,10 @@ impl Model {
             Self::RandomByPrior(RandomByPriorParams::default()),
             Self::GaussianNaiveBayes(GaussianNaiveBayesParams::default()),
             Self::NearestCentroid(NearestCentroidParams::default()),
+            Self::Mlp(MlpParams::default()),
+            Self::Autoencoder(AutoencoderClassifierParams::default()),
+            Self::SingleR(SingleRParams::default()),
+            Self::CellTypist(CellTypistParams::default()),
         ]);
         all
     }
@@ -133,18 +132,13 @@ impl Model {
             Self::SvmLinear(params) => params.seed = seed,
             Self::SvmRbf(params) => params.seed = seed,
             Self::RandomByPrior(params) => params.seed = seed,
-            Self::Majority
-            | Self::LogisticRegression(_)
-            | Self::Knn(_)
-            | Self::GaussianNaiveBayes(_)
-            | Self::NearestCentroid(_) => {}
             Self::Mlp(params) => params.seed = seed,
             Self::Autoencoder(params) => params.autoencoder.seed = seed,
             Self::Majority
             | Self::LogisticRegression(_)
-            | Self::Xgboost(_)
-            | Self::SvmRbf(_)
             | Self::Knn(_)
+            | Self::GaussianNaiveBayes(_)
+            | Self::NearestCentroid(_)
             | Self::SingleR(_)
             | Self::CellTypist(_) => {}
         }
@@ -168,17 +162,10 @@ impl Model {
             Self::RandomByPrior(params) => params.fit(x, y, n_classes)?.into(),
             Self::GaussianNaiveBayes(params) => params.fit(x, y, n_classes)?.into(),
             Self::NearestCentroid(params) => params.fit(x, y, n_classes)?.into(),
-            Self::Majority => Box::new(Majority::fit(x, y, n_classes)?),
-            Self::LogisticRegression(params) => Box::new(params.fit(x, y, n_classes)?),
-            Self::RandomForest(params) => Box::new(params.fit(x, y, n_classes)?),
-            Self::Xgboost(params) => Box::new(params.fit(x, y, n_classes)?),
-            Self::SvmLinear(params) => Box::new(params.fit(x, y, n_classes)?),
-            Self::SvmRbf(params) => Box::new(params.fit(x, y, n_classes)?),
-            Self::Knn(params) => Box::new(params.fit(x, y, n_classes)?),
-            Self::Mlp(params) => Box::new(params.fit(x, y, n_classes)?),
-            Self::Autoencoder(params) => Box::new(params.fit(x, y, n_classes)?),
-            Self::SingleR(params) => Box::new(params.fit(x, y, n_classes)?),
-            Self::CellTypist(params) => Box::new(params.fit(x, y, n_classes)?),
+            Self::Mlp(params) => params.fit(x, y, n_classes)?.into(),
+            Self::Autoencoder(params) => params.fit(x, y, n_classes)?.into(),
+            Self::SingleR(params) => params.fit(x, y, n_classes)?.into(),
+            Self::CellTypist(params) => params.fit(x, y, n_classes)?.into(),
         })
     }
 }

@@ -57,7 +57,7 @@ impl Default for SingleRParams {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SingleR {
-    classes: Classes,
+    pub(crate) classes: Classes,
     quantile: f64,
     /// Below 0 for no fine-tuning.
     tune_threshold: f64,

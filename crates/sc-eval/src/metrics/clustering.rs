@@ -15,8 +15,8 @@ pub use information::{
     HomogeneityCompletenessV, adjusted_mutual_info, homogeneity_completeness_v_measure, mutual_info,
     normalized_mutual_info,
 };
-pub(crate) use partition::{PartitionScores, partition_scores, partition_scores_of};
 pub use pairs::{adjusted_rand_index, fowlkes_mallows, pair_confusion_matrix, rand_index};
+pub(crate) use partition::{PartitionScores, partition_scores, partition_scores_of};
 pub use silhouette::{
     BetweenClusters, SilhouetteMetric, SilhouetteParams, silhouette_samples, silhouette_score,
 };

@@ -5,9 +5,7 @@ use std::collections::BTreeMap;
 use ndarray::{Array2, ArrayView2, Axis};
 
 use crate::classifiers::{Classifier, KnnParams, LogisticRegressionParams, RandomForestParams};
-use crate::metrics::classification::{
-    Average, AverageScores, RocAucAverage, ZeroDivision, confusion_matrix, roc_auc_ovr,
-};
+use crate::metrics::classification::{Average, AverageScores, ZeroDivision, confusion_matrix, roc_auc_ovr};
 use crate::metrics::registry::{MetricResult, MetricType};
 use crate::split::StratifiedKFold;
 use crate::{Error, Features, Labels, Prediction, Result};
@@ -108,7 +106,10 @@ pub fn label_prediction<S: AsRef<str>>(
                     let params = LogisticRegressionParams { max_iter: 100, ..Default::default() };
                     params.fit(&train, &codes, n)?.predict(&test)?
                 }
-                "knn" => KnnParams { n_neighbors: 5 }.fit(&train, &codes, n)?.predict(&test)?,
+                "knn" => {
+                    let params = KnnParams { n_neighbors: 5, ..Default::default() };
+                    params.fit(&train, &codes, n)?.predict(&test)?
+                }
                 _ => forest(params.seed).fit(&train, &codes, n)?.predict(&test)?,
             };
             rows.push(score(classifier, split, &labels.select(&cells.test), &prediction, n)?);
@@ -123,9 +124,9 @@ fn forest(seed: u64) -> RandomForestParams {
         n_trees: 100,
         max_depth: usize::MAX,
         min_samples_split: 2,
-        max_features: None,
         max_bins: 1 << 16,
         seed,
+        ..Default::default()
     }
 }
 
@@ -163,7 +164,7 @@ fn score(
         counts.averaged(Average::Macro, ZeroDivision::Zero)
     };
     let auroc = match &prediction.probabilities {
-        Some(probabilities) => roc_auc_ovr(truth, probabilities.view(), RocAucAverage::Macro)?,
+        Some(probabilities) => roc_auc_ovr(truth, probabilities.view(), Average::Macro)?,
         None => f64::NAN,
     };
     let accuracy = counts.accuracy();

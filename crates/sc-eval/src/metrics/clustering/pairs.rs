@@ -86,7 +86,7 @@ pub fn rand_index(truth: &[u32], clusters: &[u32]) -> Result<f64> {
 /// [`crate::Error::Empty`], [`crate::Error::Length`].
 #[doc(alias = "fowlkes_mallows_score")]
 pub fn fowlkes_mallows(truth: &[u32], clusters: &[u32]) -> Result<f64> {
-    let Pairs { together, only_first, only_second, .. } = Pairs::new(truth, clusters)?;
+    let Pairs { together, only_first, only_second, .. } = Pairs::new(&Contingency::new(truth, clusters)?);
     if together == 0 {
         return Ok(0.0);
     }
@@ -100,7 +100,7 @@ pub fn fowlkes_mallows(truth: &[u32], clusters: &[u32]) -> Result<f64> {
 /// # Errors
 /// [`crate::Error::Empty`], [`crate::Error::Length`].
 pub fn pair_confusion_matrix(truth: &[u32], clusters: &[u32]) -> Result<[[u64; 2]; 2]> {
-    let Pairs { together, only_first, only_second, apart } = Pairs::new(truth, clusters)?;
+    let Pairs { together, only_first, only_second, apart } = Pairs::new(&Contingency::new(truth, clusters)?);
     // Fewer than 2^32 cells have fewer than 2^64 pairs.
     let count = |pairs: i128| pairs as u64;
     Ok([[count(apart), count(only_second)], [count(only_first), count(together)]])

@@ -83,7 +83,7 @@ impl Scale {
         let step = step.unwrap_or(rough);
         let first = (self.low / step - 1e-9).ceil() as i64;
         let last = (self.high / step + 1e-9).floor() as i64;
-        let decimals = (0..12).find(|&d| is_whole(step * libm::pow(10.0, f64::from(d)))).unwrap_or(12);
+        let decimals = (0..12_u32).find(|&d| is_whole(step * libm::pow(10.0, f64::from(d)))).unwrap_or(12);
         let text = |value: f64| match decimals {
             0 => number::signed_count(value),
             d => format!("{:.*}", d as usize, value + 0.0),
