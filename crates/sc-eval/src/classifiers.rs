@@ -12,6 +12,9 @@
 //! # Ok::<(), sc_eval::Error>(())
 //! ```
 //!
+//! [`Model`] chooses one by name, with parameters from a configuration file; what it fits is a [`Fitted`], which can be
+//! saved and loaded.
+//!
 //! Every fit is deterministic: the same features, labels and seed give the same bits on any number of threads and on
 //! any machine. A class that is absent from the training cells keeps its index and is never predicted.
 

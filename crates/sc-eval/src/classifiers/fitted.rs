@@ -40,6 +40,14 @@ macro_rules! fitted {
                 match self { $(Self::$variant(_) => $name),* }
             }
 
+            /// Predicts a class for every row of `x`.
+            ///
+            /// # Errors
+            /// As [`Classifier::predict`].
+            pub fn predict(&self, x: &Features) -> Result<Prediction> {
+                match self { $(Self::$variant(model) => model.predict(x)),* }
+            }
+
             fn classes(&self) -> &Classes {
                 match self { $(Self::$variant(model) => &model.classes),* }
             }
@@ -56,7 +64,7 @@ macro_rules! fitted {
 
         impl Classifier for Fitted {
             fn predict(&self, x: &Features) -> Result<Prediction> {
-                match self { $(Self::$variant(model) => model.predict(x)),* }
+                Fitted::predict(self, x)
             }
         }
 
