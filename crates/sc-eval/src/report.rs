@@ -148,7 +148,7 @@ impl Report {
     /// Checks that all parts are about the same cells and classes.
     ///
     /// # Errors
-    /// [`Error::Empty`] without models and sections; [`Error::Length`], [`Error::ClassCode`] or [`Error::Parameter`] for
+    /// [`Error::Empty`] without models and sections, and for models without labels; [`Error::Length`], [`Error::ClassCode`] or [`Error::Parameter`] for
     /// a part that does not fit the labels, for two models of one name, and for a section whose parts do not fit.
     pub fn validate(&self) -> Result<()> {
         let n_cells = self.labels.len();
@@ -158,6 +158,9 @@ impl Report {
         };
         if self.models.is_empty() && self.sections.is_empty() {
             return Err(Error::Empty { what: "the report (no models, no sections)" });
+        }
+        if self.labels.is_empty() && !self.models.is_empty() {
+            return Err(Error::Empty { what: "the list of labels beside models" });
         }
         same("the list of cell names", self.cells.len(), n_cells)?;
         if let Some(umap) = &self.umap {

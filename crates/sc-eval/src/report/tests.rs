@@ -102,6 +102,7 @@ fn parts_that_do_not_fit_the_labels_are_refused() {
     assert_eq!(refused(|r| r.cells.truncate(7)), "the list of cell names has 7 entries, expected 120");
     let map = refused(|r| r.umap = Some(Array2::zeros((120, 3))));
     assert_eq!(map, "the second axis of the map has 3 entries, expected 2");
+    assert_eq!(refused(|r| r.labels = Labels::none()), "the list of labels beside models is empty");
     assert!(refused(|r| r.models[1].0 = "good".into()).contains("each once"));
     assert!(refused(|r| r.models[1].0 = String::new()).contains("not empty"));
     assert!(refused(|r| r.models[0].1.truth[0] = 0).contains("the report's cells"));
@@ -196,7 +197,18 @@ fn models_with_probabilities_have_their_reliability_and_their_risk() {
 }
 
 #[test]
-fn every_kind_of_wrong_section_stops_the_report() {
+fn no_number_of_a_section_is_run_by_a_spreadsheet() {
+    let mut report = Report::of_sections("A check", "cells", Manifest::new("test", "0"));
+    let mut table = Table::new(vec![Column::text("=1+1"), Column::new("@x", Kind::Interval(2))]);
+    table.row(["=HYPERLINK(1)".into(), Cell::Value(-1.0)]);
+    report.sections = vec![Section::new("=2+2", "", table)];
+    let files = report.render().unwrap();
+    let csv = files.iter().find(|file| file.name == "2_2.csv").unwrap();
+    assert_eq!(csv.bytes, b"'=1+1,'@x,'@x_low,'@x_high\n'=HYPERLINK(1),-1,,\n");
+}
+
+#[test]
+fn a_wrong_section_stops_the_report() {
     let mut report = sample::report();
     report.sections = vec![Section::new("Odd", "", Table::default())];
     let refused = report.render().unwrap_err().to_string();
