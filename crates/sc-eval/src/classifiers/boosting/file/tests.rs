@@ -96,7 +96,7 @@ fn files_that_contradict_themselves_are_refused_with_the_place() {
             3.into(),
             "split_indices[0]` of the XGBoost model is 3, expected a feature below 3",
         ),
-        ("/split_conditions/0", 1e300.into(), "split_conditions[0]` of the XGBoost model is inf"),
+        ("/split_conditions/0", 1e300.into(), "not an XGBoost model in JSON"),
         ("/split_conditions", json!([]), "split_conditions` of the XGBoost model is 0 entries"),
         ("/tree_param/num_nodes", "4000000000".into(), "left_children` of the XGBoost model is"),
         ("/tree_param/num_nodes", "0".into(), "num_nodes` of the XGBoost model is 0"),
