@@ -2,7 +2,7 @@
 
 use rand_chacha::ChaCha8Rng;
 
-use super::{ClusteringScores, mean, with_silhouette};
+use super::{ClusteringScores, with_silhouette};
 use crate::metrics::clustering::{Contingency, partition_scores_of};
 use crate::statistics::below;
 
@@ -92,6 +92,7 @@ fn renumbered(sizes: &[u64]) -> Vec<usize> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::mean;
     use super::*;
     use crate::metrics::clustering::partition_scores;
 
