@@ -56,8 +56,7 @@ const CANDIDATES: usize = 4;
 ///
 /// Equal rows are found by hashing, all of them. Nearly equal ones are searched by random projection (64 directions), and
 /// the best four candidates of each test cell are compared in full: what is reported is exact, and rows of a cosine
-/// well above `min_cosine` are found nearly always. Time grows with test cells times training cells: about 5 seconds on
-/// one core for 10,000 by 40,000.
+/// well above `min_cosine` are found nearly always. Time grows with test cells times training cells.
 ///
 /// A twin is a leak: the model has seen the answer. Nearly equal rows are a notice, for cells may be alike by nature.
 ///
