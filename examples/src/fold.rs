@@ -4,10 +4,11 @@ use std::borrow::Cow;
 use std::time::{Duration, Instant};
 
 use indicatif::ProgressBar;
-use sc_eval::classifiers::{Classifier, Model};
+use sc_eval::classifiers::Model;
 use sc_eval::protocol::{CrossValidation, FoldOutput, cross_validate_all};
 use sc_eval::split::Split;
 use sc_eval::{Features, Labels};
+use sc_io::Csr;
 use sc_prep::{FeatureSpace, FeatureSpaceParams, LogNormalized, Pca, PcaParams, Scaled};
 
 /// What can go wrong in a fold: the error of the library that failed, kept as it is so that its advice is found.
@@ -62,6 +63,7 @@ pub struct Fold<'a> {
     n_classes: usize,
     scaled: [Scaled; 2],
     features: [Features; 2],
+    log_normalized: [Features; 2],
     n_components: usize,
     reduced: bool,
 }
@@ -83,10 +85,20 @@ impl<'a> Fold<'a> {
         let scaled = [space.transform(x, train)?, space.transform(x, test)?];
         let [a, b] = &scaled;
         let features = [features(a.clone())?, features(b.clone())?];
+        let genes = x.csr().select_columns(space.genes());
+        let log_normalized = [as_it_is(&genes, train)?, as_it_is(&genes, test)?];
         // There cannot be more components than genes, or than training cells less one.
         let most = space.genes().len().min(train.len().saturating_sub(1)).max(1);
         let n_components = params.n_components.min(most);
-        Ok(Self { labels: labels.into(), n_classes, scaled, features, n_components, reduced: false })
+        Ok(Self {
+            labels: labels.into(),
+            n_classes,
+            scaled,
+            features,
+            log_normalized,
+            n_components,
+            reduced: false,
+        })
     }
 
     /// As [`Fold::new`], with the labels of all cells, of which those of the training cells are taken.
@@ -121,13 +133,14 @@ impl<'a> Fold<'a> {
 
     /// Fits a model on the training cells and asks it about the test cells.
     ///
-    /// Nearest neighbours are looked for among principal components, which are part of that fit.
+    /// Nearest neighbours are looked for among principal components, which are part of that fit. A model that compares
+    /// genes within a cell, or standardises them itself, sees log-normalised expression as it is.
     ///
     /// # Errors
     /// As the fit of the model.
     pub fn run(&self, model: &Model) -> Result<FoldOutput, Failure> {
         let start = Instant::now();
-        let [train, test] = &self.features;
+        let [train, test] = if model.takes_log_normalized() { &self.log_normalized } else { &self.features };
         if matches!(model, Model::Knn(_)) && !self.reduced {
             let pca = Pca::fit(&self.scaled[0], &PcaParams::components(self.n_components))?;
             let train = Features::dense(pca.transform(&self.scaled[0])?.view())?;
@@ -148,6 +161,12 @@ impl<'a> Fold<'a> {
         let prediction = fitted.predict(test)?;
         Ok(FoldOutput { prediction, fit_seconds, predict_seconds: start.elapsed().as_secs_f64() })
     }
+}
+
+/// The rows of a matrix as they are.
+fn as_it_is(x: &Csr, rows: &[usize]) -> Result<Features, sc_eval::Error> {
+    let (indptr, indices, values) = x.select_rows(rows).into_parts();
+    Features::sparse(indptr, indices, values, vec![0.0; x.n_cols()])
 }
 
 fn features(scaled: Scaled) -> Result<Features, sc_eval::Error> {
