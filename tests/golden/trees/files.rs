@@ -3,15 +3,9 @@
 use sc_eval::classifiers::{Classifier, Xgboost, XgboostParams};
 
 use super::{cases, off};
-use crate::support;
 
 /// Sums of `f32` in xgboost, of `f64` here.
 const SUMS: f32 = 1e-6;
-
-fn written(file: &str) -> Vec<u8> {
-    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("golden/trees").join(file);
-    std::fs::read(path).unwrap()
-}
 
 #[test]
 fn a_model_of_xgboost_predicts_here_what_it_predicts_there() {

@@ -16,6 +16,9 @@ use crate::classifiers::draw::choose;
 use crate::classifiers::training::{Training, by_row, softmax};
 use crate::{Error, Features, Result};
 
+/// Value of a leaf with these sums and rows, given all derivatives.
+pub(super) type Leaf<'a> = dyn Fn(&Sums, &[u32], &[[f32; 2]]) -> f64 + Sync + 'a;
+
 /// What XGBoost's and scikit-learn's boosting differ in, and what their parameters say.
 pub(super) struct Boosting<'a> {
     pub(super) n_rounds: usize,
@@ -29,8 +32,7 @@ pub(super) struct Boosting<'a> {
     pub(super) seed: u64,
     /// Second derivative of a row of weight 1 whose class has probability `p`.
     pub(super) second: fn(p: f64) -> f64,
-    /// Value of a leaf with these sums and rows, given all derivatives.
-    pub(super) leaf: &'a (dyn Fn(&Sums, &[u32], &[[f32; 2]]) -> f64 + Sync),
+    pub(super) leaf: &'a Leaf<'a>,
 }
 
 /// Cells that are not trained on and decide how many rounds are kept.
@@ -252,7 +254,7 @@ mod tests {
         (Features::dense(x.view()).unwrap(), y)
     }
 
-    fn boosting(leaf: &(dyn Fn(&Sums, &[u32], &[[f32; 2]]) -> f64 + Sync)) -> Boosting<'_> {
+    fn boosting<'a>(leaf: &'a Leaf<'a>) -> Boosting<'a> {
         Boosting {
             n_rounds: 8,
             rules: Rules {

@@ -106,10 +106,10 @@ impl GradientBoostingParams {
             let newton = if curvature < SAFE { 0.0 } else { -sums.first * step / curvature };
             newton * self.learning_rate
         };
-        let lightest = match self.class_weight {
+        let lightest = match self.min_samples_leaf {
             // Any cell is heavy enough, however little its class counts.
-            _ if self.min_samples_leaf == 1 => each.iter().copied().fold(1.0, f64::min) / 2.0,
-            _ => self.min_samples_leaf as f64,
+            1 => each.iter().copied().fold(1.0, f64::min) / 2.0,
+            least => least as f64,
         };
         let boosting = Boosting {
             n_rounds: self.n_estimators,

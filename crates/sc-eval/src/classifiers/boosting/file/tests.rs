@@ -139,7 +139,7 @@ fn files_that_contradict_themselves_are_refused_with_the_place() {
 #[test]
 fn a_chain_of_a_hundred_thousand_nodes_is_walked_without_recursion() {
     let n = 200_001;
-    let inner = |at: usize| at % 2 == 0 && at + 2 < n;
+    let inner = |at: usize| at.is_multiple_of(2) && at + 2 < n;
     let left: Vec<i64> = (0..n).map(|at| if inner(at) { at as i64 + 1 } else { -1 }).collect();
     let right: Vec<i64> = (0..n).map(|at| if inner(at) { at as i64 + 2 } else { -1 }).collect();
     let mut file = file();
