@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use ndarray::Array2;
-use sc_eval::grid::{Merged, MergedDataset};
+use sc_eval::grid::{Merged, MergedDataset, MergedModel};
+use sc_eval::report::{Best, Cell, Column, Kind, Section, Table};
 use sc_eval::{Manifest, Report};
 use serde::{Deserialize, Serialize};
 
@@ -122,18 +123,12 @@ impl Record {
             }
         }
         if merged.plan.seeds.len() > 1 {
-            let n = merged.plan.seeds.len();
-            report.notes.push(format!("Figures are of seed {}; over all {n} seeds:", merged.plan.seeds[0]));
-            for model in &data.models {
-                let sd = model.sd.map_or_else(String::new, |sd| format!(", sd {:.3}", sd.accuracy));
-                report.notes.push(format!(
-                    "{}: accuracy {:.3}, macro-F1 {:.3} ({} folds{sd}).",
-                    model.plan.name,
-                    model.mean.accuracy,
-                    model.mean.f1_macro,
-                    model.n_folds()
-                ));
-            }
+            report.notes.push(format!(
+                "Answers about single cells are those of seed {}; a section of its own has the figures over all {} seeds.",
+                merged.plan.seeds[0],
+                merged.plan.seeds.len()
+            ));
+            report.sections.push(over_seeds(&data.models));
         }
         if !merged.missing.is_empty() {
             let (missing, all) = (merged.missing.len(), merged.plan.n_cells());
@@ -141,6 +136,36 @@ impl Record {
         }
         report
     }
+}
+
+/// Means over the folds of all seeds.
+fn over_seeds(models: &[MergedModel]) -> Section {
+    let mut table = Table::new(vec![
+        Column::text("model"),
+        Column::new("accuracy", Kind::Interval(3)).best(Best::Highest),
+        Column::new("sd of accuracy", Kind::Number(3)),
+        Column::new("macro-F1", Kind::Interval(3)).best(Best::Highest),
+        Column::new("balanced accuracy", Kind::Interval(3)).best(Best::Highest),
+        Column::new("folds", Kind::Count),
+    ]);
+    for model in models {
+        let cell = |value: f64, name: &str| match model.intervals.get(name) {
+            Some(ends) => Cell::Interval { value, low: ends.low, high: ends.high },
+            None => Cell::Value(value),
+        };
+        let mean = &model.mean;
+        table.row([
+            Cell::Text(model.plan.name.clone()),
+            cell(mean.accuracy, "accuracy"),
+            model.sd.map_or(Cell::Empty, |sd| Cell::Value(sd.accuracy)),
+            cell(mean.f1_macro, "f1_macro"),
+            cell(mean.balanced_accuracy, "balanced_accuracy"),
+            Cell::Value(model.n_folds() as f64),
+        ]);
+    }
+    let lede = "Means and standard deviations over the folds of all seeds. Intervals are for the draw of the cells: more \
+                seeds test the same cells again, and do not make them narrower.";
+    Section::new("All seeds", lede, table)
 }
 
 fn map_path(dir: &Path, dataset: usize) -> PathBuf {
