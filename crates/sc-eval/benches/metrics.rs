@@ -1,7 +1,7 @@
 //! Times the metrics whose cost grows fastest with the number of cells.
 //!
 //! `cargo bench -p sc-eval --features parallel --bench metrics -- --cells 50000` prints a line for each metric: the
-//! median of three runs, all runs, and the score. `RAYON_NUM_THREADS` sets the threads. `--write DIR` leaves the cells
+//! median of three runs, all runs, and the score. `RAYON_NUM_THREADS` sets the threads, `--only NAME` the metrics. `--write DIR` leaves the cells
 //! as raw little-endian arrays, so that other tools can be timed on the same: `x.f32` (cells × 50), `labels.u32`,
 //! `batches.u32`, and the neighbours of each cell, itself first, `indices.u32` and `distances.f32` (cells × 90).
 //! These neighbours are the nearest of the next few hundred cells of the same label: quick to find, and distances as
@@ -87,7 +87,14 @@ fn write(folder: &Path, cells: &Cells) -> std::io::Result<()> {
     file("distances.f32", cells.distances.iter().flat_map(|v| v.to_le_bytes()).collect())
 }
 
-fn time(name: &str, metric: impl Fn() -> sc_eval::Result<f64>) -> Result<(), Box<dyn std::error::Error>> {
+fn time(
+    only: Option<&str>,
+    name: &str,
+    metric: impl Fn() -> sc_eval::Result<f64>,
+) -> Result<(), Box<dyn std::error::Error>> {
+    if only.is_some_and(|only| !name.starts_with(only)) {
+        return Ok(());
+    }
     let mut seconds = Vec::new();
     let mut score = f64::NAN;
     for _ in 0..3 {
@@ -101,12 +108,13 @@ fn time(name: &str, metric: impl Fn() -> sc_eval::Result<f64>) -> Result<(), Box
 }
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let (mut n_cells, mut folder) = (2_000, None);
+    let (mut n_cells, mut folder, mut only) = (2_000, None, None);
     let mut args = std::env::args().skip(1);
     while let Some(arg) = args.next() {
         match arg.as_str() {
             "--cells" => n_cells = args.next().ok_or("--cells needs a number")?.parse()?,
             "--write" => folder = Some(PathBuf::from(args.next().ok_or("--write needs a folder")?)),
+            "--only" => only = Some(args.next().ok_or("--only needs the start of a name")?),
             // What cargo adds.
             "--bench" => {}
             other => return Err(format!("unknown argument {other}").into()),
@@ -118,15 +126,16 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     }
     let Cells { x, labels, batches, indices, distances } = &cells;
     let (x, neighbors) = (x.view(), Neighbors::new(indices.view(), distances.view())?);
+    let only = only.as_deref();
     let fifty = neighbors.first(50.min(neighbors.n_neighbors()))?;
-    time("silhouette", || silhouette_score(x, labels))?;
-    time("silhouette_batch", || silhouette_batch(x, labels, batches, &SilhouetteParams::default()))?;
-    time("bras", || bras(x, labels, batches))?;
-    time("ilisi (k = 90)", || ilisi(neighbors, batches, &LisiParams::default()))?;
-    time("kbet (k = 50)", || Ok(kbet(fifty, batches, &KbetParams::default())?.acceptance_rate))?;
-    time("graph_connectivity", || graph_connectivity(neighbors.first(15)?, labels))?;
-    time("pcr", || pcr(x, batches))?;
-    time("kbet_per_label", || {
+    time(only, "silhouette", || silhouette_score(x, labels))?;
+    time(only, "silhouette_batch", || silhouette_batch(x, labels, batches, &SilhouetteParams::default()))?;
+    time(only, "bras", || bras(x, labels, batches))?;
+    time(only, "ilisi (k = 90)", || ilisi(neighbors, batches, &LisiParams::default()))?;
+    time(only, "kbet (k = 50)", || Ok(kbet(fifty, batches, &KbetParams::default())?.acceptance_rate))?;
+    time(only, "graph_connectivity", || graph_connectivity(neighbors.first(15)?, labels))?;
+    time(only, "pcr", || pcr(x, batches))?;
+    time(only, "kbet_per_label", || {
         Ok(kbet_per_label(fifty, labels, batches, &KbetPerLabelParams::default())?.score)
     })?;
     Ok(())

@@ -41,12 +41,7 @@ pub(crate) fn exp_negative(x: f64) -> f64 {
     let shifted = clamped * std::f64::consts::LOG2_E + ROUND;
     let n = shifted - ROUND;
     let r = (clamped - n * LN_2_HIGH) - n * LN_2_LOW;
-    let mut series = INVERSE_FACTORIALS[0];
-    let mut k = 1;
-    while k < INVERSE_FACTORIALS.len() {
-        series = series * r + INVERSE_FACTORIALS[k];
-        k += 1;
-    }
+    let series = INVERSE_FACTORIALS.iter().fold(0.0, |series, term| series * r + term);
     // The integer in the low bits of `shifted`, moved to the exponent.
     let power = f64::from_bits(shifted.to_bits().wrapping_add(1023) << 52);
     if x < -708.0 { 0.0 } else { series * power }

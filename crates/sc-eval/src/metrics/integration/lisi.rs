@@ -143,15 +143,15 @@ fn search(distances: &[f64], mask: &[f64], weights: &mut [f64], target: f64) -> 
 /// Weights `exp(-β d)` without the cell itself; returns their entropy, 0 if they vanish, and their sum.
 #[inline(always)]
 fn entropy(distances: &[f64], mask: &[f64], weights: &mut [f64], beta: f64) -> (f64, f64) {
+    // Two loops: the first has no sum in it, so the compiler fills registers with neighbours.
+    for ((weight, distance), mask) in weights.iter_mut().zip(distances).zip(mask) {
+        *weight = exp_negative(distance * -beta) * mask;
+    }
     let (mut sums, mut moments) = ([0.0; LANES], [0.0; LANES]);
-    let chunks =
-        distances.chunks_exact(LANES).zip(mask.chunks_exact(LANES)).zip(weights.chunks_exact_mut(LANES));
-    for ((distances, mask), weights) in chunks {
+    for (distances, weights) in distances.chunks_exact(LANES).zip(weights.chunks_exact(LANES)) {
         for lane in 0..LANES {
-            let weight = exp_negative(distances[lane] * -beta) * mask[lane];
-            weights[lane] = weight;
-            sums[lane] += weight;
-            moments[lane] += distances[lane] * weight;
+            sums[lane] += weights[lane];
+            moments[lane] += distances[lane] * weights[lane];
         }
     }
     let (sum, moment): (f64, f64) = (sums.iter().sum(), moments.iter().sum());
