@@ -18,14 +18,14 @@ use std::time::{Instant, SystemTime};
 use anyhow::Result;
 use clap::Parser;
 use sc_eval::classifiers::Model;
-use sc_eval::split::StratifiedKFold;
 use sc_eval::{Report, report};
 use sc_examples::cells::{CellArgs, Cells};
 use sc_examples::end::end;
 use sc_examples::fold::{FoldParams, compare};
 use sc_examples::progress::{bar, say};
-use sc_examples::{map, run};
-use sc_prep::{Counts, FeatureSpaceParams, NormalizeTotalParams, log1p, normalize_total};
+use sc_examples::splits::Rule;
+use sc_examples::{facts, map, run};
+use sc_prep::FeatureSpaceParams;
 
 /// Compare classical classifiers on labelled cells, without leaks, and write a report.
 #[derive(Parser)]
@@ -35,8 +35,8 @@ struct Args {
     cells: CellArgs,
     #[command(flatten)]
     run: run::RunArgs,
-    /// Classifiers, separated by commas, of majority, logistic_regression, random_forest, xgboost, svm_linear, svm_rbf and
-    /// knn; all of them without it
+    /// Classifiers, separated by commas, of majority, logistic_regression, random_forest, xgboost, svm_linear, svm_rbf, knn,
+    /// random_by_prior, gaussian_naive_bayes and nearest_centroid; the first seven without it
     #[arg(long, value_name = "NAMES", value_delimiter = ',', value_parser = run::model)]
     models: Vec<Model>,
     /// Highly variable genes to keep, chosen on the training cells of each fold
@@ -70,18 +70,16 @@ fn benchmark(args: &Args) -> Result<()> {
     let (started, clock) = (SystemTime::now(), Instant::now());
     report::check_folder(&args.out, args.run.force)?;
     args.run.set_threads()?;
-    let chosen = if args.models.is_empty() { Model::all() } else { args.models.clone() };
+    let chosen = if args.models.is_empty() { Model::standard() } else { args.models.clone() };
     let models: Vec<Model> = chosen.into_iter().map(|model| model.with_seed(args.run.seed)).collect();
 
     let cells = Cells::load(&args.cells)?;
-    let folds = StratifiedKFold { n_splits: args.folds, seed: args.run.seed, ..Default::default() };
-    let splits = folds.split(&cells.labels)?;
+    let splits = Rule::Folds(args.folds).split(&cells, args.run.seed)?;
     let mut manifest = args.run.manifest("benchmark", &cells)?;
     manifest.started(started);
     manifest.duration("read", clock.elapsed());
 
-    // Normalising looks at one cell at a time; everything that compares cells is learnt inside the folds.
-    let x = log1p(normalize_total(Counts::new(&cells.counts)?, &NormalizeTotalParams::to(1e4))?);
+    let x = cells.log_normalized()?;
     let genes = FeatureSpaceParams { n_top_genes: args.n_genes, ..Default::default() };
     let params = FoldParams { genes, n_components: args.n_components };
     let bar = bar(splits.len() * (models.len() + 1) + 1);
@@ -101,7 +99,7 @@ fn benchmark(args: &Args) -> Result<()> {
     report.cells = cells.names.clone();
     report.umap = map;
     report.models = models.iter().map(|model| model.name().to_owned()).zip(results).collect();
-    report.protocol = args.protocol(&cells);
+    report.protocol = args.protocol(&params);
     report.notes = cells.notes();
     report.manifest.parameters = args.parameters();
     report.manifest.duration("total before the report", clock.elapsed());
@@ -112,32 +110,18 @@ fn benchmark(args: &Args) -> Result<()> {
 }
 
 impl Args {
-    fn protocol(&self, cells: &Cells) -> Vec<(String, String)> {
-        let fact = |name: &str, text: String| (name.to_owned(), text);
-        let rule = format!(
-            "{}, stratified by {:?}, shuffled with seed {}",
-            self.folds, cells.label_column, self.run.seed
-        );
-        vec![
-            fact("Folds", rule),
-            fact("Each cell alone", "normalised to 10,000 counts, log1p".into()),
-            fact(
-                "Learnt on training cells only",
-                format!(
-                    "genes in at least 3 cells, at most {} of them by variability (seurat), mean and deviation of each \
-                     (clipped at 10), {} principal components for nearest neighbours",
-                    self.n_genes, self.n_components
-                ),
-            ),
-            fact("Map", "UMAP of all cells, for the eye only: no model sees it".into()),
-        ]
+    fn protocol(&self, params: &FoldParams) -> Vec<(String, String)> {
+        let rule = Rule::Folds(self.folds).words(None, &[self.run.seed]);
+        let mut facts = facts::protocol(rule, params, false);
+        facts.push(facts::map());
+        facts
     }
 
     fn parameters(&self) -> Vec<(String, String)> {
         let models: Vec<String> = self.models.iter().map(|model| model.name().to_owned()).collect();
         let named = |name: &str, value: String| (name.to_owned(), value);
         vec![
-            named("models", if models.is_empty() { "all".into() } else { models.join(",") }),
+            named("models", if models.is_empty() { "standard".into() } else { models.join(",") }),
             named("n_genes", self.n_genes.to_string()),
             named("n_components", self.n_components.to_string()),
             named("folds", self.folds.to_string()),

@@ -1,12 +1,13 @@
 //! Labelled cells with raw counts, from a file, a folder, or the crate itself.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 use clap::Args;
 use sc_eval::Labels;
 use sc_io::{AnnData, Csr, DataFrame};
-use sc_prep::Counts;
+use sc_prep::{Counts, LogNormalized, NormalizeTotalParams, log1p, normalize_total};
 
 use crate::end::Usage;
 use crate::progress::{say, thousands};
@@ -29,6 +30,18 @@ pub struct CellArgs {
     /// Leave out classes with fewer cells
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub min_cells_per_class: usize,
+    /// Name of the data set; without it, that of the file.
+    #[arg(skip)]
+    pub name: Option<String>,
+    /// A column of obs and the values of it that take part; all cells without it.
+    #[arg(skip)]
+    pub only: Option<(String, Vec<String>)>,
+    /// A column of obs whose values are kept together in folds, such as the donor.
+    #[arg(skip)]
+    pub group: Option<String>,
+    /// Cells to draw, with the shares of the classes as they are, and the seed of the draw; all cells without it.
+    #[arg(skip)]
+    pub max_cells: Option<(usize, u64)>,
 }
 
 /// Cells that take part: all labelled, none empty.
@@ -39,10 +52,14 @@ pub struct Cells {
     pub label_column: String,
     /// Name of each cell.
     pub names: Vec<String>,
+    /// Name of each gene.
+    pub genes: Vec<String>,
     /// Raw counts, cells × genes.
     pub counts: Csr,
     /// Label of each cell.
     pub labels: Labels,
+    /// Group of each cell, such as its donor, if a column was named.
+    pub groups: Option<Vec<String>>,
     /// Cells that were read.
     pub n_read: usize,
     /// Why cells were left out, and how many.
@@ -66,21 +83,40 @@ impl Cells {
             Some(path) => sc_io::open(path)?,
             None => sc_io::datasets::pbmc68k_reduced(),
         };
-        let dataset = match &args.input {
-            Some(path) => path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned(),
-            None => "PBMC 68k, 700 cells (embedded)".to_owned(),
+        let dataset = match (&args.name, &args.input) {
+            (Some(name), _) => name.clone(),
+            (None, Some(path)) => path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned(),
+            (None, None) => "PBMC 68k, 700 cells (embedded)".to_owned(),
         };
         let (label_column, found) = labels(args, &adata)?;
+        let only =
+            args.only.as_ref().map(|(column, values)| with_values(&adata, column, values)).transpose()?;
+        let groups = args.group.as_ref().map(|column| adata.obs().labels(column)).transpose()?;
         let names = adata.obs().index().to_vec();
-        let counts = counts(args, &mut adata)?;
+        let (counts, genes) = counts(args, &mut adata)?;
         let n_read = names.len();
 
         let empty: Vec<bool> = (0..n_read).map(|i| counts.row(i).1.iter().all(|&v| v == 0.0)).collect();
-        let mut kept: Vec<usize> = (0..n_read).filter(|&i| found[i].is_some()).collect();
-        let mut dropped = vec![(format!("no label in {label_column:?}"), n_read - kept.len())];
-        let before = kept.len();
-        kept.retain(|&i| !empty[i]);
-        dropped.push(("no counts".to_owned(), before - kept.len()));
+        let (mut kept, mut dropped): (Vec<usize>, _) = ((0..n_read).collect(), Vec::new());
+        let mut keep = |reason: String, keeps: &dyn Fn(usize) -> bool| {
+            let before = kept.len();
+            kept.retain(|&i| keeps(i));
+            dropped.push((reason, before - kept.len()));
+        };
+        if let (Some((column, values)), Some(only)) = (&args.only, &only) {
+            keep(format!("{column} is not {}", values.join(" or ")), &|i| only[i]);
+        }
+        keep(format!("no label in {label_column:?}"), &|i| found[i].is_some());
+        if let (Some(column), Some(groups)) = (&args.group, &groups) {
+            keep(format!("no value in {column:?}"), &|i| groups[i].is_some());
+        }
+        keep("no counts".to_owned(), &|i| !empty[i]);
+        if let Some((most, seed)) = args.max_cells {
+            let labels: Vec<&str> = kept.iter().filter_map(|&i| found[i].as_deref()).collect();
+            let drawn = crate::subset::stratified(&labels, most, seed);
+            dropped.push((format!("at most {} cells are drawn", thousands(most)), kept.len() - drawn.len()));
+            kept = drawn.into_iter().map(|place| kept[place]).collect();
+        }
         let (kept, small) = without_small_classes(kept, &found, args.min_cells_per_class);
         dropped.extend(small);
         dropped.retain(|(_, n)| *n > 0);
@@ -91,9 +127,20 @@ impl Cells {
         let counts = if kept.len() == n_read { counts } else { counts.select_rows(&kept) };
         let names = kept.iter().map(|&i| names[i].clone()).collect();
         let inputs = args.input.iter().chain(&args.labels).cloned().collect();
-        let cells = Self { dataset, label_column, names, counts, labels, n_read, dropped, inputs };
+        let groups = groups.map(|groups| kept.iter().filter_map(|&i| groups[i].clone()).collect());
+        let cells =
+            Self { dataset, label_column, names, genes, counts, labels, groups, n_read, dropped, inputs };
         cells.tell();
         Ok(cells)
+    }
+
+    /// The counts of each cell, normalised to 10,000 and `log1p`. This looks at one cell at a time; what compares cells
+    /// is learnt inside the folds.
+    ///
+    /// # Errors
+    /// As [`normalize_total`].
+    pub fn log_normalized(&self) -> Result<LogNormalized> {
+        Ok(log1p(normalize_total(Counts::new(&self.counts)?, &NormalizeTotalParams::to(1e4))?))
     }
 
     /// What was left out, a sentence each.
@@ -116,6 +163,28 @@ impl Cells {
             self.label_column
         ));
     }
+}
+
+/// Whether each cell has one of the values in a column.
+fn with_values(adata: &AnnData, column: &str, values: &[String]) -> Result<Vec<bool>> {
+    let found = adata.obs().labels(column)?;
+    let there: BTreeSet<&str> = found.iter().flatten().map(String::as_str).collect();
+    if let Some(absent) = values.iter().find(|value| !there.contains(value.as_str())) {
+        let shown: Vec<&str> = there.iter().copied().take(20).collect();
+        let text = format!("no cell has {absent:?} in column {column:?}; there are {}", shown.join(", "));
+        return Err(Usage(text).into());
+    }
+    let wanted = |value: &Option<String>| value.as_ref().is_some_and(|value| values.contains(value));
+    Ok(found.iter().map(wanted).collect())
+}
+
+/// The distinct values of a column of obs, sorted.
+///
+/// # Errors
+/// If the file cannot be read or has no such column.
+pub fn values(path: &std::path::Path, column: &str) -> Result<Vec<String>> {
+    let labels = sc_io::open(path)?.obs().labels(column)?;
+    Ok(labels.into_iter().flatten().collect::<BTreeSet<_>>().into_iter().collect())
 }
 
 /// The name of the label column and the label of every cell.
@@ -147,8 +216,8 @@ fn labels(args: &CellArgs, adata: &AnnData) -> Result<(String, Vec<Option<String
     Ok((name, found))
 }
 
-/// The raw counts of the slot that was asked for.
-fn counts(args: &CellArgs, adata: &mut AnnData) -> Result<Csr> {
+/// The raw counts of the slot that was asked for, and the names of its genes.
+fn counts(args: &CellArgs, adata: &mut AnnData) -> Result<(Csr, Vec<String>)> {
     let (matrix, genes) = match args.layer.as_str() {
         "X" => {
             let layers: Vec<&str> = adata.layers().keys().map(String::as_str).collect();
@@ -173,7 +242,7 @@ fn counts(args: &CellArgs, adata: &mut AnnData) -> Result<Csr> {
         let others = if others.is_empty() { "none".to_owned() } else { others.join(", ") };
         format!("{slot} is not a matrix of raw counts (other slots, for --layer: {others})")
     })?;
-    Ok(matrix)
+    Ok((matrix, genes.to_vec()))
 }
 
 /// Leaves out the classes with fewer than `min` cells.

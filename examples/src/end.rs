@@ -48,10 +48,22 @@ fn code(error: &Error) -> u8 {
             return 3;
         }
         match cause.downcast_ref::<Eval>() {
-            Some(Eval::OneClass { .. } | Eval::ClassSmallerThanFolds { .. } | Eval::Empty { .. }) => {
+            Some(
+                Eval::OneClass { .. }
+                | Eval::ClassSmallerThanFolds { .. }
+                | Eval::Empty { .. }
+                | Eval::Damaged { .. }
+                | Eval::FewGroups { .. }
+                | Eval::Incomplete { .. },
+            ) => {
                 return 3;
             }
-            Some(Eval::Parameter { .. } | Eval::UnknownModel { .. } | Eval::NotEmpty { .. }) => return 2,
+            Some(
+                Eval::Parameter { .. }
+                | Eval::UnknownModel { .. }
+                | Eval::NotEmpty { .. }
+                | Eval::OtherPlan { .. },
+            ) => return 2,
             _ => {}
         }
     }

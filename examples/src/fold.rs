@@ -1,9 +1,10 @@
 //! One fold: features learnt from its training cells, and what a model says of its test cells.
 
+use std::borrow::Cow;
 use std::time::{Duration, Instant};
 
 use indicatif::ProgressBar;
-use sc_eval::classifiers::Model;
+use sc_eval::classifiers::{Classifier, Model};
 use sc_eval::protocol::{CrossValidation, FoldOutput, cross_validate_all};
 use sc_eval::split::Split;
 use sc_eval::{Features, Labels};
@@ -57,11 +58,12 @@ pub fn compare(
 
 /// The features of a fold's cells; everything in them is learnt from the training cells.
 pub struct Fold<'a> {
-    labels: &'a [u32],
+    labels: Cow<'a, [u32]>,
     n_classes: usize,
     scaled: [Scaled; 2],
     features: [Features; 2],
     n_components: usize,
+    reduced: bool,
 }
 
 impl<'a> Fold<'a> {
@@ -83,7 +85,38 @@ impl<'a> Fold<'a> {
         let features = [features(a.clone())?, features(b.clone())?];
         // There cannot be more components than genes, or than training cells less one.
         let most = space.genes().len().min(train.len().saturating_sub(1)).max(1);
-        Ok(Self { labels, n_classes, scaled, features, n_components: params.n_components.min(most) })
+        let n_components = params.n_components.min(most);
+        Ok(Self { labels: labels.into(), n_classes, scaled, features, n_components, reduced: false })
+    }
+
+    /// As [`Fold::new`], with the labels of all cells, of which those of the training cells are taken.
+    ///
+    /// * `use_pca`: whether every model sees principal components instead of genes.
+    ///
+    /// # Errors
+    /// As [`FeatureSpace::fit`] and [`Pca::fit`].
+    pub fn of_split(
+        x: &LogNormalized,
+        split: &Split,
+        labels: &Labels,
+        params: &FoldParams,
+        use_pca: bool,
+    ) -> Result<Fold<'static>, Failure> {
+        let truth = labels.select(&split.train);
+        let made = Fold::new(x, (&split.train, &split.test), (&truth, labels.n_classes()), params)?;
+        let mut fold = Fold { labels: made.labels.into_owned().into(), ..made };
+        if use_pca {
+            fold.features = fold.components()?;
+            fold.reduced = true;
+        }
+        Ok(fold)
+    }
+
+    /// Principal components of the training cells, and both sides in them.
+    fn components(&self) -> Result<[Features; 2], Failure> {
+        let [train, test] = &self.scaled;
+        let pca = Pca::fit(train, &PcaParams::components(self.n_components))?;
+        Ok([Features::dense(pca.transform(train)?.view())?, Features::dense(pca.transform(test)?.view())?])
     }
 
     /// Fits a model on the training cells and asks it about the test cells.
@@ -95,10 +128,10 @@ impl<'a> Fold<'a> {
     pub fn run(&self, model: &Model) -> Result<FoldOutput, Failure> {
         let start = Instant::now();
         let [train, test] = &self.features;
-        if let Model::Knn(_) = model {
+        if matches!(model, Model::Knn(_)) && !self.reduced {
             let pca = Pca::fit(&self.scaled[0], &PcaParams::components(self.n_components))?;
             let train = Features::dense(pca.transform(&self.scaled[0])?.view())?;
-            let fitted = model.fit(&train, self.labels, self.n_classes)?;
+            let fitted = model.fit(&train, &self.labels, self.n_classes)?;
             let fit_seconds = start.elapsed().as_secs_f64();
             let start = Instant::now();
             let test = Features::dense(pca.transform(&self.scaled[1])?.view())?;
@@ -109,7 +142,7 @@ impl<'a> Fold<'a> {
                 predict_seconds: start.elapsed().as_secs_f64(),
             });
         }
-        let fitted = model.fit(train, self.labels, self.n_classes)?;
+        let fitted = model.fit(train, &self.labels, self.n_classes)?;
         let fit_seconds = start.elapsed().as_secs_f64();
         let start = Instant::now();
         let prediction = fitted.predict(test)?;

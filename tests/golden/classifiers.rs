@@ -1,5 +1,7 @@
 //! Classifiers against scikit-learn and xgboost (`golden/classifiers/PROVENANCE.md`), and what all of them keep.
 
+mod linear;
+
 use ndarray::Array2;
 use sc_eval::classifiers::{
     Classifier, KnnParams, LinearSvmParams, LogisticRegressionParams, Model, RandomForestParams,
@@ -110,7 +112,9 @@ fn rbf_svm_says_what_svc_says() {
 #[test]
 fn knn_has_scikit_learns_vote_shares() {
     for case in cases() {
-        let model = KnnParams { n_neighbors: 7 }.fit(&dense(&case.x), &case.y, case.n_classes).unwrap();
+        let model = KnnParams { n_neighbors: 7, ..Default::default() }
+            .fit(&dense(&case.x), &case.y, case.n_classes)
+            .unwrap();
         close(&model.predict(&dense(&case.test)).unwrap(), &case.json["knn"], 1e-6);
     }
 }
@@ -118,7 +122,7 @@ fn knn_has_scikit_learns_vote_shares() {
 #[test]
 fn boosting_has_xgboosts_probabilities_on_the_training_cells() {
     for case in cases() {
-        let params = XgboostParams { n_rounds: 20, max_depth: 3, eta: 0.3, ..Default::default() };
+        let params = XgboostParams { n_rounds: 20, max_depth: 3, learning_rate: 0.3, ..Default::default() };
         let model = params.fit(&dense(&case.x), &case.y, case.n_classes).unwrap();
         close(&model.predict(&dense(&case.x)).unwrap(), &case.json["xgboost_on_training_cells"], 1e-5);
     }
@@ -211,6 +215,6 @@ fn wrong_shapes_and_parameters_are_refused() {
     assert!(LinearSvmParams { c: f64::NAN, ..Default::default() }.fit(&x, &case.y, 3).is_err());
     assert!(RbfSvmParams { gamma: Some(-1.0), ..Default::default() }.fit(&x, &case.y, 3).is_err());
     assert!(RandomForestParams { n_trees: 0, ..Default::default() }.fit(&x, &case.y, 3).is_err());
-    assert!(XgboostParams { eta: 0.0, ..Default::default() }.fit(&x, &case.y, 3).is_err());
-    assert!(XgboostParams { max_bins: 1, ..Default::default() }.fit(&x, &case.y, 3).is_err());
+    assert!(XgboostParams { learning_rate: 0.0, ..Default::default() }.fit(&x, &case.y, 3).is_err());
+    assert!(XgboostParams { max_bin: 1, ..Default::default() }.fit(&x, &case.y, 3).is_err());
 }

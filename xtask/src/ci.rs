@@ -18,6 +18,7 @@ const STEPS: &[(&str, &[&str])] = &[
         "sc-eval, classifiers alone",
         &["clippy", "-p", "sc-eval", "--lib", "-F", "classifiers", "--", "-D", "warnings"],
     ),
+    ("sc-eval, grid alone", &["clippy", "-p", "sc-eval", "--lib", "-F", "grid", "--", "-D", "warnings"]),
     ("sc-eval, report alone", &["clippy", "-p", "sc-eval", "--lib", "-F", "report", "--", "-D", "warnings"]),
     ("tests", &["test", "--workspace", "--all-features"]),
     ("docs", &["doc", "--workspace", "--all-features", "--no-deps"]),

@@ -28,6 +28,14 @@ pub enum Error {
         /// Their label.
         label: String,
     },
+    /// Every cell is of one kind where a score needs two.
+    #[error("all {n_cells} cells are {kind}: there is nothing to tell apart")]
+    OneKind {
+        /// Number of cells.
+        n_cells: usize,
+        /// Which kind they are.
+        kind: &'static str,
+    },
     /// A class has fewer cells than there are folds.
     #[error("class {label:?} has {n_cells} cells, fewer than the {n_folds} folds")]
     ClassSmallerThanFolds {
@@ -58,9 +66,83 @@ pub enum Error {
         /// NaN or an infinity.
         value: f32,
     },
+    /// A score, confidence or difference is NaN or infinite where it must not be.
+    #[error("{what} is {value} at {at} (counted from 0), expected {expected}")]
+    Value {
+        /// The input that holds it.
+        what: &'static str,
+        /// Where.
+        at: usize,
+        /// The value.
+        value: f64,
+        /// What is allowed.
+        expected: &'static str,
+    },
+    /// Bytes that should be a model of XGBoost are not in its format.
+    #[error("not an XGBoost model in {format}")]
+    XgboostSyntax {
+        /// JSON or UBJSON.
+        format: &'static str,
+        /// Where reading stopped, and why.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// A model of XGBoost contradicts itself, or is of a kind that cannot be read.
+    #[error("`{place}` of the XGBoost model is {found}, expected {expected}")]
+    XgboostModel {
+        /// Path of the field.
+        place: String,
+        /// What it holds.
+        found: String,
+        /// What it could hold.
+        expected: String,
+    },
+    /// A feature is not the one that the model was fitted on.
+    #[error("feature {column} is called {found:?}, but the model was fitted on {expected:?} in its place")]
+    FeatureName {
+        /// Column of the feature matrix.
+        column: usize,
+        /// Its name.
+        found: String,
+        /// The name of the training feature in this column.
+        expected: String,
+    },
+    /// A file holds no fitted model, or one that contradicts itself.
+    #[error("cannot read a fitted model from `{path}`", path = path.display())]
+    ModelFile {
+        /// The file.
+        path: std::path::PathBuf,
+        /// What is wrong with it.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// A fitted model is in a format that this release does not know.
+    #[error("`{path}` holds a fitted model of format {found}, this release reads format {expected}", path = path.display())]
+    ModelVersion {
+        /// The file.
+        path: std::path::PathBuf,
+        /// Its format.
+        found: u64,
+        /// The format that can be read.
+        expected: u64,
+    },
+    /// A fitted model holds a value that no file can, such as NaN.
+    #[error("the fitted `{model}` cannot be saved: {reason}")]
+    ModelNotSavable {
+        /// Name of the model.
+        model: &'static str,
+        /// What is wrong with it.
+        reason: String,
+    },
     /// No classifier has this name.
     #[error("no classifier is called {name:?}; there are {known}")]
     UnknownModel {
+        /// The name asked for.
+        name: String,
+        /// The names there are.
+        known: String,
+    },
+    /// No metric has this name.
+    #[error("no metric is called {name:?}; there are {known}")]
+    UnknownMetric {
         /// The name asked for.
         name: String,
         /// The names there are.
@@ -126,6 +208,22 @@ pub enum Error {
         /// Its number of cells.
         n_cells: usize,
     },
+    /// There are fewer groups than a split needs.
+    #[error("there are {n_groups} groups, fewer than the {expected} that the split needs")]
+    FewGroups {
+        /// Number of different groups.
+        n_groups: usize,
+        /// Groups needed.
+        expected: usize,
+    },
+    /// One side of a split has no cell of a class.
+    #[error("{side} has no cell of class {label:?}")]
+    ClassMissing {
+        /// The training or the test set.
+        side: &'static str,
+        /// The class.
+        label: String,
+    },
     /// A split names a cell that does not exist.
     #[error("{what} holds cell {cell}, but there are {n_cells} cells")]
     CellOutOfBounds {
@@ -150,11 +248,61 @@ pub enum Error {
         /// The fold that tests it first, counted from 0.
         earlier: usize,
     },
+    /// An ontology cannot be used as it is, or lacks a term.
+    #[error("the ontology is not usable: {term:?} {reason}")]
+    Ontology {
+        /// Identifier or name of the term; empty for the file as a whole.
+        term: String,
+        /// What is wrong.
+        reason: String,
+    },
+    /// A folder of results belongs to another plan.
+    #[error("`{path}` is another plan: {}", differences.join("; "), path = path.display())]
+    OtherPlan {
+        /// The plan on disk.
+        path: std::path::PathBuf,
+        /// Each value that differs, as it is there and here.
+        differences: Vec<String>,
+    },
+    /// Another run is writing into a folder.
+    #[error("another run is at work in `{path}`", path = path.display())]
+    Locked {
+        /// The folder.
+        path: std::path::PathBuf,
+    },
+    /// A file of results is not what was written.
+    #[error("`{path}` is damaged: {reason}", path = path.display())]
+    Damaged {
+        /// The file.
+        path: std::path::PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// Results of a plan are missing.
+    #[error("{n_missing} of {n_cells} results are missing in `{path}`: {}", missing.join(", "), path = path.display())]
+    Incomplete {
+        /// The folder.
+        path: std::path::PathBuf,
+        /// The first of them; the last entry says how many more there are.
+        missing: Vec<String>,
+        /// How many are missing.
+        n_missing: usize,
+        /// How many there should be.
+        n_cells: usize,
+    },
     /// Something is wrong with one fold of a cross-validation.
     #[error("fold {fold} (counted from 0) is not valid")]
     Fold {
         /// The fold.
         fold: usize,
+        /// What is wrong.
+        source: Box<Error>,
+    },
+    /// A target of a transfer, or the answer about it, is not valid.
+    #[error("target {name:?} cannot be scored")]
+    Target {
+        /// The target.
+        name: String,
         /// What is wrong.
         source: Box<Error>,
     },
@@ -211,22 +359,52 @@ impl Error {
     pub fn help(&self) -> Option<&'static str> {
         match self {
             Self::OneClass { .. } => Some("choose a label column with at least two values"),
+            Self::OneKind { .. } => Some("score cells of both kinds together"),
             Self::ClassSmallerThanFolds { .. } => {
                 Some("use fewer folds, or leave the class out (--min-cells-per-class)")
             }
             Self::NotEmpty { .. } => Some(
                 "name a new folder, or allow overwriting (--force): only files of an earlier report are replaced",
             ),
+            Self::OtherPlan { .. } => {
+                Some("run it with the same plan, name a new folder, or start anew (--force)")
+            }
+            Self::Locked { .. } => Some("wait until it has ended, or name another folder"),
+            Self::Damaged { .. } => Some("resume the run: what is damaged is made again"),
+            Self::Incomplete { .. } => Some("resume the run, or allow missing results (--allow-missing)"),
             Self::NotFinite { .. } => Some("check the matrix for NaN before fitting"),
             Self::ClassTooSmallToSplit { .. } => Some("leave the class out with a minimum class size"),
+            Self::FewGroups { .. } => Some("use fewer folds; with a single donor, split by cells instead"),
+            Self::ClassMissing { .. } => {
+                Some("use fewer folds, leave the class out, or allow it (`allow_missing_classes`)")
+            }
             Self::TestInTraining { .. } => {
                 Some("a score on training cells says nothing; make the splits with `sc_eval::split`")
             }
             Self::Probability { .. } | Self::ProbabilitySum { .. } => {
                 Some("pass probabilities, not decision values or logits; a model may also give none")
             }
+            Self::Ontology { .. } => Some(
+                "pass a release of the Cell Ontology (cl.obo, or the JSON of CELLxGENE's ontology guide) and names that it has",
+            ),
             Self::OneClassLeft { .. } => Some("ask for more training cells, or leave rare classes out"),
-            Self::Fold { source, .. } | Self::Answer { source, .. } => source.help(),
+            Self::Fold { source, .. } | Self::Target { source, .. } | Self::Answer { source, .. } => {
+                source.help()
+            }
+            Self::XgboostSyntax { .. } => Some(
+                "write the model with XGBoost's `Booster.save_model(\"model.json\")`, version 1.6 or later",
+            ),
+            Self::XgboostModel { .. } => Some(
+                "trees of numeric features (`booster=\"gbtree\"`) with a softmax or logistic objective can be read",
+            ),
+            Self::FeatureName { .. } => {
+                Some("bring the features into the order of the training features (`feature_names`)")
+            }
+            Self::ModelFile { .. } => Some("the file was cut short or changed; save the model again"),
+            Self::ModelVersion { .. } => {
+                Some("read it with the release that wrote it, or fit the model again")
+            }
+            Self::ModelNotSavable { .. } => Some("check the scale of the training features, then fit again"),
             _ => None,
         }
     }

@@ -1,6 +1,7 @@
 //! The matrix that classifiers learn from: dense, or sparse over a background.
 
 use ndarray::ArrayView2;
+use serde::{Deserialize, Serialize};
 
 use crate::{Error, Result};
 
@@ -14,6 +15,7 @@ pub struct Features {
     n_rows: usize,
     n_cols: usize,
     store: Store,
+    names: Option<Vec<String>>,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -34,7 +36,7 @@ impl Features {
             return Err(Error::NotFinite { row, column, value });
         }
         let store = Store::Dense(x.iter().copied().collect());
-        Ok(Self { n_rows: x.nrows(), n_cols: x.ncols(), store })
+        Ok(Self { n_rows: x.nrows(), n_cols: x.ncols(), store, names: None })
     }
 
     /// Features from a matrix compressed by row whose unwritten values are `background[column]`.
@@ -75,7 +77,29 @@ impl Features {
         if let Some(column) = background.iter().position(|v| !v.is_finite()) {
             return Err(Error::NotFinite { row: 0, column, value: background[column] });
         }
-        Ok(Self { n_rows, n_cols, store: Store::Sparse { indptr, indices, values, background } })
+        let store = Store::Sparse { indptr, indices, values, background };
+        Ok(Self { n_rows, n_cols, store, names: None })
+    }
+
+    /// The same features, their columns named: by genes, as a rule.
+    ///
+    /// A model that is fitted on named features keeps the names, and refuses other named features than those, or the
+    /// same in another order. Features without names are taken as they come.
+    ///
+    /// # Errors
+    /// [`Error::Length`] unless there is one name per column.
+    pub fn with_names(mut self, names: Vec<String>) -> Result<Self> {
+        if names.len() != self.n_cols {
+            let what = "the list of feature names";
+            return Err(Error::Length { what, found: names.len(), expected: self.n_cols });
+        }
+        self.names = Some(names);
+        Ok(self)
+    }
+
+    /// Names of the columns, if they were given.
+    pub fn names(&self) -> Option<&[String]> {
+        self.names.as_deref()
     }
 
     /// Number of cells.
@@ -128,7 +152,8 @@ impl Features {
 }
 
 /// Sparse lines (rows or columns): offsets, positions along the line, values.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct Lines {
     pub(crate) start: Vec<usize>,
     pub(crate) index: Vec<u32>,
@@ -145,6 +170,29 @@ impl Lines {
     /// Number of lines.
     pub(crate) fn len(&self) -> usize {
         self.start.len() - 1
+    }
+
+    /// Proves that these are lines of length `n`, for a value that was read from a file.
+    pub(crate) fn check(&self, n: usize) -> Result<(), String> {
+        let (found, expected) = (self.value.len(), self.index.len());
+        if found != expected {
+            return Err(format!("there are {found} values at {expected} positions"));
+        }
+        let ends = (self.start.first(), self.start.last());
+        if ends != (Some(&0), Some(&found)) || !self.start.is_sorted() {
+            return Err(format!("the offsets of the lines do not rise from 0 to {found}"));
+        }
+        for at in 0..self.len() {
+            let (index, value) = self.line(at);
+            let ascend = index.windows(2).all(|pair| pair[0] < pair[1]);
+            if !ascend || index.last().is_some_and(|&j| j as usize >= n) {
+                return Err(format!("the positions of line {at} do not ascend within {n}"));
+            }
+            if let Some(value) = value.iter().find(|v| !v.is_finite()) {
+                return Err(format!("line {at} holds {value}"));
+            }
+        }
+        Ok(())
     }
 
     /// The lines `kept`, in that order.
@@ -202,6 +250,15 @@ mod tests {
         assert_eq!(nan.to_string(), "feature 0 of row 1 is NaN");
         let nan = Features::sparse(vec![0, 1], vec![1], vec![f32::INFINITY], vec![0.0; 2]).unwrap_err();
         assert_eq!(nan.to_string(), "feature 1 of row 0 is inf");
+    }
+
+    #[test]
+    fn there_is_one_name_per_column() {
+        let x = Features::dense(ndarray::array![[0.0, 1.0]].view()).unwrap();
+        let short = x.clone().with_names(vec!["CD3D".into()]).unwrap_err();
+        assert_eq!(short.to_string(), "the list of feature names has 1 entries, expected 2");
+        let named = x.with_names(vec!["CD3D".into(), "MS4A1".into()]).unwrap();
+        assert_eq!(named.names().unwrap(), ["CD3D", "MS4A1"]);
     }
 
     #[test]

@@ -35,6 +35,12 @@ impl Labels {
         Self { classes: self.classes.clone(), codes }
     }
 
+    /// Labels of no cells: for a report about something else.
+    #[cfg(feature = "report")]
+    pub(crate) fn none() -> Self {
+        Self { classes: Vec::new(), codes: Vec::new() }
+    }
+
     /// Number of cells.
     pub fn len(&self) -> usize {
         self.codes.len()
@@ -77,6 +83,18 @@ impl Labels {
         counts
     }
 
+    /// The labels of the cells `rows`, in that order; classes that none of them has are gone.
+    ///
+    /// # Errors
+    /// [`Error::CellOutOfBounds`]; those of [`Labels::new`].
+    pub fn subset(&self, rows: &[usize]) -> Result<Self> {
+        let n_cells = self.len();
+        if let Some(&cell) = rows.iter().find(|&&cell| cell >= n_cells) {
+            return Err(Error::CellOutOfBounds { what: "the subset", cell, n_cells });
+        }
+        Self::new(&rows.iter().map(|&cell| self.name(cell)).collect::<Vec<_>>())
+    }
+
     /// Class indices of the cells `rows`, in that order.
     ///
     /// # Panics
@@ -98,6 +116,16 @@ mod tests {
         assert_eq!(labels.counts(), [1, 2, 1]);
         assert_eq!(labels.name(3), "T");
         assert_eq!(labels.select(&[3, 1]), [2, 0]);
+    }
+
+    #[test]
+    fn a_subset_has_the_classes_of_its_cells_only() {
+        let labels = Labels::new(&["NK", "B", "NK", "T"]).unwrap();
+        let subset = labels.subset(&[3, 0, 3]).unwrap();
+        assert_eq!((subset.classes(), subset.codes()), (&["NK".into(), "T".into()][..], &[1, 0, 1][..]));
+        assert!(matches!(labels.subset(&[0, 2]), Err(Error::OneClass { n_cells: 2, .. })));
+        let beyond = labels.subset(&[4]).unwrap_err();
+        assert_eq!(beyond.to_string(), "the subset holds cell 4, but there are 4 cells");
     }
 
     #[test]

@@ -5,10 +5,14 @@
 //! **report**.
 
 pub mod error;
+#[cfg(feature = "grid")]
+pub mod grid;
 pub mod labels;
-#[cfg(feature = "report")]
+#[cfg(any(feature = "grid", feature = "report"))]
 pub mod manifest;
 pub mod metrics;
+#[cfg(feature = "ontology")]
+pub mod ontology;
 pub mod prediction;
 pub mod protocol;
 #[cfg(feature = "report")]
@@ -25,7 +29,7 @@ pub use error::Error;
 #[cfg(feature = "classifiers")]
 pub use features::Features;
 pub use labels::Labels;
-#[cfg(feature = "report")]
+#[cfg(any(feature = "grid", feature = "report"))]
 pub use manifest::Manifest;
 pub use prediction::Prediction;
 #[cfg(feature = "report")]

@@ -3,4 +3,5 @@
 
 mod bad_input;
 mod benchmark;
+mod grid;
 mod support;

@@ -13,11 +13,16 @@ pub(crate) struct Ended {
     pub(crate) stderr: String,
 }
 
-/// Runs an example of this package, which `cargo test` has built beside this test.
-pub(crate) fn run(example: &str, arguments: &[&str]) -> Ended {
+/// Where an example of this package is, which `cargo test` has built beside this test.
+pub(crate) fn program(example: &str) -> PathBuf {
     let test = std::env::current_exe().unwrap();
     let built = test.parent().and_then(Path::parent).unwrap().join("examples");
-    let program = built.join(format!("{example}{}", std::env::consts::EXE_SUFFIX));
+    built.join(format!("{example}{}", std::env::consts::EXE_SUFFIX))
+}
+
+/// Runs an example of this package.
+pub(crate) fn run(example: &str, arguments: &[&str]) -> Ended {
+    let program = program(example);
     let ended = Command::new(&program).args(arguments).output();
     let ended = ended.unwrap_or_else(|e| panic!("{}: {e}", program.display()));
     Ended {
@@ -40,11 +45,13 @@ pub(crate) fn types() -> Vec<Option<&'static str>> {
     (0..40).map(|i| Some(if i % 2 == 0 { "B" } else { "T" })).collect()
 }
 
-/// Writes an `.h5ad` file with the column `cell_type` and returns its path.
+/// Writes an `.h5ad` file with the columns `cell_type` and `donor` (ten cells each) and returns its path.
 pub(crate) fn write_h5ad(dir: &Path, x: &Array2<f32>, types: &[Option<&str>]) -> PathBuf {
     let names = |prefix: &str, n| (0..n).map(|i| format!("{prefix}{i}")).collect();
     let mut obs = DataFrame::new(names("cell", x.nrows()));
     obs.insert("cell_type", Column::Categorical(Categorical::from_labels(types))).unwrap();
+    let donors: Vec<Option<String>> = (0..types.len()).map(|i| Some(format!("d{}", i / 10))).collect();
+    obs.insert("donor", Column::Categorical(Categorical::from_labels(&donors))).unwrap();
     let x = Matrix::Csr(Csr::from_dense(x.view()));
     let n_vars = x.n_cols();
     let adata = AnnData::new(x, obs, DataFrame::new(names("gene", n_vars))).unwrap();

@@ -1,7 +1,7 @@
 //! Metrics of probabilities, with ties and with a class that no cell has.
 
 use ndarray::Array2;
-use sc_eval::metrics::classification::{RocAucAverage, brier_score, log_loss, roc_auc_ovr, top_k_accuracy};
+use sc_eval::metrics::classification::{Average, brier_score, log_loss, roc_auc_ovr, top_k_accuracy};
 
 use super::{EXACT, assert_close, codes, items, number, numbers, size};
 use crate::support::golden;
@@ -17,8 +17,8 @@ fn metrics_of_probabilities_equal_scikit_learn() {
         let scores = [
             ("log_loss", log_loss(&truth, p.view())),
             ("brier", brier_score(&truth, p.view())),
-            ("roc_auc_macro", roc_auc_ovr(&truth, p.view(), RocAucAverage::Macro)),
-            ("roc_auc_weighted", roc_auc_ovr(&truth, p.view(), RocAucAverage::Weighted)),
+            ("roc_auc_macro", roc_auc_ovr(&truth, p.view(), Average::Macro)),
+            ("roc_auc_weighted", roc_auc_ovr(&truth, p.view(), Average::Weighted)),
         ];
         for (score, found) in scores {
             let what = format!("{} {score}", case["name"]);

@@ -12,7 +12,7 @@ use super::{EXACT, assert_close, cells, codes, digits, items, number, numbers, s
 use crate::support::golden;
 
 /// The fold that tests each cell.
-pub(super) fn fold_of_cell(splits: &[Split], n_cells: usize) -> Vec<u32> {
+pub(in crate::golden) fn fold_of_cell(splits: &[Split], n_cells: usize) -> Vec<u32> {
     let mut folds = vec![u32::MAX; n_cells];
     for (split, fold) in splits.iter().zip(0..) {
         let is_other = |cell: &usize| split.test.binary_search(cell).is_err();

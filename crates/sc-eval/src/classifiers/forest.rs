@@ -5,15 +5,18 @@ mod grow;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
 
-use super::Classifier;
 use super::binned::Binned;
+use super::boosting::normalised;
 use super::training::{Classes, Training, by_row};
 use super::tree::Tree;
+use super::{ClassWeight, Classifier};
 use crate::{Error, Features, Prediction, Result};
 
 /// How to fit a [`RandomForest`].
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct RandomForestParams {
     /// Number of trees. Default 100.
     pub n_trees: usize,
@@ -21,12 +24,51 @@ pub struct RandomForestParams {
     pub max_depth: usize,
     /// A node with fewer (distinct) training cells is a leaf. Default 5.
     pub min_samples_split: usize,
-    /// Features looked at for a split; `None` is the square root of their number. Default `None`.
-    pub max_features: Option<usize>,
+    /// A split leaves at least as many (distinct) training cells on each side. Default 1.
+    pub min_samples_leaf: usize,
+    /// Features looked at for a split. Default: the square root of their number.
+    pub max_features: MaxFeatures,
+    /// How much more often the bootstrap draws cells of one class than of another, as in scikit-learn 1.9 (where the
+    /// weights of earlier releases multiplied the counts). Default: all the same.
+    pub class_weight: ClassWeight,
     /// Most bins of a feature; one with fewer distinct values is split exactly. Default 256.
     pub max_bins: usize,
     /// Seed of bootstrap samples and feature subsets. Default 42.
     pub seed: u64,
+}
+
+/// How many features are looked at for a split, as scikit-learn's `max_features`. At least one, at most all.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum MaxFeatures {
+    /// The square root of the number of features, rounded down.
+    #[default]
+    Sqrt,
+    /// Its logarithm to base 2, rounded down.
+    Log2,
+    /// All features.
+    All,
+    /// This many.
+    Count(usize),
+    /// This share of them, rounded down; above 0, at most 1.
+    Share(f64),
+}
+
+impl MaxFeatures {
+    fn of(self, n_features: usize) -> Result<usize> {
+        let refuse =
+            |value: String, expected| Err(Error::Parameter { name: "max_features", value, expected });
+        let wanted = match self {
+            Self::Sqrt => n_features.isqrt(),
+            Self::Log2 => n_features.checked_ilog2().unwrap_or_default() as usize,
+            Self::All => n_features,
+            Self::Count(0) => return refuse("0".into(), "at least 1"),
+            Self::Count(count) => count,
+            Self::Share(share) if share > 0.0 && share <= 1.0 => (n_features as f64 * share) as usize,
+            Self::Share(share) => return refuse(share.to_string(), "a share above 0, at most 1"),
+        };
+        Ok(wanted.clamp(1, n_features.max(1)))
+    }
 }
 
 impl Default for RandomForestParams {
@@ -35,7 +77,9 @@ impl Default for RandomForestParams {
             n_trees: 100,
             max_depth: 20,
             min_samples_split: 5,
-            max_features: None,
+            min_samples_leaf: 1,
+            max_features: MaxFeatures::Sqrt,
+            class_weight: ClassWeight::Uniform,
             max_bins: 256,
             seed: 42,
         }
@@ -47,12 +91,16 @@ impl Default for RandomForestParams {
 /// As scikit-learn's `RandomForestClassifier` (Gini impurity, bootstrap, thresholds midway between neighbouring
 /// values, constant features redrawn until one can split), on features in at most `max_bins` bins. Random numbers
 /// differ from scikit-learn's, so single trees do, too.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct RandomForest {
-    classes: Classes,
+    pub(crate) classes: Classes,
     trees: Vec<GrownTree>,
 }
 
 /// A tree and the class frequencies of its leaves (leaves × classes).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 struct GrownTree {
     tree: Tree,
     frequencies: Vec<f32>,
@@ -62,28 +110,43 @@ impl RandomForestParams {
     /// Fits on the rows of `x` with class indices `y`, all below `n_classes`.
     ///
     /// # Errors
-    /// No cells, a wrong number of labels, a label that is not below `n_classes`, or a parameter out of its range.
+    /// No cells, a wrong number of labels, a label that is not below `n_classes`, class weights that do not fit, or a
+    /// parameter out of its range.
     pub fn fit(&self, x: &Features, y: &[u32], n_classes: usize) -> Result<RandomForest> {
-        let positive = [("n_trees", self.n_trees), ("max_features", self.max_features.unwrap_or(1))];
-        for (name, value) in positive {
-            if value == 0 {
-                return Err(Error::Parameter { name, value: value.to_string(), expected: "at least 1" });
+        let rules = [
+            ("n_trees", self.n_trees, 1, "at least 1"),
+            ("min_samples_leaf", self.min_samples_leaf, 1, "at least 1"),
+            ("max_bins", self.max_bins, 2, "at least 2"),
+        ];
+        for (name, value, least, expected) in rules {
+            if value < least {
+                return Err(Error::Parameter { name, value: value.to_string(), expected });
             }
         }
-        if self.max_bins < 2 {
-            let value = self.max_bins.to_string();
-            return Err(Error::Parameter { name: "max_bins", value, expected: "at least 2" });
-        }
-        let Training { codes, classes } = Training::new(x, y, n_classes)?;
+        let max_features = self.max_features.of(x.n_cols())?;
+        let training = Training::new(x, y, n_classes)?;
+        let weights = match self.class_weight {
+            ClassWeight::Uniform => None,
+            _ => Some(self.class_weight.of_rows(&training)?),
+        };
+        let cumulative: Option<Vec<f64>> = weights.map(|weights| {
+            let sums = weights.iter().scan(0.0, |sum, weight| {
+                *sum += weight;
+                Some(*sum)
+            });
+            sums.collect()
+        });
+        let Training { codes, classes } = training;
         let binned = Binned::new(x, self.max_bins);
-        let root = (x.n_cols() as f64).sqrt() as usize;
         let task = grow::Task {
             binned: &binned,
             codes: &codes,
             n_classes: classes.n_present(),
-            max_features: self.max_features.unwrap_or(root).clamp(1, x.n_cols().max(1)),
+            cumulative: cumulative.as_deref(),
+            max_features,
             max_depth: self.max_depth,
             min_samples_split: self.min_samples_split.max(2),
+            min_samples_leaf: self.min_samples_leaf,
         };
         let trees = (0..self.n_trees)
             .into_par_iter()
@@ -94,6 +157,38 @@ impl RandomForestParams {
             })
             .collect();
         Ok(RandomForest { classes, trees })
+    }
+}
+
+impl RandomForest {
+    /// The share of each feature in the decrease of impurity, as the mean over trees (`feature_importances_`).
+    pub fn feature_importances(&self) -> Vec<f64> {
+        let mut sums = vec![0.0; self.classes.n_features()];
+        for grown in &self.trees {
+            let total: f64 = grown.tree.splits().map(|(_, seen)| f64::from(seen.gain)).sum();
+            for (column, seen) in grown.tree.splits().filter(|_| total > 0.0) {
+                sums[column] += f64::from(seen.gain) / total;
+            }
+        }
+        normalised(sums)
+    }
+
+    /// Proves what predicting relies on, for a model that was read from a file.
+    #[allow(dead_code, reason = "for whoever reads models from files")]
+    pub(crate) fn check(&self) -> Result<(), String> {
+        self.classes.check()?;
+        if self.trees.is_empty() {
+            return Err("a forest without trees".into());
+        }
+        let k = self.classes.n_present();
+        for (at, GrownTree { tree, frequencies }) in self.trees.iter().enumerate() {
+            if frequencies.len() % k != 0 || !frequencies.iter().all(|p| (0.0..=1.0).contains(p)) {
+                return Err(format!("tree {at} has leaves that are no shares of {k} classes"));
+            }
+            let found = tree.check(self.classes.n_features(), frequencies.len() / k);
+            found.map_err(|problem| format!("tree {at}: {problem}"))?;
+        }
+        Ok(())
     }
 }
 

@@ -1,15 +1,20 @@
 //! The most frequent class for everybody: what any model must beat.
 
+use serde::{Deserialize, Serialize};
+
 use super::Classifier;
+use super::random_by_prior::check_frequencies;
 use super::training::{Classes, Training};
 use crate::{Features, Prediction, Result};
 
 /// Predicts the most frequent training class for every cell, with the class frequencies as probabilities.
 ///
-/// scikit-learn's `DummyClassifier(strategy="prior")`. The lower class index wins a tie.
-#[derive(Clone, Debug)]
+/// scikit-learn's `DummyClassifier(strategy="prior")`, which predicts what `strategy="most_frequent"` does; the latter's
+/// probabilities are 1 for that class. The lower class index wins a tie.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Majority {
-    classes: Classes,
+    pub(crate) classes: Classes,
     frequencies: Vec<f64>,
 }
 
@@ -20,8 +25,12 @@ impl Majority {
     /// No cells, a wrong number of labels, or a label that is not below `n_classes`.
     pub fn fit(x: &Features, y: &[u32], n_classes: usize) -> Result<Self> {
         let training = Training::new(x, y, n_classes)?;
-        let frequencies = training.counts().into_iter().map(|n| n as f64 / y.len() as f64).collect();
+        let frequencies = training.frequencies();
         Ok(Self { classes: training.classes, frequencies })
+    }
+
+    pub(crate) fn check(&self) -> Result<(), String> {
+        check_frequencies(&self.classes, &self.frequencies)
     }
 }
 

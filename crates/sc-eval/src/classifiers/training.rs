@@ -23,7 +23,16 @@ pub(crate) struct Classes {
     present: Vec<u32>,
     n_classes: usize,
     n_features: usize,
+    /// Names of the features, if the training features had them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    feature_names: Option<Vec<String>>,
+    /// Names of all classes that the caller knows, if they were given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    class_names: Option<Vec<String>>,
 }
+
+/// Most classes that a model read from a file may have: each costs memory for every cell that is predicted.
+const MAX_CLASSES: usize = 1 << 16;
 
 impl Training {
     pub(crate) fn new(x: &Features, y: &[u32], n_classes: usize) -> Result<Self> {
@@ -46,7 +55,10 @@ impl Training {
             renumbered[code as usize] = new as u32;
         }
         let codes = y.iter().map(|&code| renumbered[code as usize]).collect();
-        Ok(Self { codes, classes: Classes { present, n_classes, n_features: x.n_cols() } })
+        let feature_names = x.names().map(<[String]>::to_vec);
+        let classes =
+            Classes { present, n_classes, n_features: x.n_cols(), feature_names, class_names: None };
+        Ok(Self { codes, classes })
     }
 
     /// Number of training rows of each class that occurs.
@@ -57,9 +69,19 @@ impl Training {
         }
         counts
     }
+
+    /// Share of each class that occurs among the training rows.
+    pub(crate) fn frequencies(&self) -> Vec<f64> {
+        self.counts().into_iter().map(|n| n as f64 / self.codes.len() as f64).collect()
+    }
 }
 
 impl Classes {
+    /// Classes that are known otherwise than from training labels; see [`Classes::check`].
+    pub(crate) fn new(present: Vec<u32>, n_classes: usize, n_features: usize) -> Self {
+        Self { present, n_classes, n_features, feature_names: None, class_names: None }
+    }
+
     /// Number of classes that the caller knows.
     pub(crate) fn n_classes(&self) -> usize {
         self.n_classes
@@ -74,18 +96,50 @@ impl Classes {
         self.present.len()
     }
 
+    /// Names of the features that the model was fitted on.
+    pub(crate) fn feature_names(&self) -> Option<&[String]> {
+        self.feature_names.as_deref()
+    }
+
+    /// Names of all classes that the caller knows.
+    pub(crate) fn class_names(&self) -> Option<&[String]> {
+        self.class_names.as_deref()
+    }
+
+    /// Names the classes; one name each.
+    pub(crate) fn set_class_names(&mut self, names: Vec<String>) -> Result<()> {
+        if names.len() != self.n_classes {
+            let what = "the list of class names";
+            return Err(Error::Length { what, found: names.len(), expected: self.n_classes });
+        }
+        self.class_names = Some(names);
+        Ok(())
+    }
+
     /// Proves what the other methods rely on, for a value that was read from a file.
     pub(crate) fn check(&self) -> Result<(), String> {
+        if self.n_classes > MAX_CLASSES {
+            return Err(format!("{} classes are more than the {MAX_CLASSES} of a file", self.n_classes));
+        }
         let ascending = self.present.windows(2).all(|pair| pair[0] < pair[1]);
         let last = self.present.last().map(|&code| code as usize);
-        match ascending && last.is_some_and(|code| code < self.n_classes) {
-            true => Ok(()),
-            false => Err(format!(
-                "the {} classes that occur are not an ascending choice of {}",
-                self.present.len(),
+        if !ascending || last.is_none_or(|code| code >= self.n_classes) {
+            let n = self.present.len();
+            return Err(format!(
+                "the {n} classes that occur are not an ascending choice of {}",
                 self.n_classes
-            )),
+            ));
         }
+        let lists = [
+            ("class names", &self.class_names, self.n_classes),
+            ("feature names", &self.feature_names, self.n_features),
+        ];
+        for (what, names, expected) in lists {
+            if let Some(names) = names.as_ref().filter(|names| names.len() != expected) {
+                return Err(format!("there are {} {what}, expected {expected}", names.len()));
+            }
+        }
+        Ok(())
     }
 
     /// Number of features that the model was fitted on.
@@ -94,10 +148,19 @@ impl Classes {
     }
 
     pub(crate) fn check_features(&self, x: &Features) -> Result<()> {
-        if x.n_cols() == self.n_features {
-            return Ok(());
+        if x.n_cols() != self.n_features {
+            let what = "a row of features";
+            return Err(Error::Length { what, found: x.n_cols(), expected: self.n_features });
         }
-        Err(Error::Length { what: "a row of features", found: x.n_cols(), expected: self.n_features })
+        let (Some(found), Some(expected)) = (x.names(), self.feature_names()) else { return Ok(()) };
+        match found.iter().zip(expected).position(|(found, expected)| found != expected) {
+            None => Ok(()),
+            Some(column) => Err(Error::FeatureName {
+                column,
+                found: found[column].clone(),
+                expected: expected[column].clone(),
+            }),
+        }
     }
 
     /// From probabilities of the present classes (row-major, rows × present) to the caller's classes.
@@ -191,5 +254,20 @@ mod tests {
         let training = Training::new(&x, &[0, 1], 2).unwrap();
         let wide = Features::dense(ndarray::array![[0.0, 1.0]].view()).unwrap();
         assert!(training.classes.check_features(&wide).is_err());
+    }
+
+    #[test]
+    fn features_of_another_name_are_refused_and_nameless_ones_are_not() {
+        let x = Features::dense(ndarray::array![[0.0, 1.0], [1.0, 2.0]].view()).unwrap();
+        let named = |names: [&str; 2]| x.clone().with_names(names.map(String::from).to_vec()).unwrap();
+        let classes = Training::new(&named(["CD3D", "NKG7"]), &[0, 1], 2).unwrap().classes;
+        classes.check_features(&named(["CD3D", "NKG7"])).unwrap();
+        classes.check_features(&x).unwrap();
+        let swapped = classes.check_features(&named(["NKG7", "CD3D"])).unwrap_err();
+        assert_eq!(
+            swapped.to_string(),
+            "feature 0 is called \"NKG7\", but the model was fitted on \"CD3D\" in its place"
+        );
+        assert!(swapped.help().is_some());
     }
 }

@@ -5,6 +5,8 @@ use ndarray::Array2;
 use super::Scores;
 use super::prediction_check::check_prediction;
 use crate::metrics::classification::{ClassScores, ConfusionMatrix, ZeroDivision, confusion_matrix};
+#[cfg(feature = "grid")]
+use crate::split::check_test;
 use crate::split::{Split, check_splits};
 use crate::statistics::{BootstrapParams, Interval, bootstrap_folds};
 use crate::{Error, Labels, Prediction, Result};
@@ -182,10 +184,39 @@ where
             return Err(Error::in_fold(fold, source));
         }
         for (result, answer) in results.iter_mut().zip(answers) {
-            result.add(labels, split, answer).map_err(|source| Error::in_fold(fold, source))?;
+            result
+                .add(labels, split.train.len(), &split.test, answer)
+                .map_err(|source| Error::in_fold(fold, source))?;
         }
     }
-    results.into_iter().map(|answers| answers.scored(labels, splits, fold_of.clone())).collect()
+    let tests: Vec<&[usize]> = splits.iter().map(|split| split.test.as_slice()).collect();
+    results.into_iter().map(|answers| answers.scored(labels, &tests, fold_of.clone())).collect()
+}
+
+/// The answer of a model about the test cells of one fold, from elsewhere.
+#[cfg(feature = "grid")]
+pub(crate) struct Answered {
+    pub(crate) n_train: usize,
+    pub(crate) test: Vec<usize>,
+    pub(crate) output: FoldOutput,
+}
+
+/// As [`cross_validate`], from answers that were given before.
+#[cfg(feature = "grid")]
+pub(crate) fn from_answers(labels: &Labels, answered: Vec<Answered>) -> Result<CrossValidation> {
+    if answered.is_empty() {
+        return Err(Error::Empty { what: "answers" });
+    }
+    let mut fold_of = vec![None; labels.len()];
+    let mut answers = Answers::new(labels)?;
+    let mut tests = Vec::with_capacity(answered.len());
+    for (fold, Answered { n_train, test, output }) in answered.into_iter().enumerate() {
+        check_test(&test, fold, &mut fold_of).map_err(|source| Error::in_fold(fold, source))?;
+        answers.add(labels, n_train, &test, output).map_err(|source| Error::in_fold(fold, source))?;
+        tests.push(test);
+    }
+    let tests: Vec<&[usize]> = tests.iter().map(Vec::as_slice).collect();
+    answers.scored(labels, &tests, fold_of)
 }
 
 /// One model's answers so far.
@@ -207,9 +238,9 @@ impl Answers {
         })
     }
 
-    fn add(&mut self, labels: &Labels, split: &Split, answer: FoldOutput) -> Result<()> {
-        let scores = score(labels, split, &answer)?;
-        for (&cell, &code) in split.test.iter().zip(&answer.prediction.codes) {
+    fn add(&mut self, labels: &Labels, n_train: usize, test: &[usize], answer: FoldOutput) -> Result<()> {
+        let scores = score(labels, n_train, test, &answer)?;
+        for (&cell, &code) in test.iter().zip(&answer.prediction.codes) {
             self.predicted[cell] = Some(code);
         }
         self.confusion.merge(&scores.confusion)?;
@@ -218,7 +249,12 @@ impl Answers {
         Ok(())
     }
 
-    fn scored(self, labels: &Labels, splits: &[Split], fold: Vec<Option<usize>>) -> Result<CrossValidation> {
+    fn scored(
+        self,
+        labels: &Labels,
+        tests: &[&[usize]],
+        fold: Vec<Option<usize>>,
+    ) -> Result<CrossValidation> {
         let Self { confusion, predicted, folds, probabilities } = self;
         let scores: Vec<Scores> = folds.iter().map(|fold| fold.scores).collect();
         Ok(CrossValidation {
@@ -226,7 +262,7 @@ impl Answers {
             truth: labels.codes().to_vec(),
             fold,
             predicted,
-            probabilities: in_cell_order(labels, splits, probabilities),
+            probabilities: in_cell_order(labels, tests, probabilities),
             mean: Scores::mean(&scores),
             sd: Scores::sd(&scores),
             intervals: intervals(&folds, &BootstrapParams::default())?,
@@ -240,15 +276,20 @@ impl Answers {
 }
 
 /// Checks and scores the answer of one fold.
-fn score(labels: &Labels, split: &Split, answer: &FoldOutput) -> Result<FoldScores> {
+pub(crate) fn score(
+    labels: &Labels,
+    n_train: usize,
+    test: &[usize],
+    answer: &FoldOutput,
+) -> Result<FoldScores> {
     let FoldOutput { prediction, fit_seconds, predict_seconds } = answer;
-    check_prediction(prediction, split.test.len(), labels.n_classes())?;
-    let truth = labels.select(&split.test);
+    check_prediction(prediction, test.len(), labels.n_classes())?;
+    let truth = labels.select(test);
     let confusion = confusion_matrix(&truth, &prediction.codes, labels.n_classes())?;
     let probabilities = prediction.probabilities.as_ref().map(|p| p.view());
     Ok(FoldScores {
-        n_train: split.train.len(),
-        n_test: split.test.len(),
+        n_train,
+        n_test: test.len(),
         scores: Scores::new(&confusion, &truth, probabilities)?,
         confusion,
         fit_seconds: *fit_seconds,
@@ -257,11 +298,15 @@ fn score(labels: &Labels, split: &Split, answer: &FoldOutput) -> Result<FoldScor
 }
 
 /// The probabilities of all cells, if every fold has some.
-fn in_cell_order(labels: &Labels, splits: &[Split], folds: Vec<Option<Array2<f32>>>) -> Option<Array2<f32>> {
+fn in_cell_order(
+    labels: &Labels,
+    tests: &[&[usize]],
+    folds: Vec<Option<Array2<f32>>>,
+) -> Option<Array2<f32>> {
     let folds: Vec<Array2<f32>> = folds.into_iter().collect::<Option<_>>()?;
     let mut all = Array2::from_elem((labels.len(), labels.n_classes()), f32::NAN);
-    for (split, fold) in splits.iter().zip(folds) {
-        for (&cell, row) in split.test.iter().zip(fold.rows()) {
+    for (test, fold) in tests.iter().zip(folds) {
+        for (&cell, row) in test.iter().zip(fold.rows()) {
             all.row_mut(cell).assign(&row);
         }
     }

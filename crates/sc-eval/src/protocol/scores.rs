@@ -3,9 +3,7 @@
 use ndarray::ArrayView2;
 
 use crate::Result;
-use crate::metrics::classification::{
-    Average, ConfusionMatrix, RocAucAverage, ZeroDivision, log_loss, roc_auc_ovr,
-};
+use crate::metrics::classification::{Average, ConfusionMatrix, ZeroDivision, log_loss, roc_auc_ovr};
 
 /// The scores of one test set, or their mean or standard deviation over test sets.
 ///
@@ -54,7 +52,7 @@ impl Scores {
     ) -> Result<Self> {
         let macro_ = counts.averaged(Average::Macro, ZeroDivision::Zero);
         let weighted = counts.averaged(Average::Weighted, ZeroDivision::Zero);
-        let roc_auc = probabilities.map(|p| roc_auc_ovr(truth, p, RocAucAverage::Macro)).transpose()?;
+        let roc_auc = probabilities.map(|p| roc_auc_ovr(truth, p, Average::Macro)).transpose()?;
         Ok(Self {
             accuracy: counts.accuracy(),
             balanced_accuracy: counts.balanced_accuracy(),

@@ -3,9 +3,9 @@
 use super::Report;
 use super::figures::range;
 use super::files::slug;
-use super::paired::{Paired, compare, holm};
+use super::paired::{Paired, compare};
 use crate::protocol::CrossValidation;
-use crate::statistics::Interval;
+use crate::statistics::{Interval, holm};
 
 /// Below this p, adjusted for the number of comparisons, two models count as different.
 pub(super) const ALPHA: f64 = 0.05;
@@ -55,8 +55,11 @@ pub(super) struct Against {
 }
 
 impl<'a> Facts<'a> {
-    /// The facts of a report that has been validated.
-    pub(super) fn new(report: &'a Report) -> Self {
+    /// The facts of a report that has been validated; `None` for one without models.
+    pub(super) fn new(report: &'a Report) -> Option<Self> {
+        if report.models.is_empty() {
+            return None;
+        }
         let mut models: Vec<ModelFacts<'a>> = Vec::with_capacity(report.models.len());
         for (name, result) in &report.models {
             let (mean, intervals) = (&result.mean, &result.intervals);
@@ -91,7 +94,7 @@ impl<'a> Facts<'a> {
         }
         let majority_class = &report.labels.classes()[largest];
         let majority = report.models[best].1.majority_share();
-        Self { models, best, majority_class, majority, n_tested: counts.total() as usize }
+        Some(Self { models, best, majority_class, majority, n_tested: counts.total() as usize })
     }
 
     /// The best model.

@@ -9,7 +9,7 @@ mod confusion;
 mod intervals;
 mod names;
 pub(super) mod palette;
-mod text;
+pub(super) mod text;
 mod umap;
 
 pub(super) use confusion::confusion;

@@ -2,9 +2,10 @@
 
 use serde::{Serialize, Serializer};
 
-use super::Report;
 use super::facts::{Facts, ModelFacts};
 use super::files::FileRecord;
+use super::section::Section;
+use super::{KeyFigure, Report};
 use crate::Manifest;
 use crate::metrics::classification::ConfusionMatrix;
 use crate::protocol::Scores;
@@ -18,11 +19,14 @@ struct Document<'a> {
     format: u32,
     title: &'a str,
     dataset: &'a str,
+    answer: Option<&'a str>,
+    key_figures: &'a [KeyFigure],
     classes: &'a [String],
-    majority_class: &'a str,
-    majority_share: f64,
-    best_model: &'a str,
+    majority_class: Option<&'a str>,
+    majority_share: Option<f64>,
+    best_model: Option<&'a str>,
     models: Vec<Model<'a>>,
+    sections: &'a [Section],
     protocol: Pairs<&'a str>,
     notes: &'a [String],
     manifest: &'a Manifest,
@@ -88,17 +92,26 @@ impl<V: Serialize> Serialize for Pairs<V> {
 }
 
 /// The document, with line breaks; `files` are all files beside it.
-pub(super) fn document(report: &Report, facts: &Facts<'_>, files: &[FileRecord]) -> Vec<u8> {
+pub(super) fn document(
+    report: &Report,
+    facts: Option<&Facts<'_>>,
+    sections: &[Section],
+    files: &[FileRecord],
+) -> Vec<u8> {
     let classes = report.labels.classes();
+    let models = facts.into_iter().flat_map(|facts| &facts.models);
     let document = Document {
         format: FORMAT,
         title: &report.title,
         dataset: &report.dataset,
         classes,
-        majority_class: facts.majority_class,
-        majority_share: facts.majority,
-        best_model: facts.best().name,
-        models: facts.models.iter().map(|model| Model::new(model, classes)).collect(),
+        answer: report.answer.as_deref(),
+        key_figures: &report.key_figures,
+        majority_class: facts.map(|facts| facts.majority_class),
+        majority_share: facts.map(|facts| facts.majority),
+        best_model: facts.map(|facts| facts.best().name),
+        models: models.map(|model| Model::new(model, classes)).collect(),
+        sections,
         protocol: Pairs(report.protocol.iter().map(|(name, value)| (name.clone(), value.as_str())).collect()),
         notes: &report.notes,
         manifest: &report.manifest,

@@ -37,6 +37,12 @@ pub(super) fn count(n: usize) -> String {
     out
 }
 
+/// A whole number that may be below zero; decimals are rounded away.
+pub(super) fn signed_count(value: f64) -> String {
+    let magnitude = count(value.abs().round() as usize);
+    if value <= -0.5 { format!("-{magnitude}") } else { magnitude }
+}
+
 /// "1 cell", "2 638 cells".
 pub(super) fn cells(n: usize) -> String {
     format!("{}\u{a0}{}", count(n), if n == 1 { "cell" } else { "cells" })

@@ -4,7 +4,7 @@ use std::convert::Infallible;
 
 use ndarray::Array2;
 
-use super::Report;
+use super::*;
 use crate::protocol::{CrossValidation, FoldOutput, cross_validate};
 use crate::split::{Split, StratifiedKFold};
 use crate::{Labels, Manifest, Prediction};
@@ -50,4 +50,56 @@ fn result(labels: &Labels, splits: &[Split], codes: &[u32]) -> CrossValidation {
         Ok::<_, Infallible>(FoldOutput { prediction, fit_seconds: 0.5, predict_seconds: 0.25 })
     })
     .unwrap()
+}
+
+/// A section of each kind in which every text is `text`.
+pub(super) fn sections(text: &str) -> Vec<Section> {
+    let own = || text.to_owned();
+    let titled = |kind: &str| format!("{text}{kind}");
+    let columns = vec![Column::text(own()), Column::new(own(), Kind::Interval(2)).best(Best::Highest)];
+    let mut table = Table { caption: own(), ..Table::new(columns) };
+    table.row([own().into(), Cell::Interval { value: 0.5, low: 0.4, high: 0.6 }]);
+    table.row([own().into(), own().into()]);
+    let points = [Point::with_interval(0.0, 0.5, 0.4, 0.6), Point::new(1.0, 0.75)];
+    let curves = Curves {
+        x: Axis::share(own()),
+        y: Axis::new(own()),
+        series: vec![Series::new(own(), points), Series::new(own(), points)],
+        baselines: vec![Baseline::Level { name: own(), y: 0.5 }, Baseline::Diagonal { name: own() }],
+        caption: own(),
+    };
+    let names = [1, 2].map(|i| format!("{text}{i}"));
+    let matrix = Matrix {
+        row_axis: own(),
+        column_axis: own(),
+        rows: names.to_vec(),
+        columns: names.to_vec(),
+        values: ndarray::array![[5.0, 0.0], [1.0, 4.0]],
+        measure: MatrixValues::Counts,
+        caption: own(),
+    };
+    let bin = ReliabilityBin { low: 0.5, high: 1.0, n: 4, confidence: 0.75, accuracy: 0.5 };
+    let reliability =
+        Reliability { models: vec![ReliabilityCurve { name: own(), bins: vec![bin], ece: 0.25 }] };
+    let map = CellMap {
+        coordinates: ndarray::array![[0.0, 0.0], [1.0, 1.0], [0.0, 1.0]],
+        classes: names.to_vec(),
+        codes: vec![0, 1, 1],
+        names: vec![own(); 3],
+        answers: vec![Answers {
+            name: own(),
+            codes: vec![Some(0), None, Some(1)],
+            confidence: Some(vec![0.5; 3]),
+        }],
+    };
+    let finding = Finding::new(Severity::Error, own()).number(own(), text);
+    vec![
+        Section::new(titled("table"), own(), table),
+        Section::new(titled("curves"), own(), curves),
+        Section::new(titled("matrix"), own(), matrix),
+        Section::new(titled("reliability"), own(), reliability),
+        Section::new(titled("map"), own(), map),
+        Section::new(titled("findings"), own(), Findings { findings: vec![finding] }),
+        Section::text(titled("text"), text),
+    ]
 }

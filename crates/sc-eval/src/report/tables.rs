@@ -6,8 +6,8 @@
 
 use std::borrow::Cow;
 
-use super::Report;
 use super::facts::{Facts, ModelFacts};
+use super::{Report, section};
 use crate::statistics::Interval;
 
 /// One row per model. The first seven columns never change; later ones may be added at the end.
@@ -96,6 +96,36 @@ pub(super) fn predictions(report: &Report) -> Vec<u8> {
     table.bytes()
 }
 
+/// The numbers of a section: a column each, and two more for the ends of intervals.
+///
+/// Numbers are printed in full and without units: a program reads them.
+pub(super) fn section(numbers: &section::Table) -> Vec<u8> {
+    let mut table = Table::default();
+    let is_interval = |column: &section::Column| matches!(column.kind, section::Kind::Interval(_));
+    let heads = numbers.columns.iter().flat_map(|column| {
+        let name = text(&column.name).into_owned();
+        let ends = is_interval(column).then(|| ["low", "high"].map(|end| format!("{name}_{end}")));
+        [name.clone()].into_iter().chain(ends.into_iter().flatten())
+    });
+    table.row(heads.collect::<Vec<_>>());
+    let number = |value: f64| if value.is_finite() { format!("{}", value + 0.0) } else { String::new() };
+    for row in &numbers.rows {
+        let fields = row.iter().zip(&numbers.columns).flat_map(|(cell, column)| {
+            let value = match cell {
+                section::Cell::Text(name) => text(name).into_owned(),
+                cell => cell.value().map_or_else(String::new, number),
+            };
+            let ends = is_interval(column).then(|| match cell.ends() {
+                Some((low, high)) => [low, high].map(number),
+                None => [String::new(), String::new()],
+            });
+            [value].into_iter().chain(ends.into_iter().flatten())
+        });
+        table.row(fields.collect::<Vec<_>>());
+    }
+    table.bytes()
+}
+
 /// A name that no spreadsheet runs.
 pub(super) fn text(name: &str) -> Cow<'_, str> {
     match name.bytes().next() {
@@ -136,7 +166,7 @@ mod tests {
     #[test]
     fn the_first_columns_are_those_that_programs_rely_on() {
         let report = sample::report();
-        let bytes = metrics(&Facts::new(&report));
+        let bytes = metrics(&Facts::new(&report).unwrap());
         let table = String::from_utf8(bytes).unwrap();
         let header = table.lines().next().unwrap();
         assert!(header.starts_with(

@@ -1,7 +1,7 @@
 //! The sentences of a report.
 
 use super::facts::{Facts, ModelFacts};
-use super::number;
+use super::{Report, number};
 
 /// What the intervals are.
 pub(super) const INTERVALS: &str = "Scores are means over the test folds. Intervals are percentile bootstraps over the \
@@ -20,7 +20,21 @@ pub(super) struct Part {
     pub(super) strong: bool,
 }
 
-/// The answer of the report: the best model, how much better than nothing, and which models are as good.
+/// What the page says first: the caller's answer, or the one that the models give; nothing without either.
+pub(super) fn headline(report: &Report, facts: Option<&Facts<'_>>) -> Vec<Part> {
+    match (&report.answer, facts) {
+        (Some(text), _) => vec![Part { text: text.clone(), strong: false }],
+        (None, Some(facts)) => answer(facts),
+        (None, None) => Vec::new(),
+    }
+}
+
+/// The headline as one text.
+pub(super) fn headline_text(report: &Report, facts: Option<&Facts<'_>>) -> String {
+    headline(report, facts).into_iter().map(|part| part.text).collect()
+}
+
+/// The answer of the models: the best model, how much better than nothing, and which models are as good.
 pub(super) fn answer(facts: &Facts<'_>) -> Vec<Part> {
     let mut parts = Vec::new();
     let mut say = |text: String, strong| parts.push(Part { text, strong });
@@ -57,11 +71,6 @@ pub(super) fn answer(facts: &Facts<'_>) -> Vec<Part> {
     parts
 }
 
-/// The answer as one text.
-pub(super) fn answer_text(facts: &Facts<'_>) -> String {
-    answer(facts).into_iter().map(|part| part.text).collect()
-}
-
 fn with_percent(model: &ModelFacts<'_>) -> String {
     format!("{} ({})", model.name, number::percent(model.accuracy.value))
 }
@@ -75,10 +84,14 @@ mod tests {
     use super::*;
     use crate::report::sample;
 
+    fn answer_text(facts: &Facts<'_>) -> String {
+        answer(facts).into_iter().map(|part| part.text).collect()
+    }
+
     #[test]
     fn the_answer_names_the_best_model_its_interval_and_the_baseline() {
         let report = sample::report();
-        let text = answer_text(&Facts::new(&report));
+        let text = answer_text(&Facts::new(&report).unwrap());
         assert!(text.starts_with("good names 9"), "{text}");
         assert!(
             text.contains("95 % interval") && text.contains("always saying “T cells” is right for 50.0 %")
@@ -90,7 +103,7 @@ mod tests {
     fn a_run_in_which_nothing_beats_the_baseline_says_so() {
         let mut report = sample::report();
         report.models.retain(|(name, _)| name == "majority");
-        let text = answer_text(&Facts::new(&report));
+        let text = answer_text(&Facts::new(&report).unwrap());
         assert!(text.starts_with("No model beats the baseline: always saying “T cells”"), "{text}");
     }
 }

@@ -17,7 +17,7 @@ pub(crate) fn check_splits(splits: &[Split], n_cells: usize) -> Result<Vec<Optio
     Ok(fold_of_cell)
 }
 
-fn check_split(split: &Split, fold: usize, fold_of_cell: &mut [Option<usize>]) -> Result<()> {
+pub(super) fn check_split(split: &Split, fold: usize, fold_of_cell: &mut [Option<usize>]) -> Result<()> {
     let n_cells = fold_of_cell.len();
     for (what, side) in [("the training set", &split.train), ("the test set", &split.test)] {
         if side.is_empty() {
@@ -27,16 +27,24 @@ fn check_split(split: &Split, fold: usize, fold_of_cell: &mut [Option<usize>]) -
             return Err(Error::CellOutOfBounds { what, cell, n_cells });
         }
     }
-    for &cell in &split.test {
-        if let Some(earlier) = fold_of_cell[cell] {
-            return Err(Error::TestedTwice { cell, earlier });
-        }
-        fold_of_cell[cell] = Some(fold);
-    }
+    check_test(&split.test, fold, fold_of_cell)?;
     match split.train.iter().find(|&&cell| fold_of_cell[cell] == Some(fold)) {
         Some(&cell) => Err(Error::TestInTraining { cell }),
         None => Ok(()),
     }
+}
+
+/// Notes the test cells of a fold, none of which may be in an earlier one.
+pub(crate) fn check_test(test: &[usize], fold: usize, fold_of_cell: &mut [Option<usize>]) -> Result<()> {
+    let n_cells = fold_of_cell.len();
+    for &cell in test {
+        match fold_of_cell.get(cell) {
+            None => return Err(Error::CellOutOfBounds { what: "the test set", cell, n_cells }),
+            Some(&Some(earlier)) => return Err(Error::TestedTwice { cell, earlier }),
+            Some(None) => fold_of_cell[cell] = Some(fold),
+        }
+    }
+    Ok(())
 }
 
 #[cfg(test)]

@@ -109,8 +109,29 @@ pub fn train_test_split(n_cells: usize, test_size: f64, seed: u64) -> Result<Spl
     Ok(Split { train: order[n_test..n_test + n_train].to_vec(), test: order[..n_test].to_vec() })
 }
 
+/// One random split with the draws of `random`: by class where there are `codes` (one per cell), else without.
+#[cfg(feature = "classifiers")]
+pub(crate) fn draw_split(
+    n_cells: usize,
+    n_test: usize,
+    codes: Option<&[u32]>,
+    random: &mut RandomState,
+) -> Split {
+    let Some(codes) = codes else {
+        let mut order = random.permutation(n_cells);
+        let train = order.split_off(n_test);
+        return Split { train, test: order };
+    };
+    let n_classes = codes.iter().max().map_or(0, |&code| code as usize + 1);
+    let mut by_class = vec![Vec::new(); n_classes];
+    for (cell, &code) in codes.iter().enumerate() {
+        by_class[code as usize].push(cell);
+    }
+    draw(&by_class, n_cells - n_test, n_test, random)
+}
+
 /// Number of training and of test cells.
-fn sizes(n_cells: usize, test_size: Size, train_size: Option<Size>) -> Result<(usize, usize)> {
+pub(super) fn sizes(n_cells: usize, test_size: Size, train_size: Option<Size>) -> Result<(usize, usize)> {
     let count = |name, size, round: fn(f64) -> f64| match size {
         Size::Share(share) if share > 0.0 && share < 1.0 => Ok(round(share * n_cells as f64) as usize),
         Size::Cells(n) if n > 0 && n < n_cells => Ok(n),

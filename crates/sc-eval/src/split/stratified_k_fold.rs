@@ -45,12 +45,16 @@ impl StratifiedKFold {
     /// [`Error::ClassSmallerThanFolds`] for the first class that is, unless `allow_small_classes`; with it, only if
     /// all are, as in scikit-learn. [`Error::Parameter`] for fewer than 2 folds or a seed from 2³² on.
     pub fn split(&self, labels: &Labels) -> Result<Vec<Split>> {
+        self.draw(labels, &mut RandomState::new(self.seed)?)
+    }
+
+    /// The folds that the next draws of `random` give.
+    pub(super) fn draw(&self, labels: &Labels, random: &mut RandomState) -> Result<Vec<Split>> {
         check_n_splits(self.n_splits)?;
-        self.check_class_sizes(labels)?;
+        check_class_sizes(labels, self.n_splits, self.allow_small_classes)?;
         let by_class = cells_by_class(labels);
         // Dealing the cells, class after class, to the folds in turn says how many cells of each class a fold gets.
         // Classes go in order of first appearance: both the dealing and the random draws depend on it.
-        let mut random = RandomState::new(self.seed)?;
         let mut fold_of_cell = vec![0; labels.len()];
         let mut dealt = 0;
         for cells in by_class {
@@ -66,26 +70,26 @@ impl StratifiedKFold {
         }
         Ok(Split::from_folds(&fold_of_cell, self.n_splits))
     }
+}
 
-    fn check_class_sizes(&self, labels: &Labels) -> Result<()> {
-        let counts = labels.counts();
-        let small = |&n_cells: &usize| n_cells < self.n_splits;
-        if self.allow_small_classes && !counts.iter().all(small) {
-            return Ok(());
+/// Refuses classes with fewer cells than folds: the first such class, or if small ones are allowed only if all are.
+pub(super) fn check_class_sizes(labels: &Labels, n_folds: usize, allow_small: bool) -> Result<()> {
+    let counts = labels.counts();
+    let small = |&n_cells: &usize| n_cells < n_folds;
+    if allow_small && !counts.iter().all(small) {
+        return Ok(());
+    }
+    match counts.iter().position(small) {
+        Some(class) => {
+            let (label, n_cells) = (labels.classes()[class].clone(), counts[class]);
+            Err(Error::ClassSmallerThanFolds { label, n_cells, n_folds })
         }
-        match counts.iter().position(small) {
-            Some(class) => Err(Error::ClassSmallerThanFolds {
-                label: labels.classes()[class].clone(),
-                n_cells: counts[class],
-                n_folds: self.n_splits,
-            }),
-            None => Ok(()),
-        }
+        None => Ok(()),
     }
 }
 
 /// The cells of each class in order, classes in order of their first cell.
-fn cells_by_class(labels: &Labels) -> Vec<Vec<usize>> {
+pub(super) fn cells_by_class(labels: &Labels) -> Vec<Vec<usize>> {
     let mut place = vec![None; labels.n_classes()];
     let mut by_class: Vec<Vec<usize>> = Vec::with_capacity(labels.n_classes());
     for (cell, &code) in labels.codes().iter().enumerate() {

@@ -44,11 +44,7 @@ impl BootstrapParams {
             let (value, expected) = (self.n_replicates.to_string(), "1 to 1000000 resamplings");
             return Err(Error::Parameter { name: "n_replicates", value, expected });
         }
-        if !(self.level > 0.0 && self.level < 1.0) {
-            let (value, expected) = (self.level.to_string(), "a confidence between 0 and 1");
-            return Err(Error::Parameter { name: "level", value, expected });
-        }
-        Ok(())
+        check_level(self.level)
     }
 
     /// The generator of one replicate.
@@ -110,6 +106,15 @@ pub fn bootstrap(
         statistic(&drawn)
     };
     Ok(params.interval((0..params.n_replicates).map(replicate).collect()))
+}
+
+/// Checks the confidence of an interval.
+pub(crate) fn check_level(level: f64) -> Result<()> {
+    if !(level > 0.0 && level < 1.0) {
+        let (value, expected) = (level.to_string(), "a confidence between 0 and 1");
+        return Err(Error::Parameter { name: "level", value, expected });
+    }
+    Ok(())
 }
 
 /// A uniform integer below `bound`, unbiased: the high half of a product, redrawn where the low half would favour one.

@@ -16,17 +16,18 @@ pub(crate) struct Lbfgs {
 }
 
 /// Curvature pairs kept.
-const HISTORY: usize = 10;
+pub(super) const HISTORY: usize = 10;
 /// Sufficient decrease and curvature conditions, as in the reference L-BFGS-B.
 const DECREASE: f64 = 1e-3;
 const CURVATURE: f64 = 0.9;
 /// Evaluations of one line search.
 const MAX_EVALUATIONS: usize = 30;
 
-struct Pair {
-    step: Vec<f64>,
-    change: Vec<f64>,
-    rho: f64,
+/// A step, the change of the gradient along it, and one over their product.
+pub(super) struct Pair {
+    pub(super) step: Vec<f64>,
+    pub(super) change: Vec<f64>,
+    pub(super) rho: f64,
 }
 
 impl Lbfgs {
@@ -66,7 +67,7 @@ impl Lbfgs {
 }
 
 /// The two-loop recursion: minus the inverse Hessian estimate times the gradient.
-fn descent(pairs: &VecDeque<Pair>, gradient: &[f64]) -> Vec<f64> {
+pub(super) fn descent(pairs: &VecDeque<Pair>, gradient: &[f64]) -> Vec<f64> {
     let mut q: Vec<f64> = gradient.iter().map(|g| -g).collect();
     let mut alphas = Vec::with_capacity(pairs.len());
     for pair in pairs.iter().rev() {
@@ -185,7 +186,7 @@ fn add(target: &mut [f64], factor: f64, values: &[f64]) {
     }
 }
 
-fn largest(values: &[f64]) -> f64 {
+pub(super) fn largest(values: &[f64]) -> f64 {
     values.iter().fold(0.0, |largest, v| largest.max(v.abs()))
 }
 

@@ -2,6 +2,15 @@
 
 use super::ConfusionMatrix;
 
+/// How a mistake weighs by the distance between the true and the given class.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KappaWeights {
+    /// By the distance.
+    Linear,
+    /// By the squared distance.
+    Quadratic,
+}
+
 impl ConfusionMatrix {
     /// Share of cells that were given their true class, in 0..=1.
     pub fn accuracy(&self) -> f64 {
@@ -39,6 +48,38 @@ impl ConfusionMatrix {
         1.0 - wrong as f64 / expected_wrong as f64
     }
 
+    /// Balanced accuracy rescaled so that 0 is chance and 1 is perfect: with `n` classes that have cells,
+    /// `(balanced accuracy - 1/n) / (1 - 1/n)`.
+    ///
+    /// Equals scikit-learn's `balanced_accuracy_score(adjusted=True)`: with one true class there is no chance to beat,
+    /// and it is NaN, or minus infinity if a cell is wrong.
+    pub fn balanced_accuracy_adjusted(&self) -> f64 {
+        let n_classes = self.support().iter().filter(|&&n| n > 0).count();
+        let chance = 1.0 / n_classes as f64;
+        (self.balanced_accuracy() - chance) / (1.0 - chance)
+    }
+
+    /// Cohen's kappa where a mistake weighs by how far apart the classes are: for classes in a meaningful order.
+    ///
+    /// Equals scikit-learn's `cohen_kappa_score(weights=…, labels=range(n_classes))`, so a class without cells still
+    /// counts as a step between its neighbours. NaN if truth and prediction hold one and the same class only.
+    pub fn cohen_kappa_weighted(&self, weights: KappaWeights) -> f64 {
+        let (support, predicted, total) = (self.support(), self.predicted(), self.total() as f64);
+        let (mut wrong, mut expected) = (0.0, 0.0);
+        for (truth, &of_truth) in support.iter().enumerate() {
+            for (class, &given) in predicted.iter().enumerate() {
+                let distance = truth.abs_diff(class) as f64;
+                let weight = match weights {
+                    KappaWeights::Linear => distance,
+                    KappaWeights::Quadratic => distance * distance,
+                };
+                wrong += weight * self.get(truth, class) as f64;
+                expected += weight * (of_truth as f64 * given as f64 / total);
+            }
+        }
+        if expected == 0.0 { f64::NAN } else { 1.0 - wrong / expected }
+    }
+
     /// Matthews correlation coefficient for any number of classes, in -1..=1; 0 is chance.
     ///
     /// Equals scikit-learn's `matthews_corrcoef`: 0 if truth or prediction holds one class only.
@@ -68,12 +109,35 @@ impl ConfusionMatrix {
 #[cfg(test)]
 mod tests {
     use super::super::confusion_matrix;
+    use super::KappaWeights;
 
     #[test]
     fn balanced_accuracy_leaves_out_what_is_only_predicted() {
         let m = confusion_matrix(&[0, 0, 1, 1, 2], &[0, 0, 1, 0, 3], 4).unwrap();
         assert_eq!(m.balanced_accuracy(), 0.5);
         assert_eq!(m.accuracy(), 0.6);
+    }
+
+    #[test]
+    fn adjusted_balanced_accuracy_is_zero_at_chance_and_undefined_for_one_class() {
+        let chance = confusion_matrix(&[0, 0, 1, 1], &[0, 1, 0, 1], 3).unwrap();
+        assert_eq!(chance.balanced_accuracy_adjusted(), 0.0);
+        let one = |predicted: &[u32]| confusion_matrix(&[1, 1], predicted, 2).unwrap();
+        assert!(one(&[1, 1]).balanced_accuracy_adjusted().is_nan());
+        assert_eq!(one(&[1, 0]).balanced_accuracy_adjusted(), f64::NEG_INFINITY);
+    }
+
+    #[test]
+    fn near_mistakes_weigh_less_than_far_ones() {
+        let kappa = |predicted: &[u32]| {
+            confusion_matrix(&[0, 1, 2, 3], predicted, 4)
+                .unwrap()
+                .cohen_kappa_weighted(KappaWeights::Quadratic)
+        };
+        assert!(kappa(&[1, 1, 2, 3]) > kappa(&[3, 1, 2, 3]));
+        assert_eq!(kappa(&[0, 1, 2, 3]), 1.0);
+        let one = confusion_matrix(&[1], &[1], 2).unwrap();
+        assert!(one.cohen_kappa_weighted(KappaWeights::Linear).is_nan());
     }
 
     #[test]

@@ -187,13 +187,21 @@ impl ConfusionMatrix {
         (total <= MAX_TOTAL).then_some(total)
     }
 
+    /// The classes that are true or predicted somewhere, ascending.
+    pub(crate) fn present_classes(&self) -> Vec<usize> {
+        let (support, predicted) = (self.support(), self.predicted());
+        (0..self.n_classes).filter(|&class| support[class] + predicted[class] > 0).collect()
+    }
+
+    /// The counts among `classes` only.
+    pub(crate) fn select_classes(&self, classes: &[usize]) -> Self {
+        let counts = classes.iter().flat_map(|&t| classes.iter().map(move |&p| (t, p)));
+        Self { n_classes: classes.len(), counts: counts.map(|(t, p)| self.get(t, p)).collect() }
+    }
+
     /// The same counts without the classes that are neither true nor predicted.
     pub(crate) fn without_absent_classes(&self) -> Self {
-        let (support, predicted) = (self.support(), self.predicted());
-        let present: Vec<usize> = (0..self.n_classes).filter(|&c| support[c] + predicted[c] > 0).collect();
-        let counts = present.iter().flat_map(|&t| present.iter().map(move |&p| (t, p)));
-        let counts = counts.map(|(t, p)| self.get(t, p)).collect();
-        Self { n_classes: present.len(), counts }
+        self.select_classes(&self.present_classes())
     }
 }
 

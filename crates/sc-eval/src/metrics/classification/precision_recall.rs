@@ -2,12 +2,13 @@
 
 use super::ConfusionMatrix;
 
-/// How per-class scores become one number.
+/// How scores of classes become one number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Average {
     /// The plain mean over the classes that are true or predicted somewhere; each class weighs the same.
     Macro,
-    /// From the pooled counts; with one label per cell, precision = recall = F1 = accuracy.
+    /// From the pooled counts, or the pooled scores of a curve; with one label per cell, precision = recall = F1 =
+    /// accuracy.
     Micro,
     /// The mean weighted by the number of true cells; a class that is only predicted weighs nothing.
     Weighted,
@@ -33,6 +34,10 @@ impl ZeroDivision {
             Self::One => 1.0,
             Self::Nan => f64::NAN,
         }
+    }
+
+    pub(super) fn ratio(self, numerator: u64, denominator: u64) -> f64 {
+        self.divide(numerator as f64, denominator as f64)
     }
 
     fn divide(self, numerator: f64, denominator: f64) -> f64 {

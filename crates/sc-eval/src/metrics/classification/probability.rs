@@ -27,7 +27,7 @@ pub(crate) fn check_probabilities(probabilities: ArrayView2<'_, f32>, n_cells: u
 }
 
 /// Checks that each of at least one cell has a class with a column.
-pub(super) fn check_truth(truth: &[u32], n_classes: usize) -> Result<()> {
+pub(crate) fn check_truth(truth: &[u32], n_classes: usize) -> Result<()> {
     if truth.is_empty() {
         return Err(Error::Empty { what: "truth" });
     }

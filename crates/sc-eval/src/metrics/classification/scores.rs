@@ -1,6 +1,6 @@
 //! scikit-learn's functions on class indices: count, then ask the confusion matrix.
 
-use super::{Average, ClassScores, ZeroDivision, confusion_matrix};
+use super::{Average, ClassCounts, ClassScores, KappaWeights, ZeroDivision, confusion_matrix};
 use crate::{Error, Result};
 
 /// Share of cells that were given their true class, in 0..=1; any class index will do.
@@ -33,6 +33,65 @@ pub fn accuracy(truth: &[u32], predicted: &[u32]) -> Result<f64> {
 #[doc(alias = "balanced_accuracy_score")]
 pub fn balanced_accuracy(truth: &[u32], predicted: &[u32], n_classes: usize) -> Result<f64> {
     Ok(confusion_matrix(truth, predicted, n_classes)?.balanced_accuracy())
+}
+
+/// Balanced accuracy above chance; see [`super::ConfusionMatrix::balanced_accuracy_adjusted`].
+///
+/// # Errors
+/// Those of [`confusion_matrix`].
+pub fn balanced_accuracy_adjusted(truth: &[u32], predicted: &[u32], n_classes: usize) -> Result<f64> {
+    Ok(confusion_matrix(truth, predicted, n_classes)?.balanced_accuracy_adjusted())
+}
+
+/// Share of cells that were not given their true class, in 0..=1; any class index will do.
+///
+/// Equals scikit-learn's `zero_one_loss`, and its `hamming_loss`, which is the same for one label per cell.
+///
+/// # Errors
+/// [`Error::Empty`], [`Error::Length`].
+#[doc(alias = "hamming_loss")]
+pub fn zero_one_loss(truth: &[u32], predicted: &[u32]) -> Result<f64> {
+    Ok(1.0 - accuracy(truth, predicted)?)
+}
+
+/// Averaged Jaccard index; see [`super::ConfusionMatrix::jaccard`].
+///
+/// # Errors
+/// Those of [`confusion_matrix`].
+///
+/// ```
+/// use sc_eval::metrics::classification::{Average, jaccard_score};
+///
+/// assert_eq!(jaccard_score(&[0, 1, 1], &[0, 1, 0], 2, Average::Macro)?, 0.5);
+/// # Ok::<(), sc_eval::Error>(())
+/// ```
+pub fn jaccard_score(truth: &[u32], predicted: &[u32], n_classes: usize, average: Average) -> Result<f64> {
+    Ok(confusion_matrix(truth, predicted, n_classes)?.jaccard(average))
+}
+
+/// Each class against the rest; see [`super::ConfusionMatrix::one_against_rest`].
+///
+/// # Errors
+/// Those of [`confusion_matrix`].
+pub fn multilabel_confusion_matrix(
+    truth: &[u32],
+    predicted: &[u32],
+    n_classes: usize,
+) -> Result<Vec<ClassCounts>> {
+    Ok(confusion_matrix(truth, predicted, n_classes)?.one_against_rest())
+}
+
+/// Cohen's kappa for classes in a meaningful order; see [`super::ConfusionMatrix::cohen_kappa_weighted`].
+///
+/// # Errors
+/// Those of [`confusion_matrix`].
+pub fn cohen_kappa_weighted(
+    truth: &[u32],
+    predicted: &[u32],
+    n_classes: usize,
+    weights: KappaWeights,
+) -> Result<f64> {
+    Ok(confusion_matrix(truth, predicted, n_classes)?.cohen_kappa_weighted(weights))
 }
 
 /// Cohen's kappa; see [`super::ConfusionMatrix::cohen_kappa`].

@@ -77,6 +77,35 @@ pub fn rand_index(truth: &[u32], clusters: &[u32]) -> Result<f64> {
     Ok(if agree == all { 1.0 } else { agree as f64 / all as f64 })
 }
 
+/// Fowlkes-Mallows index: geometric mean of the precision and the recall of pairs of cells put together, in 0..=1.
+///
+/// Equals scikit-learn's `fowlkes_mallows_score`, 0 if one of the partitions puts no two cells together. Not corrected
+/// for chance.
+///
+/// # Errors
+/// [`crate::Error::Empty`], [`crate::Error::Length`].
+#[doc(alias = "fowlkes_mallows_score")]
+pub fn fowlkes_mallows(truth: &[u32], clusters: &[u32]) -> Result<f64> {
+    let Pairs { together, only_first, only_second, .. } = Pairs::new(&Contingency::new(truth, clusters)?);
+    if together == 0 {
+        return Ok(0.0);
+    }
+    let share = |only: i128| together as f64 / (together + only) as f64;
+    Ok((share(only_first) * share(only_second)).sqrt())
+}
+
+/// Ordered pairs of different cells, counted as scikit-learn's `pair_confusion_matrix` does: rows by whether the
+/// classes put them together (no, yes), columns by whether the clusters do.
+///
+/// # Errors
+/// [`crate::Error::Empty`], [`crate::Error::Length`].
+pub fn pair_confusion_matrix(truth: &[u32], clusters: &[u32]) -> Result<[[u64; 2]; 2]> {
+    let Pairs { together, only_first, only_second, apart } = Pairs::new(&Contingency::new(truth, clusters)?);
+    // Fewer than 2^32 cells have fewer than 2^64 pairs.
+    let count = |pairs: i128| pairs as u64;
+    Ok([[count(apart), count(only_second)], [count(only_first), count(together)]])
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -93,6 +122,15 @@ mod tests {
     fn one_cluster_says_nothing() {
         assert_eq!(adjusted_rand_index(&[0, 0, 1, 1], &[0, 0, 0, 0]).unwrap(), 0.0);
         assert_eq!(rand_index(&[0, 0, 1, 1], &[0, 0, 0, 0]).unwrap(), 1.0 / 3.0);
+    }
+
+    #[test]
+    fn pairs_are_counted_both_ways_round() {
+        let pairs = pair_confusion_matrix(&[0, 0, 1, 1], &[0, 0, 1, 2]).unwrap();
+        assert_eq!(pairs, [[8, 0], [2, 2]]);
+        assert_eq!(fowlkes_mallows(&[0, 0, 1, 1], &[0, 0, 1, 2]).unwrap(), 0.5f64.sqrt());
+        assert_eq!(fowlkes_mallows(&[0, 0, 1, 1], &[0, 1, 2, 3]).unwrap(), 0.0);
+        assert!(fowlkes_mallows(&[], &[]).is_err() && pair_confusion_matrix(&[0], &[]).is_err());
     }
 
     #[test]

@@ -34,6 +34,17 @@ pub(crate) fn class(index: usize) -> Rgb {
     [r, g, b]
 }
 
+/// The colour of a class, light enough to be seen on a dark page.
+pub(crate) fn night(index: usize) -> Rgb {
+    let colour = class(index);
+    let light = |part: u16| colour.map(|v| (u16::from(v) + (255 - u16::from(v)) * part / 20) as u8);
+    let seen = |colour: &Rgb| {
+        let [r, g, b] = colour.map(u32::from);
+        2_126 * r + 7_152 * g + 722 * b >= 105 * 10_000
+    };
+    (0..20).map(light).find(seen).unwrap_or(colour)
+}
+
 /// The colour of a class, dark enough for text on white.
 pub(crate) fn dark(index: usize) -> Rgb {
     class(index).map(|v| (u16::from(v) * 3 / 5) as u8)

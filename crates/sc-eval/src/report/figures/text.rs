@@ -26,7 +26,7 @@ fn advance(c: char, size: u32) -> f64 {
 }
 
 /// A text on one line without control characters, cut with an ellipsis where it would be wider than `limit`.
-pub(super) fn fit(text: &str, size: u32, limit: f64) -> String {
+pub(in crate::report) fn fit(text: &str, size: u32, limit: f64) -> String {
     let mut line = String::new();
     // Where to cut, should the text be too long: the last place that leaves room for the ellipsis.
     let (mut used, mut cut) = (0.0, 0);

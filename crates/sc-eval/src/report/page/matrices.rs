@@ -1,9 +1,12 @@
 //! Tables on coloured ground: F1 by class, and confusions.
 
+use serde::Serialize;
+
 use super::view::{Cell, Row, Shade};
 use crate::metrics::classification::ConfusionMatrix;
 use crate::report::facts::ModelFacts;
 use crate::report::number;
+use crate::report::section::{Kind, Matrix, MatrixValues};
 
 /// F1 of one class in one model.
 pub(super) fn f1(model: &ModelFacts<'_>, class: usize, name: &str) -> Shade {
@@ -14,41 +17,132 @@ pub(super) fn f1(model: &ModelFacts<'_>, class: usize, name: &str) -> Shade {
         "{name}, {}: precision {:.3}, recall {:.3}, F1 {:.3}",
         model.name, scores.precision, scores.recall, scores.f1
     );
-    Shade { level, text: format!("{:.2}", scores.f1), title }
+    Shade { level, text: format!("{:.2}", scores.f1), key: scores.f1.to_string(), title }
+}
+
+/// A heatmap that the template lays out.
+#[derive(Serialize)]
+pub(super) struct HeatView {
+    caption: String,
+    /// Head of the names of the rows.
+    corner: String,
+    columns: Vec<String>,
+    rows: Vec<Row>,
+    /// Head of the sums of the rows; empty for none.
+    total: &'static str,
+    dense: bool,
+    /// Whether the reader can choose shares in place of counts.
+    toggle: bool,
+}
+
+impl HeatView {
+    /// The confusion matrix of a model.
+    pub(super) fn confusion(classes: &[String], counts: &ConfusionMatrix, caption: String) -> Self {
+        Self {
+            caption,
+            corner: "Label".to_owned(),
+            columns: classes.to_vec(),
+            rows: confusion(classes, counts),
+            total: "Cells",
+            dense: is_dense(classes.len()),
+            toggle: true,
+        }
+    }
+
+    /// The heatmap of a section.
+    pub(super) fn of(matrix: &Matrix) -> Self {
+        let Matrix { rows: names, columns, values, measure, .. } = matrix;
+        let counts = *measure == MatrixValues::Counts;
+        let finite = || values.iter().copied().filter(|value| value.is_finite());
+        let (low, high) =
+            (finite().fold(f64::INFINITY, f64::min), finite().fold(f64::NEG_INFINITY, f64::max));
+        let row = |(i, name): (usize, &String)| {
+            let fields = values.row(i);
+            let total: f64 = fields.iter().filter(|value| value.is_finite()).sum();
+            let field = |(j, &value): (usize, &f64)| match *measure {
+                MatrixValues::Counts => {
+                    let right = names != columns || i == j;
+                    count(right, value, total)
+                }
+                MatrixValues::Scores(decimals) => score(value, [low, high], decimals),
+            };
+            let support = if counts { Kind::Count.print(total) } else { String::new() };
+            Row { name: name.clone(), support, cells: fields.iter().enumerate().map(field).collect() }
+        };
+        let corner = match (matrix.row_axis.as_str(), matrix.column_axis.as_str()) {
+            (row, "") => row.to_owned(),
+            (row, column) => format!("{row} ↓ {column} →"),
+        };
+        Self {
+            caption: matrix.caption.clone(),
+            corner,
+            columns: columns.clone(),
+            rows: names.iter().enumerate().map(row).collect(),
+            total: if counts { "Sum" } else { "" },
+            dense: is_dense(columns.len()),
+            toggle: counts,
+        }
+    }
+}
+
+fn is_dense(n_columns: usize) -> bool {
+    n_columns > 14
 }
 
 /// The rows of a confusion matrix.
-pub(super) fn confusion(classes: &[String], counts: &ConfusionMatrix) -> Vec<Row> {
-    let cell = |truth: usize, called: usize, count: u64, total: u64| {
-        if count == 0 {
-            return Cell { heat: String::new(), text: String::new(), title: String::new() };
-        }
-        let share = count as f64 / total as f64;
-        let heat = match truth == called {
-            true => format!("r{}", (share * 10.0).round() as u8),
-            // The square root makes a few percent of a class visible.
-            false => format!("w{}", (share.sqrt() * 10.0).round().max(1.0) as u8),
-        };
-        let title = format!(
-            "{} of {} {} ({}) called {}",
-            number::count(count as usize),
-            number::count(total as usize),
-            classes[truth],
-            number::percent(share),
-            classes[called]
-        );
-        Cell { heat, text: count.to_string(), title }
-    };
+fn confusion(classes: &[String], counts: &ConfusionMatrix) -> Vec<Row> {
     let row = |truth: usize| {
         let counts = counts.row(truth);
-        let total = counts.iter().sum();
+        let total: u64 = counts.iter().sum();
+        let cell = |(called, &n): (usize, &u64)| count(truth == called, n as f64, total as f64);
         Row {
             name: classes[truth].clone(),
             support: number::count(total as usize),
-            cells: counts.iter().enumerate().map(|(called, &n)| cell(truth, called, n, total)).collect(),
+            cells: counts.iter().enumerate().map(cell).collect(),
         }
     };
     (0..counts.n_classes()).map(row).collect()
+}
+
+/// A count on the colour of its share of the row.
+fn count(right: bool, count: f64, total: f64) -> Cell {
+    if !(count.is_finite() && count > 0.0) {
+        return Cell::default();
+    }
+    let share = (count / total).clamp(0.0, 1.0);
+    let heat = match right {
+        true => format!("r{}", (share * 10.0).round() as u8),
+        // The square root makes a few percent of a class visible.
+        false => format!("w{}", (share.sqrt() * 10.0).round().max(1.0) as u8),
+    };
+    Cell { heat, text: format!("{}", count.round()) }
+}
+
+/// A score on the colour of its place between the lowest and the highest.
+fn score(value: f64, [low, high]: [f64; 2], decimals: u8) -> Cell {
+    if !value.is_finite() {
+        return Cell::default();
+    }
+    let level = if high > low { ((value - low) / (high - low) * 10.0).round() as u8 } else { 5 };
+    let text = Kind::Number(decimals).print(value);
+    Cell { heat: format!("r{level}"), text }
+}
+
+/// A text, divided where a line may break.
+pub(super) fn parts(text: &str) -> Vec<String> {
+    text.split_inclusive(['_', '-', '/']).map(str::to_owned).collect()
+}
+
+/// What the cells of a class were most often called in place of its name, with their number.
+pub(super) fn most_frequent(classes: &[String], counts: &ConfusionMatrix, truth: usize) -> Option<String> {
+    let mut most = (0, 0);
+    for (called, &n) in counts.row(truth).iter().enumerate() {
+        if called != truth && n > most.0 {
+            most = (n, called);
+        }
+    }
+    let (n, called) = most;
+    (n > 0).then(|| format!("{}, {}", classes[called], number::cells(n as usize)))
 }
 
 /// The most frequent confusions in words, at most `limit`.
@@ -89,6 +183,5 @@ mod tests {
         let heat: Vec<_> =
             rows.iter().flat_map(|row| row.cells.iter().map(|cell| cell.heat.as_str())).collect();
         assert_eq!(heat, ["r10", "w1", "w7", "r5"]);
-        assert_eq!(rows[1].cells[0].title, "5 of 10 T (50.0 %) called B");
     }
 }

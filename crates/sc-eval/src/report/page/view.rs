@@ -2,19 +2,25 @@
 
 use serde::Serialize;
 
+use super::cells::Block;
+use super::matrices::HeatView;
 use crate::manifest::InputFile;
 use crate::report::number;
+use crate::report::section::Finding;
 use crate::report::words;
 
 #[derive(Serialize)]
 pub(super) struct Page {
-    pub(super) style: &'static str,
+    pub(super) policy: String,
+    pub(super) style: String,
+    pub(super) script: &'static str,
     pub(super) title: String,
     pub(super) eyebrow: String,
     pub(super) answer: Vec<Part>,
     pub(super) tiles: Vec<Tile>,
+    pub(super) contents: Vec<Content>,
     pub(super) interval_note: &'static str,
-    pub(super) axis: Axis,
+    pub(super) axis: Option<Axis>,
     pub(super) models: Vec<Model>,
     pub(super) best: String,
     pub(super) pairs_note: &'static str,
@@ -22,8 +28,9 @@ pub(super) struct Page {
     pub(super) classes: Vec<Class>,
     pub(super) f1_means: Vec<String>,
     pub(super) n_cells: String,
-    pub(super) dense: bool,
-    pub(super) maps: Vec<MapView>,
+    pub(super) map: Option<MapView>,
+    pub(super) sections: Vec<SectionView>,
+    pub(super) blocks: Vec<Block>,
     pub(super) facts: Vec<(String, String)>,
     pub(super) notes: Vec<String>,
     pub(super) command: String,
@@ -32,6 +39,13 @@ pub(super) struct Page {
     pub(super) inputs: Vec<Input>,
     pub(super) files: Vec<String>,
     pub(super) footer: String,
+}
+
+/// A line of the table of contents.
+#[derive(Serialize)]
+pub(super) struct Content {
+    pub(super) anchor: String,
+    pub(super) title: String,
 }
 
 #[derive(Serialize)]
@@ -48,14 +62,14 @@ impl From<words::Part> for Part {
 
 #[derive(Serialize)]
 pub(super) struct Tile {
-    name: &'static str,
+    name: String,
     value: String,
     note: String,
 }
 
 impl Tile {
-    pub(super) fn new(name: &'static str, value: String, note: String) -> Self {
-        Self { name, value, note }
+    pub(super) fn new(name: impl Into<String>, value: String, note: String) -> Self {
+        Self { name: name.into(), value, note }
     }
 }
 
@@ -81,11 +95,16 @@ pub(super) struct Model {
     pub(super) f1_macro: Score,
     pub(super) balanced_accuracy: Score,
     pub(super) fit_seconds: String,
+    pub(super) fit_key: f64,
     pub(super) predict_seconds: String,
+    pub(super) predict_key: f64,
     /// `None` if the score is below the axis.
     pub(super) bar: Option<Bar>,
-    /// Empty if there are too many classes for a matrix.
-    pub(super) confusion: Vec<Row>,
+    /// `None` if there are too many classes for a matrix.
+    pub(super) heat: Option<HeatView>,
+    pub(super) heat_name: String,
+    pub(super) per_class: TableView,
+    pub(super) per_class_name: String,
     pub(super) correct: String,
     /// The most frequent confusions, in words.
     pub(super) worst: Vec<String>,
@@ -94,6 +113,7 @@ pub(super) struct Model {
 #[derive(Serialize)]
 pub(super) struct Score {
     pub(super) value: String,
+    pub(super) key: f64,
     pub(super) low: String,
     pub(super) high: String,
     pub(super) best: bool,
@@ -112,8 +132,11 @@ pub(super) struct Pair {
     /// The name, divided where a line may break.
     pub(super) parts: Vec<String>,
     pub(super) best_only: String,
+    pub(super) best_key: usize,
     pub(super) other_only: String,
+    pub(super) other_key: usize,
     pub(super) p: String,
+    pub(super) p_key: f64,
     pub(super) reading: &'static str,
 }
 
@@ -122,6 +145,7 @@ pub(super) struct Class {
     pub(super) name: String,
     pub(super) colour: String,
     pub(super) support: String,
+    pub(super) key: usize,
     pub(super) f1: Vec<Shade>,
 }
 
@@ -130,6 +154,7 @@ pub(super) struct Class {
 pub(super) struct Shade {
     pub(super) level: u8,
     pub(super) text: String,
+    pub(super) key: String,
     pub(super) title: String,
 }
 
@@ -140,16 +165,23 @@ pub(super) struct Row {
     pub(super) cells: Vec<Cell>,
 }
 
-#[derive(Serialize)]
+#[derive(Default, Serialize)]
 pub(super) struct Cell {
     /// Class of the style sheet; empty for a count of zero.
     pub(super) heat: String,
     pub(super) text: String,
-    pub(super) title: String,
+}
+
+/// A map: data for the script, and pictures where it does not run.
+#[derive(Serialize)]
+pub(super) struct MapView {
+    /// The block of data; `None` where there is none.
+    pub(super) block: Option<String>,
+    pub(super) pictures: Vec<Picture>,
 }
 
 #[derive(Serialize)]
-pub(super) struct MapView {
+pub(super) struct Picture {
     pub(super) base64: String,
     pub(super) alt: String,
     pub(super) title: String,
@@ -177,4 +209,79 @@ impl From<&InputFile> for Input {
         let bytes = number::count(usize::try_from(file.bytes).unwrap_or(usize::MAX));
         Self { path: file.path.clone(), bytes, sha256: file.sha256.clone() }
     }
+}
+
+/// A section of the report.
+#[derive(Default, Serialize)]
+pub(super) struct SectionView {
+    pub(super) anchor: String,
+    pub(super) title: String,
+    pub(super) lede: String,
+    /// How its plots are laid out.
+    pub(super) kind: &'static str,
+    pub(super) plots: Vec<Plot>,
+    pub(super) lines: Vec<Line>,
+    pub(super) paragraphs: Vec<String>,
+    pub(super) findings: Vec<FindingView>,
+    pub(super) heat: Option<HeatView>,
+    pub(super) map: Option<MapView>,
+    pub(super) table: Option<TableView>,
+    /// Whether the table waits to be opened.
+    pub(super) folded: bool,
+}
+
+/// A drawing; its markup is this program's own.
+#[derive(Serialize)]
+pub(super) struct Plot {
+    pub(super) title: String,
+    pub(super) svg: String,
+    pub(super) caption: String,
+}
+
+/// A line of a legend of lines.
+#[derive(Serialize)]
+pub(super) struct Line {
+    pub(super) class: String,
+    pub(super) name: String,
+}
+
+#[derive(Serialize)]
+pub(super) struct FindingView {
+    severity: &'static str,
+    text: String,
+    numbers: Vec<(String, String)>,
+}
+
+impl From<&Finding> for FindingView {
+    fn from(finding: &Finding) -> Self {
+        let (severity, text) = (finding.severity.name(), finding.text.clone());
+        Self { severity, text, numbers: finding.numbers.clone() }
+    }
+}
+
+#[derive(Serialize)]
+pub(super) struct TableView {
+    pub(super) caption: String,
+    pub(super) head: Vec<TableHead>,
+    pub(super) rows: Vec<Vec<TableCell>>,
+    /// Whether it may be narrower than the page.
+    pub(super) narrow: bool,
+}
+
+#[derive(Serialize)]
+pub(super) struct TableHead {
+    pub(super) name: String,
+    pub(super) number: bool,
+}
+
+#[derive(Serialize)]
+pub(super) struct TableCell {
+    /// The text, divided where a line may break.
+    pub(super) parts: Vec<String>,
+    /// What stands beside it in small letters.
+    pub(super) small: String,
+    /// Classes of the style sheet.
+    pub(super) class: &'static str,
+    /// The number to sort by; empty for a text.
+    pub(super) key: String,
 }

@@ -51,6 +51,7 @@ fn text_can_be_read_on_its_ground() {
             ("--muted", "--card"),
             ("--accent", "--card"),
             ("--card", "--accent"),
+            ("--alert", "--card"),
         ] {
             let ratio = contrast(scheme[text], scheme[ground]);
             assert!(ratio >= READABLE, "{text} on {ground}: {ratio:.2}");
