@@ -57,12 +57,15 @@ struct Term {
     name: String,
     synonyms: Vec<String>,
     /// The term itself at 0 steps, then its ancestors; ascending by place.
-    ancestors: Vec<(TermId, u32)>,
+    ancestors: Ancestors,
     obsolete: bool,
     replaced_by: Option<TermId>,
     /// Terms in use that are a kind of this one, itself included.
     n_descendants: u32,
 }
+
+/// Terms that another is a kind of, with the steps to each.
+type Ancestors = Vec<(TermId, u32)>;
 
 /// Terms and their is-a relation.
 #[derive(Clone, Debug, PartialEq)]
@@ -93,7 +96,7 @@ impl Ontology {
         let by_id: BTreeMap<String, TermId> =
             raw.iter().enumerate().map(|(at, term)| (term.id.clone(), TermId(at as u32))).collect();
         // Ancestors in another ontology (an anatomical entity, say) say nothing about cell types and are left out.
-        let given: Vec<Vec<(TermId, u32)>> = raw
+        let given: Vec<Ancestors> = raw
             .iter()
             .map(|term| {
                 let known = |(id, hops): &(String, u32)| Some((*by_id.get(id)?, *hops));
@@ -199,7 +202,7 @@ impl Ontology {
 
 /// The fewest steps from each term to each of its ancestors, from those that the file gives; or the term that is a kind
 /// of itself.
-fn closure(given: &[Vec<(TermId, u32)>]) -> Result<Vec<Vec<(TermId, u32)>>, (usize, String)> {
+fn closure(given: &[Ancestors]) -> Result<Vec<Ancestors>, (usize, String)> {
     let mut all = Vec::with_capacity(given.len());
     let mut n_steps = 0usize;
     for at in 0..given.len() {

@@ -166,7 +166,9 @@ fn score(within: &CrossValidation, target: &Target<'_>, answer: FoldOutput) -> R
         accuracy_shared,
         accuracy_interval: match shared.is_empty() {
             true => nowhere,
-            false => bootstrap_folds(&[confusion.clone()], &params, [ConfusionMatrix::accuracy])?[0],
+            false => {
+                bootstrap_folds(std::slice::from_ref(&confusion), &params, [ConfusionMatrix::accuracy])?[0]
+            }
         },
         balanced_accuracy_shared: scored(ConfusionMatrix::balanced_accuracy),
         f1_macro_shared: scored(ConfusionMatrix::f1_macro),
