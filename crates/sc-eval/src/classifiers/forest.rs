@@ -1,13 +1,19 @@
 //! Random forest: trees on bootstrap samples, a random subset of features at every split.
 
+mod dense;
 mod grow;
+mod sorted;
+mod sweep;
 
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use super::binned::Binned;
+use self::dense::Dense;
+use self::grow::{Search, Task};
+use self::sorted::Sorted;
+use super::binned::{Bytes, Table};
 use super::boosting::normalised;
 use super::training::{Classes, Training, by_row};
 use super::tree::Tree;
@@ -137,9 +143,7 @@ impl RandomForestParams {
             sums.collect()
         });
         let Training { codes, classes } = training;
-        let binned = Binned::new(x, self.max_bins);
-        let task = grow::Task {
-            binned: &binned,
+        let task = Task {
             codes: &codes,
             n_classes: classes.n_present(),
             cumulative: cumulative.as_deref(),
@@ -148,15 +152,20 @@ impl RandomForestParams {
             min_samples_split: self.min_samples_split.max(2),
             min_samples_leaf: self.min_samples_leaf,
         };
-        let trees = (0..self.n_trees)
-            .into_par_iter()
-            .map(|tree| {
-                let mut rng = ChaCha8Rng::seed_from_u64(self.seed);
-                rng.set_stream(tree as u64);
-                task.grow(rng)
-            })
-            .collect();
+        let trees = match &Table::<Bytes>::new(x, self.max_bins) {
+            Table::Runs(binned) => self.trees(&task, || Sorted::new(binned, &task)),
+            Table::Dense(bytes) => self.trees(&task, || Dense::new(bytes, &task)),
+        };
         Ok(RandomForest { classes, trees })
+    }
+
+    fn trees<S: Search>(&self, task: &Task<'_>, search: impl Fn() -> S + Sync) -> Vec<GrownTree> {
+        let grow = |tree| {
+            let mut rng = ChaCha8Rng::seed_from_u64(self.seed);
+            rng.set_stream(tree as u64);
+            task.grow(&mut search(), &mut rng)
+        };
+        (0..self.n_trees).into_par_iter().map(grow).collect()
     }
 }
 
@@ -211,5 +220,51 @@ impl Classifier for RandomForest {
             },
         );
         Ok(self.classes.with_probabilities(&probabilities))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::classifiers::binned::{Binned, dense};
+    use crate::classifiers::draw::below;
+
+    /// Cells of `k` classes whose features have `n_values` values, `zeros` of 100 the first of them.
+    fn made_up(n: usize, p: usize, k: usize, n_values: usize, zeros: usize) -> (Features, Vec<u32>) {
+        let mut rng = ChaCha8Rng::seed_from_u64(5);
+        let y: Vec<u32> = (0..n).map(|_| below(&mut rng, k) as u32).collect();
+        let x = ndarray::Array2::from_shape_fn((n, p), |(i, j)| {
+            let value = below(&mut rng, n_values) as f32;
+            let shift = if j % k == y[i] as usize { n_values as f32 / 3.0 } else { 0.0 };
+            if below(&mut rng, 100) < zeros { 0.0 } else { value + shift.floor() - 4.0 }
+        });
+        (Features::dense(x.view()).unwrap(), y)
+    }
+
+    #[test]
+    fn bytes_and_sorted_runs_grow_the_same_trees() {
+        // Few and many values, few and many cells: chains and counts both get their turn, and so do ties.
+        for (n, p, k, n_values, zeros) in
+            [(300, 9, 3, 7, 30), (1800, 12, 3, 1000, 0), (1500, 10, 11, 40, 10), (2, 3, 2, 9, 0)]
+        {
+            let (x, y) = made_up(n, p, k, n_values, zeros);
+            let Training { codes, classes } = Training::new(&x, &y, k).unwrap();
+            for (max_features, min_samples_leaf) in [(p, 1), (2, 1), (3, 4)] {
+                let task = Task {
+                    codes: &codes,
+                    n_classes: classes.n_present(),
+                    cumulative: None,
+                    max_features,
+                    max_depth: 12,
+                    min_samples_split: 2,
+                    min_samples_leaf,
+                };
+                let params = RandomForestParams { n_trees: 3, ..Default::default() };
+                let (runs, bytes): (_, Bytes) = (Binned::new(&x, 256), dense(&x, 256));
+                let sorted = params.trees(&task, || Sorted::new(&runs, &task));
+                assert_eq!(sorted, params.trees(&task, || Dense::new(&bytes, &task)));
+                assert!(n < 100 || sorted.iter().all(|grown| grown.tree.nodes().len() > 20));
+            }
+        }
     }
 }

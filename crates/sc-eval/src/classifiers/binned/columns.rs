@@ -47,7 +47,7 @@ impl Slots {
 }
 
 /// The values of one column in bins.
-pub(super) struct BinnedColumn {
+pub(crate) struct BinnedColumn {
     bounds: Vec<(f32, f32)>,
     /// The bin of the rows without an entry.
     pub(super) background: u32,

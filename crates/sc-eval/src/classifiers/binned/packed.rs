@@ -1,14 +1,11 @@
-//! Dense columns: one byte per value.
+//! Dense columns: one byte per value, a few columns side by side.
 
 use rayon::prelude::*;
 
-use super::columns::{BinnedColumn, Slots};
+use super::{BinnedColumn, Dense, Slots};
 
 /// Columns that are worked on together: their bins of one row lie side by side.
 pub(crate) const LANES: usize = 4;
-
-/// Most bins that a byte can number.
-pub(super) const MAX_BINS: usize = 256;
 
 /// The bin of every row in every column, in blocks of [`LANES`] columns.
 pub(crate) struct Packed {
@@ -17,8 +14,8 @@ pub(crate) struct Packed {
     bins: Vec<[u8; LANES]>,
 }
 
-impl Packed {
-    pub(super) fn new(slots: Slots, columns: &[BinnedColumn]) -> Self {
+impl Dense for Packed {
+    fn new(slots: Slots, columns: &[BinnedColumn]) -> Self {
         let n_rows = slots.n_rows;
         let mut bins = vec![[0; LANES]; columns.len().div_ceil(LANES) * n_rows];
         bins.par_chunks_mut(n_rows).zip(columns.par_chunks(LANES)).for_each(|(block, columns)| {
@@ -29,14 +26,9 @@ impl Packed {
         });
         Self { slots, bins }
     }
+}
 
-    /// The layout for features of any density.
-    #[cfg(test)]
-    pub(crate) fn of(x: &crate::Features, max_bins: usize) -> Self {
-        let (slots, columns) = super::columns::bin(x, max_bins);
-        Self::new(slots, &columns)
-    }
-
+impl Packed {
     /// Number of blocks of columns.
     pub(crate) fn n_blocks(&self) -> usize {
         self.slots.n_columns().div_ceil(LANES)
@@ -61,12 +53,12 @@ impl Packed {
 #[cfg(test)]
 mod tests {
     use crate::Features;
-    use crate::classifiers::binned::Table;
+    use crate::classifiers::binned::{Packed, Table};
 
     #[test]
     fn the_layout_follows_the_density_and_bins_are_those_of_the_values() {
         let x = ndarray::Array2::from_shape_fn((40, 6), |(i, j)| ((i * (j + 3)) % 7) as f32);
-        let Table::Packed(packed) = Table::new(&Features::dense(x.view()).unwrap(), 256) else {
+        let Table::<Packed>::Dense(packed) = Table::new(&Features::dense(x.view()).unwrap(), 256) else {
             panic!("six of seven values are not the most frequent one");
         };
         assert_eq!((packed.n_blocks(), packed.columns(1), packed.n_bins(1)), (2, 4..6, 7));
@@ -76,8 +68,8 @@ mod tests {
             }
         }
         let few = x.mapv(|v| if v == 3.0 { v } else { 0.0 });
-        assert!(matches!(Table::new(&Features::dense(few.view()).unwrap(), 256), Table::Runs(_)));
+        assert!(matches!(Table::<Packed>::new(&Features::dense(few.view()).unwrap(), 256), Table::Runs(_)));
         let empty = Features::dense(ndarray::Array2::zeros((3, 0)).view()).unwrap();
-        assert!(matches!(Table::new(&empty, 256), Table::Runs(_)));
+        assert!(matches!(Table::<Packed>::new(&empty, 256), Table::Runs(_)));
     }
 }

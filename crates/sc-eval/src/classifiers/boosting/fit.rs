@@ -11,7 +11,7 @@ use super::grow::{Grower, Target};
 use super::histogram::Histograms;
 use super::search::{Rules, Search, Sums};
 use super::sorted::Sorted;
-use crate::classifiers::binned::Table;
+use crate::classifiers::binned::{Packed, Table};
 use crate::classifiers::draw::choose;
 use crate::classifiers::training::{Training, by_row, softmax};
 use crate::{Error, Features, Result};
@@ -68,10 +68,10 @@ impl Boosting<'_> {
             Some(validation) => Some(Progress::new(validation, training, &base)?),
             None => None,
         };
-        let table = Table::new(x, self.max_bin);
+        let table = Table::<Packed>::new(x, self.max_bin);
         let trees = match &table {
             Table::Runs(binned) => self.rounds(|| Sorted::new(binned), training, weights, &base, progress),
-            Table::Packed(packed) => {
+            Table::Dense(packed) => {
                 // With fewer trees to a round than threads, a tree's own work is parted, too.
                 let parallel = base.len() < rayon::current_num_threads();
                 self.rounds(|| Histograms::new(packed, parallel), training, weights, &base, progress)
@@ -241,7 +241,7 @@ impl<'a> Progress<'a> {
 mod tests {
     use super::*;
     use crate::classifiers::ClassWeight;
-    use crate::classifiers::binned::{Binned, Packed};
+    use crate::classifiers::binned::{Binned, dense};
 
     fn made_up(n: usize, p: usize, zeros: usize) -> (Features, Vec<u32>) {
         let mut rng = ChaCha8Rng::seed_from_u64(3);
@@ -285,7 +285,7 @@ mod tests {
                 let leaf = |sums: &Sums, _: &[u32], _: &[[f32; 2]]| -0.3 * sums.first / (sums.second + 1.0);
                 let boosting = Boosting { subsample, colsample, ..boosting(&leaf) };
                 let binned = Binned::new(&x, boosting.max_bin);
-                let packed = Packed::of(&x, boosting.max_bin);
+                let packed: Packed = dense(&x, boosting.max_bin);
                 let base = [0.0, 0.1, -0.1];
                 let sorted = boosting.rounds(|| Sorted::new(&binned), &training, &weights, &base, None);
                 let in_parallel =
