@@ -24,7 +24,9 @@ pub use cross_validate::{
 pub use estimate::{Estimate, Estimates};
 #[cfg(feature = "classifiers")]
 pub use label_prediction::{LabelPrediction, LabelPredictionFold, LabelPredictionParams, label_prediction};
-pub use robustness::{Perturbation, Robustness, RobustnessParams, robustness};
-pub use sample_efficiency::{SampleEfficiency, SampleEfficiencyParams, sample_efficiency};
+pub use robustness::{Perturbation, Robustness, RobustnessParams, robustness, robustness_all};
+pub use sample_efficiency::{
+    SampleEfficiency, SampleEfficiencyParams, sample_efficiency, sample_efficiency_all,
+};
 pub use scores::Scores;
 pub use transfer::{Target, Task, Transfer, Transferred, transfer};

@@ -216,9 +216,34 @@ pub fn robustness<M, E>(
     labels: &Labels,
     splits: &[Split],
     params: &RobustnessParams,
-    mut fit: impl FnMut(&[usize], Option<&Perturbation<'_>>) -> Result<M, E>,
+    fit: impl FnMut(&[usize], Option<&Perturbation<'_>>) -> Result<M, E>,
     mut predict: impl FnMut(&M, &[usize], Option<&Perturbation<'_>>) -> Result<Prediction, E>,
 ) -> Result<Robustness>
+where
+    E: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    let one = |model: &M, test: &[usize], perturbation: Option<&Perturbation<'_>>| {
+        predict(model, test, perturbation).map(|answer| vec![answer])
+    };
+    let mut results = robustness_all(labels, splits, 1, params, fit, one)?;
+    Ok(results.pop().expect("one model has one result"))
+}
+
+/// As [`robustness`], for several models that share their preprocessing: cells are perturbed once for all of them.
+///
+/// * `fit`: fits all models.
+/// * `predict`: answers for all `n_models` models, in the same order every time.
+///
+/// # Errors
+/// As [`robustness`]; [`Error::Answer`] around [`Error::Length`] if the number of answers is not `n_models`.
+pub fn robustness_all<M, E>(
+    labels: &Labels,
+    splits: &[Split],
+    n_models: usize,
+    params: &RobustnessParams,
+    mut fit: impl FnMut(&[usize], Option<&Perturbation<'_>>) -> Result<M, E>,
+    mut predict: impl FnMut(&M, &[usize], Option<&Perturbation<'_>>) -> Result<Vec<Prediction>, E>,
+) -> Result<Vec<Robustness>>
 where
     E: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
@@ -227,37 +252,69 @@ where
     check_splits(splits, labels.len())?;
     let all: Vec<Option<Perturbation<'_>>> =
         std::iter::once(None).chain(params.perturbations().map(Some)).collect();
-    let mut scores: Vec<Vec<Scores>> = vec![Vec::with_capacity(splits.len()); all.len()];
-    let mut folds = Vec::with_capacity(splits.len());
+    let mut gathered: Vec<Gathered> = (0..n_models).map(|_| Gathered::new(all.len())).collect();
     for (fold, split) in splits.iter().enumerate() {
         let truth = labels.select(&split.test);
-        let mut answers = Vec::with_capacity(all.len());
+        gathered.iter_mut().for_each(|model| model.begin(&truth));
         let clean = fit(&split.train, None).map_err(|source| Error::run(place(fold, None), source))?;
-        for (perturbation, scores) in all.iter().zip(&mut scores) {
+        for (at, perturbation) in all.iter().enumerate() {
             let perturbation = perturbation.as_ref();
             let failed = |source| Error::run(place(fold, perturbation), source);
             let own = match perturbation {
                 Some(_) if params.perturb_training => Some(fit(&split.train, perturbation).map_err(failed)?),
                 _ => None,
             };
-            let answer =
+            let answers =
                 predict(own.as_ref().unwrap_or(&clean), &split.test, perturbation).map_err(failed)?;
             let wrong = |source| Error::answer(place(fold, perturbation), source);
-            check_prediction(&answer, truth.len(), labels.n_classes()).map_err(wrong)?;
-            let counts = confusion_matrix(&truth, &answer.codes, labels.n_classes())?;
-            let probabilities = answer.probabilities.as_ref().map(|p| p.view());
-            scores.push(Scores::new(&counts, &truth, probabilities).map_err(wrong)?);
-            answers.push(answer.codes);
+            if answers.len() != n_models {
+                let (found, expected) = (answers.len(), n_models);
+                return Err(wrong(Error::Length { what: "the list of answers", found, expected }));
+            }
+            for (model, answer) in gathered.iter_mut().zip(answers) {
+                model.add(at, answer, labels.n_classes()).map_err(wrong)?;
+            }
         }
-        folds.push(PairedFold { truth, answers });
     }
-    let replicates = Replicates::new(&folds, &params.bootstrap)?;
-    Ok(Robustness {
-        curves: curves(params, &scores, &replicates),
-        n_folds: splits.len(),
-        n_repeats: params.n_repeats,
-        perturb_training: params.perturb_training,
-    })
+    let scored = |model: Gathered| {
+        let replicates = Replicates::new(&model.folds, &params.bootstrap)?;
+        Ok(Robustness {
+            curves: curves(params, &model.scores, &replicates),
+            n_folds: splits.len(),
+            n_repeats: params.n_repeats,
+            perturb_training: params.perturb_training,
+        })
+    };
+    gathered.into_iter().map(scored).collect()
+}
+
+/// What is known of one model so far.
+struct Gathered {
+    /// For each perturbation, the scores of each fold.
+    scores: Vec<Vec<Scores>>,
+    folds: Vec<PairedFold>,
+}
+
+impl Gathered {
+    fn new(n_perturbations: usize) -> Self {
+        Self { scores: vec![Vec::new(); n_perturbations], folds: Vec::new() }
+    }
+
+    /// Begins a fold.
+    fn begin(&mut self, truth: &[u32]) {
+        self.folds.push(PairedFold { truth: truth.to_vec(), answers: Vec::with_capacity(self.scores.len()) });
+    }
+
+    /// Takes an answer about the test cells of the fold that was begun.
+    fn add(&mut self, perturbation: usize, answer: Prediction, n_classes: usize) -> Result<()> {
+        let fold = self.folds.last_mut().expect("a fold was begun");
+        check_prediction(&answer, fold.truth.len(), n_classes)?;
+        let counts = confusion_matrix(&fold.truth, &answer.codes, n_classes)?;
+        let probabilities = answer.probabilities.as_ref().map(|p| p.view());
+        self.scores[perturbation].push(Scores::new(&counts, &fold.truth, probabilities)?);
+        fold.answers.push(answer.codes);
+        Ok(())
+    }
 }
 
 /// The curves; variant 0 of the scores and replicates is clean, the others are in the order of the perturbations.

@@ -135,6 +135,27 @@ pub fn sample_efficiency<E>(
 where
     E: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
+    let one = |train: &[usize], test: &[usize]| model(train, test).map(|answer| vec![answer]);
+    let mut results = sample_efficiency_all(labels, splits, 1, params, one)?;
+    Ok(results.pop().expect("one model has one result"))
+}
+
+/// As [`sample_efficiency`], for several models that share the preprocessing of a subset.
+///
+/// * `models`: answers for all `n_models` models, in the same order every time.
+///
+/// # Errors
+/// As [`sample_efficiency`]; [`Error::Answer`] around [`Error::Length`] if the number of answers is not `n_models`.
+pub fn sample_efficiency_all<E>(
+    labels: &Labels,
+    splits: &[Split],
+    n_models: usize,
+    params: &SampleEfficiencyParams,
+    mut models: impl FnMut(&[usize], &[usize]) -> Result<Vec<FoldOutput>, E>,
+) -> Result<Vec<SampleEfficiency>>
+where
+    E: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
     params.validate()?;
     params.bootstrap.validate()?;
     check_splits(splits, labels.len())?;
@@ -146,68 +167,98 @@ where
         let value = format!("{:?} for {largest_possible} training cells", params.sizes);
         return Err(Error::Parameter { name: "sizes", value, expected });
     }
-    let mut gathered: Vec<Gathered> = sizes.iter().map(|&size| Gathered::new(size)).collect();
-    let mut folds = Vec::with_capacity(splits.len());
+    let mut least_classes = vec![usize::MAX; sizes.len()];
+    let mut gathered: Vec<Gathered> = (0..n_models).map(|_| Gathered::new(sizes.len())).collect();
     for (fold, split) in splits.iter().enumerate() {
         let truth = labels.select(&split.test);
-        let mut answers = vec![Vec::new(); sizes.len() * params.n_repeats];
+        gathered.iter_mut().for_each(|model| model.begin(&truth, sizes.len() * params.n_repeats));
         for repeat in 0..params.n_repeats {
             let order = nested_order(labels, &split.train, params.seed, (fold, repeat));
-            for (at, gathered) in gathered.iter_mut().enumerate() {
-                let size = gathered.size;
+            for (at, &size) in sizes.iter().enumerate() {
                 let place =
                     || format!("fold {fold} (counted from 0), {size} training cells, repeat {repeat}");
                 let mut train = order[..size].to_vec();
                 train.sort_unstable();
-                gathered.n_classes = gathered.n_classes.min(n_classes(labels, &train, place)?);
-                let output = model(&train, &split.test).map_err(|source| Error::run(place(), source))?;
-                let answer = output.prediction;
+                least_classes[at] = least_classes[at].min(n_classes(labels, &train, place)?);
+                let outputs = models(&train, &split.test).map_err(|source| Error::run(place(), source))?;
                 let wrong = |source| Error::answer(place(), source);
-                check_prediction(&answer, truth.len(), labels.n_classes()).map_err(wrong)?;
-                let counts = confusion_matrix(&truth, &answer.codes, labels.n_classes())?;
-                let probabilities = answer.probabilities.as_ref().map(|p| p.view());
-                gathered.scores.push(Scores::new(&counts, &truth, probabilities).map_err(wrong)?);
-                gathered.fit_seconds += output.fit_seconds;
-                answers[at * params.n_repeats + repeat] = answer.codes;
+                if outputs.len() != n_models {
+                    let (found, expected) = (outputs.len(), n_models);
+                    return Err(wrong(Error::Length { what: "the list of answers", found, expected }));
+                }
+                for (model, output) in gathered.iter_mut().zip(outputs) {
+                    let variant = at * params.n_repeats + repeat;
+                    model.add((at, variant), output, labels.n_classes()).map_err(wrong)?;
+                }
             }
         }
-        folds.push(PairedFold { truth, answers });
     }
-    let replicates = Replicates::new(&folds, &params.bootstrap)?;
-    let mean = |score: &dyn Fn(usize) -> f64, at: usize| {
-        let variants = at * params.n_repeats..(at + 1) * params.n_repeats;
-        variants.map(score).sum::<f64>() / params.n_repeats as f64
+    let scored = |model: Gathered| {
+        Ok(SampleEfficiency {
+            points: model.points(&sizes, &least_classes, params)?,
+            left_out: left_out.clone(),
+            largest_possible,
+            n_folds: splits.len(),
+            n_repeats: params.n_repeats,
+        })
     };
-    let last = sizes.len() - 1;
-    let points = gathered.iter().enumerate().map(|(at, gathered)| SizePoint {
-        n_train: gathered.size,
-        n_classes: gathered.n_classes,
-        mean: Scores::mean(&gathered.scores),
-        sd: Scores::sd(&gathered.scores),
-        scores: replicates.estimates(|score| mean(score, at)),
-        behind_largest: replicates.estimates(|score| mean(score, last) - mean(score, at)),
-        fit_seconds: gathered.fit_seconds / gathered.scores.len() as f64,
-    });
-    Ok(SampleEfficiency {
-        points: points.collect(),
-        left_out,
-        largest_possible,
-        n_folds: splits.len(),
-        n_repeats: params.n_repeats,
-    })
+    gathered.into_iter().map(scored).collect()
 }
 
-/// What is known of one size so far.
+/// What is known of one model so far.
 struct Gathered {
-    size: usize,
-    n_classes: usize,
-    scores: Vec<Scores>,
-    fit_seconds: f64,
+    /// For each size, the scores of each fold and repeat, and the seconds of their fits.
+    sizes: Vec<(Vec<Scores>, f64)>,
+    /// Answers by size and then repeat.
+    folds: Vec<PairedFold>,
 }
 
 impl Gathered {
-    fn new(size: usize) -> Self {
-        Self { size, n_classes: usize::MAX, scores: Vec::new(), fit_seconds: 0.0 }
+    fn new(n_sizes: usize) -> Self {
+        Self { sizes: vec![(Vec::new(), 0.0); n_sizes], folds: Vec::new() }
+    }
+
+    /// Begins a fold.
+    fn begin(&mut self, truth: &[u32], n_variants: usize) {
+        self.folds.push(PairedFold { truth: truth.to_vec(), answers: vec![Vec::new(); n_variants] });
+    }
+
+    /// Takes an answer about the test cells of the fold that was begun.
+    fn add(&mut self, (size, variant): (usize, usize), output: FoldOutput, n_classes: usize) -> Result<()> {
+        let fold = self.folds.last_mut().expect("a fold was begun");
+        let answer = output.prediction;
+        check_prediction(&answer, fold.truth.len(), n_classes)?;
+        let counts = confusion_matrix(&fold.truth, &answer.codes, n_classes)?;
+        let probabilities = answer.probabilities.as_ref().map(|p| p.view());
+        let (scores, fit_seconds) = &mut self.sizes[size];
+        scores.push(Scores::new(&counts, &fold.truth, probabilities)?);
+        *fit_seconds += output.fit_seconds;
+        fold.answers[variant] = answer.codes;
+        Ok(())
+    }
+
+    fn points(
+        &self,
+        sizes: &[usize],
+        n_classes: &[usize],
+        params: &SampleEfficiencyParams,
+    ) -> Result<Vec<SizePoint>> {
+        let replicates = Replicates::new(&self.folds, &params.bootstrap)?;
+        let mean = |score: &dyn Fn(usize) -> f64, at: usize| {
+            let variants = at * params.n_repeats..(at + 1) * params.n_repeats;
+            variants.map(score).sum::<f64>() / params.n_repeats as f64
+        };
+        let last = sizes.len() - 1;
+        let point = |(at, (scores, fit_seconds)): (usize, &(Vec<Scores>, f64))| SizePoint {
+            n_train: sizes[at],
+            n_classes: n_classes[at],
+            mean: Scores::mean(scores),
+            sd: Scores::sd(scores),
+            scores: replicates.estimates(|score| mean(score, at)),
+            behind_largest: replicates.estimates(|score| mean(score, last) - mean(score, at)),
+            fit_seconds: fit_seconds / scores.len() as f64,
+        };
+        Ok(self.sizes.iter().enumerate().map(point).collect())
     }
 }
 

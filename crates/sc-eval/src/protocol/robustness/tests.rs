@@ -118,3 +118,25 @@ fn failures_and_wrong_answers_name_their_place() {
     assert_eq!(wrong.to_string(), "fold 0 (counted from 0), clean cells: the answer is not valid");
     assert_eq!(wrong.source().unwrap().to_string(), "the prediction has 29 entries, expected 30");
 }
+
+#[test]
+fn several_models_get_what_each_gets_alone() {
+    let labels = labels();
+    let (splits, params) = (splits(&labels), RobustnessParams::default());
+    let constant = |test: &[usize]| Prediction { codes: vec![1; test.len()], probabilities: None };
+    let all = |n_models| {
+        robustness_all(
+            &labels,
+            &splits,
+            n_models,
+            &params,
+            |_, _| Ok::<_, Infallible>(()),
+            |(), test, p| Ok(vec![answer(&labels, test, p)?, constant(test)]),
+        )
+    };
+    let both = all(2).unwrap();
+    assert_eq!(both[0], run(&params).unwrap());
+    assert!((both[1].curves[0].points[0].mean.accuracy - 1.0 / 3.0).abs() < 1e-12);
+    let error = all(3).unwrap_err();
+    assert_eq!(error.source().unwrap().to_string(), "the list of answers has 2 entries, expected 3");
+}

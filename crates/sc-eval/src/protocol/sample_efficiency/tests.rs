@@ -113,3 +113,25 @@ fn failures_name_their_place() {
     assert_eq!(error.to_string(), "fold 0 (counted from 0), 20 training cells, repeat 0: the model failed");
     assert_eq!(error.source().unwrap().to_string(), "no");
 }
+
+#[test]
+fn several_models_get_what_each_gets_alone() {
+    let labels = labels();
+    let splits = StratifiedKFold { n_splits: 3, ..Default::default() }.split(&labels).unwrap();
+    let params = SampleEfficiencyParams { sizes: vec![20, 90], ..Default::default() };
+    let constant = |test: &[usize]| FoldOutput {
+        prediction: Prediction { codes: vec![0; test.len()], probabilities: None },
+        fit_seconds: 2.0,
+        predict_seconds: 0.0,
+    };
+    let all = |n_models| {
+        sample_efficiency_all(&labels, &splits, n_models, &params, |train, test| {
+            Ok::<_, Infallible>(vec![constant(test), output(&labels, train, test)])
+        })
+    };
+    let both = all(2).unwrap();
+    assert_eq!(both[1], run(&[20, 90]).unwrap());
+    assert_eq!((both[0].points[1].fit_seconds, both[0].points[1].behind_largest.accuracy.value), (2.0, 0.0));
+    let error = all(1).unwrap_err();
+    assert_eq!(error.source().unwrap().to_string(), "the list of answers has 2 entries, expected 1");
+}
