@@ -61,6 +61,10 @@ fn code(error: &Error) -> u8 {
             Some(
                 Eval::Parameter { .. }
                 | Eval::UnknownModel { .. }
+                | Eval::UnknownEngine { .. }
+                | Eval::EngineNotBuilt { .. }
+                | Eval::EngineModel { .. }
+                | Eval::EngineParameter { .. }
                 | Eval::NotEmpty { .. }
                 | Eval::OtherPlan { .. },
             ) => return 2,

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::time::{Duration, Instant};
 
 use indicatif::ProgressBar;
-use sc_eval::classifiers::Model;
+use sc_eval::classifiers::{Classifier, Engine, Model};
 use sc_eval::protocol::{CrossValidation, FoldOutput, cross_validate_all};
 use sc_eval::split::Split;
 use sc_eval::{Features, Labels};
@@ -131,20 +131,28 @@ impl<'a> Fold<'a> {
         Ok([Features::dense(pca.transform(train)?.view())?, Features::dense(pca.transform(test)?.view())?])
     }
 
+    /// As [`Fold::run_with`], with this project's own engine.
+    ///
+    /// # Errors
+    /// As the fit of the model.
+    pub fn run(&self, model: &Model) -> Result<FoldOutput, Failure> {
+        self.run_with(Engine::Own, model)
+    }
+
     /// Fits a model on the training cells and asks it about the test cells.
     ///
     /// Nearest neighbours are looked for among principal components, which are part of that fit. A model that compares
     /// genes within a cell, or standardises them itself, sees log-normalised expression as it is.
     ///
     /// # Errors
-    /// As the fit of the model.
-    pub fn run(&self, model: &Model) -> Result<FoldOutput, Failure> {
+    /// As the fit of the model by `engine`.
+    pub fn run_with(&self, engine: Engine, model: &Model) -> Result<FoldOutput, Failure> {
         let start = Instant::now();
         let [train, test] = if model.takes_log_normalized() { &self.log_normalized } else { &self.features };
         if matches!(model, Model::Knn(_)) && !self.reduced {
             let pca = Pca::fit(&self.scaled[0], &PcaParams::components(self.n_components))?;
             let train = Features::dense(pca.transform(&self.scaled[0])?.view())?;
-            let fitted = model.fit(&train, &self.labels, self.n_classes)?;
+            let fitted = engine.fit(model, &train, &self.labels, self.n_classes)?;
             let fit_seconds = start.elapsed().as_secs_f64();
             let start = Instant::now();
             let test = Features::dense(pca.transform(&self.scaled[1])?.view())?;
@@ -155,7 +163,7 @@ impl<'a> Fold<'a> {
                 predict_seconds: start.elapsed().as_secs_f64(),
             });
         }
-        let fitted = model.fit(train, &self.labels, self.n_classes)?;
+        let fitted = engine.fit(model, train, &self.labels, self.n_classes)?;
         let fit_seconds = start.elapsed().as_secs_f64();
         let start = Instant::now();
         let prediction = fitted.predict(test)?;

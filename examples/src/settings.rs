@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 use clap::Args;
-use sc_eval::classifiers::Model;
+use sc_eval::classifiers::{Engine, Model};
 use sc_prep::FeatureSpaceParams;
 
 use crate::cells::CellArgs;
@@ -52,6 +52,10 @@ pub struct StudyArgs {
     /// are also gradient_boosting, random_by_prior, gaussian_naive_bayes and nearest_centroid
     #[arg(long, value_name = "NAME", num_args = 1.., value_delimiter = ',', value_parser = model)]
     models: Vec<Model>,
+    /// Who fits the classifiers of --models: own, linfa or smartcore, the latter two where they are built in (cargo
+    /// features); their results are called `svm_rbf (linfa)` [default: own]
+    #[arg(long, value_name = "NAME", requires = "models")]
+    engine: Option<Engine>,
     /// Highly variable genes to keep, chosen on the training cells of each fold [default: 2000]
     #[arg(long, value_name = "N", value_parser = at_least_1)]
     n_genes: Option<usize>,
@@ -199,10 +203,12 @@ impl StudyArgs {
 
     fn models(&self, config: &Config) -> Result<Vec<NamedModel>> {
         if !self.models.is_empty() {
-            return Ok(self.models.iter().cloned().map(NamedModel::new).collect());
+            let engine = self.engine.unwrap_or_default();
+            return self.models.iter().cloned().map(|model| NamedModel::new(engine, model)).collect();
         }
         if config.models.is_empty() {
-            return Ok(Model::standard().into_iter().map(NamedModel::new).collect());
+            let standard = Model::standard().into_iter();
+            return standard.map(|model| NamedModel::new(Engine::Own, model)).collect();
         }
         config.models.iter().cloned().map(NamedModel::from_value).collect()
     }
@@ -283,6 +289,9 @@ out: results/yaml
         assert!(text.contains("--tissues"), "{text}");
         assert!(Program::try_parse_from(["program", "--cv", "3", "--test-size", "0.2"]).is_err());
         assert!(Program::try_parse_from(["program", "--resume", "--force"]).is_err());
+        assert!(Program::try_parse_from(["program", "--engine", "linfa"]).is_err());
+        let majority = settings(&["--models", "majority", "--engine", "linfa"]).unwrap_err().to_string();
+        assert!(majority.contains("linfa"), "{majority}");
         let tissues = settings(&["--tissues", "blood", "lung"]).unwrap();
         let only = ("tissue".to_owned(), vec!["blood".to_owned(), "lung".to_owned()]);
         assert_eq!(tissues.datasets[0].only, Some(only));

@@ -83,7 +83,7 @@ impl Study {
                 let x = &self.x[group.dataset];
                 Fold::of_split(x, group.split, labels, &self.settings.fold, self.settings.use_pca)
             },
-            |fold, group, model| fold.run(&models[model].model.clone().with_seed(group.seed)),
+            |fold, group, model| models[model].run(fold, group.seed),
             |event| match event {
                 Event::Start { n_kept, n_missing } => {
                     if n_kept > 0 {

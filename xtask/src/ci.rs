@@ -20,6 +20,11 @@ const STEPS: &[(&str, &[&str])] = &[
     ),
     ("sc-eval, grid alone", &["clippy", "-p", "sc-eval", "--lib", "-F", "grid", "--", "-D", "warnings"]),
     ("sc-eval, report alone", &["clippy", "-p", "sc-eval", "--lib", "-F", "report", "--", "-D", "warnings"]),
+    ("sc-eval, linfa alone", &["clippy", "-p", "sc-eval", "--lib", "-F", "linfa", "--", "-D", "warnings"]),
+    (
+        "sc-eval, smartcore alone",
+        &["clippy", "-p", "sc-eval", "--lib", "-F", "smartcore", "--", "-D", "warnings"],
+    ),
     ("tests", &["test", "--workspace", "--all-features"]),
     ("docs", &["doc", "--workspace", "--all-features", "--no-deps"]),
 ];

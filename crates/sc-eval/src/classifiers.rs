@@ -15,6 +15,8 @@
 //! [`Model`] chooses one by name, with parameters from a configuration file; what it fits is a [`Fitted`], which can be
 //! saved and loaded.
 //!
+//! [`Engine`] has some of them fitted by the crates linfa and smartcore instead, to compare.
+//!
 //! Every fit is deterministic: the same features, labels and seed give the same bits on any number of threads and on
 //! any machine. A class that is absent from the training cells keeps its index and is never predicted.
 
@@ -25,6 +27,7 @@ mod celltypist;
 mod class_weight;
 mod design;
 mod draw;
+mod engines;
 mod fitted;
 mod forest;
 mod knn;
@@ -50,6 +53,7 @@ pub use autoencoder::{Autoencoder, AutoencoderClassifier, AutoencoderClassifierP
 pub use boosting::{GradientBoosting, GradientBoostingParams, ImportanceType, Xgboost, XgboostParams};
 pub use celltypist::{CellTypist, CellTypistParams};
 pub use class_weight::ClassWeight;
+pub use engines::{Engine, EngineFit};
 pub use fitted::Fitted;
 pub use forest::{MaxFeatures, RandomForest, RandomForestParams};
 pub use knn::{Knn, KnnParams, NeighborWeights};

@@ -140,6 +140,54 @@ pub enum Error {
         /// The names there are.
         known: String,
     },
+    /// No engine has this name.
+    #[error("no engine is called {name:?}; there are {known}")]
+    UnknownEngine {
+        /// The name asked for.
+        name: String,
+        /// The names there are.
+        known: String,
+    },
+    /// An engine is not part of this build.
+    #[error("the engine {engine} is not part of this build, which has {built}")]
+    EngineNotBuilt {
+        /// The engine, which is also the name of the cargo feature.
+        engine: &'static str,
+        /// The engines there are.
+        built: String,
+    },
+    /// An engine has no such classifier.
+    #[error("{engine} has no {model}; it has {known}")]
+    EngineModel {
+        /// The engine.
+        engine: &'static str,
+        /// The classifier asked for.
+        model: &'static str,
+        /// The classifiers it has.
+        known: String,
+    },
+    /// An engine does not know a parameter, which is not at its default.
+    #[error("`{parameter}` is set, but the {model} of {engine} has no such parameter")]
+    EngineParameter {
+        /// The engine.
+        engine: &'static str,
+        /// The classifier.
+        model: &'static str,
+        /// The parameter.
+        parameter: &'static str,
+    },
+    /// An engine gave up.
+    #[error("{engine} cannot {action} with {model}: {reason}")]
+    EngineFailed {
+        /// The engine.
+        engine: &'static str,
+        /// The classifier.
+        model: &'static str,
+        /// What was tried.
+        action: &'static str,
+        /// What the engine says.
+        reason: String,
+    },
     /// No metric has this name.
     #[error("no metric is called {name:?}; there are {known}")]
     UnknownMetric {
@@ -404,6 +452,11 @@ impl Error {
             Self::ModelVersion { .. } => {
                 Some("read it with the release that wrote it, or fit the model again")
             }
+            Self::EngineNotBuilt { .. } => {
+                Some("build with the cargo feature of that name (`--features linfa,smartcore`)")
+            }
+            Self::EngineModel { .. } => Some("take one that it has, or the engine `own`, which has all"),
+            Self::EngineParameter { .. } => Some("leave the parameter out, or take the engine `own`"),
             Self::ModelNotSavable { .. } => Some("check the scale of the training features, then fit again"),
             _ => None,
         }

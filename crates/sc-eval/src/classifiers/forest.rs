@@ -61,7 +61,7 @@ pub enum MaxFeatures {
 }
 
 impl MaxFeatures {
-    fn of(self, n_features: usize) -> Result<usize> {
+    pub(crate) fn of(self, n_features: usize) -> Result<usize> {
         let refuse =
             |value: String, expected| Err(Error::Parameter { name: "max_features", value, expected });
         let wanted = match self {

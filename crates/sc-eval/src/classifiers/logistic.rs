@@ -57,7 +57,7 @@ pub struct LogisticRegression {
 }
 
 impl LogisticRegressionParams {
-    fn validate(&self) -> Result<()> {
+    pub(crate) fn validate(&self) -> Result<()> {
         let rules = [
             ("c", self.c, self.c > 0.0 && self.c.is_finite(), "above 0"),
             ("l1_ratio", self.l1_ratio, (0.0..=1.0).contains(&self.l1_ratio), "0 to 1"),

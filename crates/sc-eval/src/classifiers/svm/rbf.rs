@@ -86,6 +86,15 @@ struct Plane {
 }
 
 impl RbfSvmParams {
+    /// The given `gamma`, or the one of `"scale"` for these cells.
+    pub(crate) fn gamma_for(&self, design: &Design) -> f64 {
+        self.gamma.unwrap_or_else(|| {
+            let (_, variance) = design.mean_and_variance();
+            // Features that are all the same tell nothing apart; any width does.
+            if variance > 0.0 { 1.0 / (design.n_cols as f64 * variance) } else { 1.0 }
+        })
+    }
+
     /// Fits on the rows of `x` with class indices `y`, all below `n_classes`.
     ///
     /// # Errors
@@ -101,11 +110,7 @@ impl RbfSvmParams {
         let class_weights = self.class_weight.of_present(&training)?;
         let Training { codes, classes } = training;
         let design = Design::new(x);
-        let gamma = self.gamma.unwrap_or_else(|| {
-            let (_, variance) = design.mean_and_variance();
-            // Features that are all the same tell nothing apart; any width does.
-            if variance > 0.0 { 1.0 / (design.n_cols as f64 * variance) } else { 1.0 }
-        });
+        let gamma = self.gamma_for(&design);
         let background = design.background.clone();
         let kernel = Kernel::new(Cells::new(design.n_cols, design.rows), gamma, self.cache_bytes);
         let solved: Vec<SolvedPair> = pairs(classes.n_present())
