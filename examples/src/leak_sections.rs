@@ -1,5 +1,7 @@
 //! The parts of a report that tell what the tests for leaks found.
 
+use std::collections::BTreeSet;
+
 use sc_eval::protocol::leak;
 use sc_eval::report::{
     Best, Cell, Column, Finding, Findings, KeyFigure, Kind, Section, Severity, Table, compare,
@@ -30,10 +32,14 @@ impl Found {
         all
     }
 
-    /// Findings that are leaks, and findings.
+    /// Tests that found a leak, and tests. A test that names several steps is one.
     pub fn count(&self) -> (usize, usize) {
         let all = self.all();
-        (all.iter().filter(|(_, finding)| is_leak(finding)).count(), all.len())
+        let tests = |leaks_only: bool| {
+            let counted = all.iter().filter(|(_, finding)| !leaks_only || is_leak(finding));
+            counted.map(|(model, finding)| (*model, finding.test)).collect::<BTreeSet<_>>().len()
+        };
+        (tests(true), tests(false))
     }
 
     fn prepared(&self) -> Prepared {

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use super::support::{Ended, counts, run, types, write_h5ad};
+use super::support::{Ended, counts, refused, run, types, write_h5ad};
 
 fn benchmark(input: &Path, flags: &[&str]) -> Ended {
     let out = input.with_extension("results");
@@ -11,15 +11,6 @@ fn benchmark(input: &Path, flags: &[&str]) -> Ended {
     let ended = run("benchmark", &[&fixed[..], flags].concat());
     assert!(ended.code == 0 || !out.exists(), "a run that failed leaves no results");
     ended
-}
-
-#[track_caller]
-fn refused(ended: &Ended, code: i32, words: &[&str]) {
-    assert_eq!(ended.code, code, "{}", ended.stderr);
-    for word in words {
-        assert!(ended.stderr.contains(word), "no {word:?} in: {}", ended.stderr);
-    }
-    assert!(!ended.stderr.contains("panicked"), "{}", ended.stderr);
 }
 
 const LABEL: [&str; 2] = ["--label", "cell_type"];

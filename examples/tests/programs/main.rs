@@ -4,4 +4,7 @@
 mod bad_input;
 mod benchmark;
 mod grid;
+mod leak_check;
+mod robustness;
+mod sample_efficiency;
 mod support;

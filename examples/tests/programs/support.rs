@@ -32,6 +32,16 @@ pub(crate) fn run(example: &str, arguments: &[&str]) -> Ended {
     }
 }
 
+/// Checks that a program refused its input with this exit code, naming all `words`.
+#[track_caller]
+pub(crate) fn refused(ended: &Ended, code: i32, words: &[&str]) {
+    assert_eq!(ended.code, code, "{}", ended.stderr);
+    for word in words {
+        assert!(ended.stderr.contains(word), "no {word:?} in: {}", ended.stderr);
+    }
+    assert!(!ended.stderr.contains("panicked"), "{}", ended.stderr);
+}
+
 /// 40 cells of two types and 12 genes; each type has six genes of its own.
 pub(crate) fn counts() -> Array2<f32> {
     Array2::from_shape_fn((40, 12), |(i, j)| {
