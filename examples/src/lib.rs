@@ -1,11 +1,13 @@
 //! What the programs share: reading labelled cells, the features of a fold, progress, and how a program ends.
 
 pub mod cells;
+pub mod clusterings;
 pub mod config;
 pub mod end;
 pub mod facts;
 pub mod fold;
 pub mod genes;
+pub mod integration;
 pub mod map;
 pub mod models;
 pub mod ontology;
