@@ -50,6 +50,7 @@ fn code(error: &Error) -> u8 {
         match cause.downcast_ref::<Eval>() {
             Some(
                 Eval::OneClass { .. }
+                | Eval::OneClassLeft { .. }
                 | Eval::ClassSmallerThanFolds { .. }
                 | Eval::Empty { .. }
                 | Eval::Damaged { .. }

@@ -16,6 +16,7 @@ pub mod record;
 pub mod run;
 pub mod settings;
 pub mod splits;
+pub mod strange;
 pub mod study;
 pub mod subset;
 pub mod tissues;
