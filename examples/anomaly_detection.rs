@@ -141,7 +141,7 @@ impl Args {
             ("min_cells", self.min_cells.to_string()),
             ("cv", self.cv.map_or("one split".to_owned(), |k| k.to_string())),
             ("test_size", self.test_size.to_string()),
-            ("group", self.group.clone().unwrap_or_default()),
+            ("group", self.group.clone().unwrap_or_else(|| "none".to_owned())),
             ("max_cells", self.max_cells.map_or("all".to_owned(), |n| n.to_string())),
             ("n_genes", self.n_genes.to_string()),
             ("n_components", self.n_components.to_string()),

@@ -34,7 +34,8 @@ struct Args {
     #[command(flatten)]
     run: run::RunArgs,
     /// Resolutions of Leiden, separated by commas
-    #[arg(long, value_name = "LIST", value_delimiter = ',', default_value = "0.2,0.5,1,2")]
+    #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = clusterings::resolution,
+          default_value = "0.2,0.5,1,2")]
     resolutions: Vec<f64>,
     /// Numbers of clusters of k-means, separated by commas; the number of labels without it
     #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = run::at_least_1)]
@@ -114,7 +115,9 @@ fn cluster(args: &Args) -> Result<()> {
         integration::table(&embeddings, &cells.labels, &batches, args.run.seed)
     };
     let integration = batches.map(of_batches).transpose()?;
-    lap(&mut manifest, "batches");
+    if integration.is_some() {
+        lap(&mut manifest, "batches");
+    }
     step("map");
     let place = || map::layout(&graph, args.run.seed, |step| bar.set_message(step.to_owned()));
     let map = (!args.no_map && cells.names.len() >= 3).then(place).transpose()?;
@@ -167,7 +170,7 @@ impl Args {
         [
             ("methods", methods.join(",")),
             ("n_seeds", self.n_seeds.to_string()),
-            ("batch", self.batch.clone().unwrap_or_default()),
+            ("batch", self.batch.clone().unwrap_or_else(|| "none".to_owned())),
             ("n_genes", self.n_genes.to_string()),
             ("n_components", self.n_components.to_string()),
             ("layer", self.cells.layer.clone()),

@@ -48,6 +48,18 @@ impl Method {
     }
 }
 
+/// A resolution, for a flag.
+///
+/// # Errors
+/// If it is no number above 0.
+pub fn resolution(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(value) if value > 0.0 && value.is_finite() => Ok(value),
+        Ok(value) => Err(format!("the resolution is {value}, expected a number above 0")),
+        Err(error) => Err(format!("{error}")),
+    }
+}
+
 /// The methods with what they found, in the order asked for.
 #[derive(Debug)]
 pub struct Found {

@@ -102,7 +102,7 @@ pub fn table(
         let about = match kind {
             Some(MetricKind::BioConservation) => "biology",
             Some(MetricKind::BatchCorrection) => "batches",
-            None => "batches, not weighed",
+            None => "batches (not weighed)",
         };
         row(name, about, values.to_vec());
     }

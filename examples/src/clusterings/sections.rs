@@ -65,6 +65,9 @@ pub fn sections(found: &Found, labels: &Labels, names: &[String], map: Option<&A
     if let Some(map) = map {
         sections.extend(maps(found, labels, names, map));
     }
+    let lede =
+        "Names are scikit-learn's; the interval is for the draw of cells, the extremes are over seeds.";
+    sections.push(Section::new("Every score", lede, all(found)));
     sections
 }
 
@@ -77,7 +80,7 @@ const LEDE: &str = "Means over seeds, with 95 % intervals over the draw of cells
 
 /// What each method scores.
 ///
-/// * `wide`: whether all scores have their interval, or only the first.
+/// * `wide`: whether mutual information has its intervals, too, and the deviation over seeds is told.
 pub fn scores(found: &Found, wide: bool) -> Table {
     let kind = if wide { Kind::Interval(3) } else { Kind::Number(3) };
     let score = |name: &str, kind| Column::new(name, kind).best(Best::Highest);
@@ -85,17 +88,14 @@ pub fn scores(found: &Found, wide: bool) -> Table {
         Column::text("Method"),
         Column::text("Clusters"),
         score("ARI", Kind::Interval(3)),
-        Column::new("sd over seeds", Kind::Number(3)),
         score("AMI", kind),
         score("NMI = V", kind),
-        score("Homogeneity", kind),
-        score("Completeness", kind),
-        score("Silhouette", kind),
+        score(if wide { "Homogeneity" } else { "Homog." }, Kind::Number(3)),
+        score(if wide { "Completeness" } else { "Compl." }, Kind::Number(3)),
+        score("Silhouette", Kind::Number(3)),
     ]);
-    if !wide {
-        table.columns[6].name = "Homog.".into();
-        table.columns[7].name = "Compl.".into();
-        table.columns.remove(3);
+    if wide {
+        table.columns.push(Column::new("sd of ARI over seeds", Kind::Number(3)));
     }
     for method in &found.result.methods {
         let s = &method.scores;
@@ -104,20 +104,44 @@ pub fn scores(found: &Found, wide: bool) -> Table {
             method.method.as_str().into(),
             n_clusters(method).into(),
             interval(s.adjusted_rand_index),
-            method.sd_adjusted_rand_index.into(),
             cell(s.adjusted_mutual_info),
             cell(s.normalized_mutual_info),
-            cell(s.homogeneity),
-            cell(s.completeness),
-            s.silhouette.map_or(Cell::Empty, cell),
+            Cell::Value(s.homogeneity.value),
+            Cell::Value(s.completeness.value),
+            s.silhouette.map(|e| e.value).into(),
         ];
-        if !wide {
-            row.remove(3);
+        if wide {
+            row.push(method.sd_adjusted_rand_index.into());
         }
         table.row(row);
     }
     if let Some(silhouette) = found.result.silhouette_of_labels {
         table.caption = format!("The labels themselves have a silhouette of {silhouette:.3}.");
+    }
+    table
+}
+
+/// Every score of every method with its interval.
+fn all(found: &Found) -> Table {
+    let mut table = Table::new(vec![
+        Column::text("Method"),
+        Column::text("Score"),
+        Column::new("Mean over seeds", Kind::Interval(4)),
+        Column::new("Lowest seed", Kind::Number(4)),
+        Column::new("Highest seed", Kind::Number(4)),
+    ]);
+    for method in &found.result.methods {
+        for (at, (name, mean)) in method.scores.iter().enumerate() {
+            let of_seed = |run: &ClusteringRun| run.scores.iter().nth(at).and_then(|(_, score)| score);
+            let seeds = || method.runs.iter().filter_map(of_seed);
+            table.row([
+                method.method.as_str().into(),
+                name.into(),
+                mean.map_or(Cell::Empty, interval),
+                seeds().reduce(f64::min).into(),
+                seeds().reduce(f64::max).into(),
+            ]);
+        }
     }
     table
 }
