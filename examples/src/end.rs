@@ -41,7 +41,9 @@ fn help<'a>(cause: &'a (dyn std::error::Error + 'static)) -> Option<&'a str> {
 fn code(error: &Error) -> u8 {
     use sc_eval::Error as Eval;
     for cause in error.chain() {
-        if cause.is::<Usage>() {
+        if cause.is::<Usage>()
+            || matches!(cause.downcast_ref::<sc_prep::Error>(), Some(sc_prep::Error::Parameter { .. }))
+        {
             return 2;
         }
         if cause.is::<sc_io::Error>() || cause.is::<sc_prep::Error>() {
@@ -50,6 +52,7 @@ fn code(error: &Error) -> u8 {
         match cause.downcast_ref::<Eval>() {
             Some(
                 Eval::OneClass { .. }
+                | Eval::OneClassLeft { .. }
                 | Eval::ClassSmallerThanFolds { .. }
                 | Eval::Empty { .. }
                 | Eval::Damaged { .. }

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::time::{Duration, Instant};
 
 use indicatif::ProgressBar;
+use ndarray::Array2;
 use sc_eval::classifiers::{Classifier, Engine, Model};
 use sc_eval::protocol::{CrossValidation, FoldOutput, cross_validate_all};
 use sc_eval::split::Split;
@@ -118,17 +119,26 @@ impl<'a> Fold<'a> {
         let made = Fold::new(x, (&split.train, &split.test), (&truth, labels.n_classes()), params)?;
         let mut fold = Fold { labels: made.labels.into_owned().into(), ..made };
         if use_pca {
-            fold.features = fold.components()?;
+            let [train, test] = fold.components()?;
+            fold.features = [Features::dense(train.view())?, Features::dense(test.view())?];
             fold.reduced = true;
         }
         Ok(fold)
     }
 
-    /// Principal components of the training cells, and both sides in them.
-    fn components(&self) -> Result<[Features; 2], Failure> {
+    /// Training and test cells in the principal components of the training cells, cells × components each.
+    ///
+    /// # Errors
+    /// As [`Pca::fit`].
+    pub fn components(&self) -> Result<[Array2<f32>; 2], Failure> {
         let [train, test] = &self.scaled;
         let pca = Pca::fit(train, &PcaParams::components(self.n_components))?;
-        Ok([Features::dense(pca.transform(train)?.view())?, Features::dense(pca.transform(test)?.view())?])
+        Ok([pca.transform(train)?, pca.transform(test)?])
+    }
+
+    /// Training and test cells as most models see them.
+    pub fn features(&self) -> &[Features; 2] {
+        &self.features
     }
 
     /// As [`Fold::run_with`], with this project's own engine.

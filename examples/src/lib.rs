@@ -1,6 +1,7 @@
 //! What the programs share: reading labelled cells, the features of a fold, progress, and how a program ends.
 
 pub mod cells;
+pub mod clusterings;
 pub mod config;
 pub mod end;
 pub mod facts;
@@ -9,6 +10,7 @@ pub mod genes;
 pub mod leak_sections;
 pub mod leaks;
 pub mod learning;
+pub mod integration;
 pub mod map;
 pub mod methods;
 pub mod models;
@@ -21,6 +23,7 @@ pub mod robust_sections;
 pub mod run;
 pub mod settings;
 pub mod splits;
+pub mod strange;
 pub mod study;
 pub mod subset;
 pub mod tissues;
