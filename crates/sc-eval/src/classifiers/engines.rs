@@ -132,7 +132,7 @@ impl Engine {
     pub fn fit(self, model: &Model, x: &Features, y: &[u32], n_classes: usize) -> Result<EngineFit> {
         self.check(model)?;
         let fit = match self {
-            Self::Own => Fit::Own(model.fit(x, y, n_classes)?),
+            Self::Own => Fit::Own(Box::new(model.fit(x, y, n_classes)?)),
             #[cfg(feature = "linfa")]
             Self::Linfa => Fit::Foreign(linfa::fit(model, x, y, n_classes)?),
             #[cfg(feature = "smartcore")]
@@ -170,7 +170,7 @@ pub struct EngineFit {
 }
 
 enum Fit {
-    Own(Fitted),
+    Own(Box<Fitted>),
     #[cfg(any(feature = "linfa", feature = "smartcore"))]
     Foreign(foreign::Fit),
 }

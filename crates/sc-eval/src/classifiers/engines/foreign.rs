@@ -104,10 +104,10 @@ pub(super) struct Logistic {
 impl Logistic {
     /// # Errors
     /// If a value is not finite, or there are not as many as there should be.
-    pub(super) fn new(planes: Planes, training: &Training) -> Result<Box<dyn Fitted>, String> {
+    pub(super) fn new(planes: Planes, training: &Training) -> Result<Self, String> {
         let n_classes = training.classes.n_present();
         planes.check(training.classes.n_features(), if n_classes == 2 { 1 } else { n_classes })?;
-        Ok(Box::new(Self { planes, n_classes }))
+        Ok(Self { planes, n_classes })
     }
 }
 
@@ -146,12 +146,4 @@ pub(super) fn by_chunk<T: Send>(
     let chunk = |&start: &usize| answer(ROW_CHUNK.min(x.n_rows() - start), rows(x, start, ROW_CHUNK));
     let chunks = starts.par_iter().map(chunk).collect::<Result<Vec<_>, _>>()?;
     Ok(chunks.into_iter().flatten().collect())
-}
-
-/// That `value` is finite and above 0.
-pub(super) fn above_0(name: &'static str, value: f64) -> Result<()> {
-    match value > 0.0 && value.is_finite() {
-        true => Ok(()),
-        false => Err(Error::Parameter { name, value: value.to_string(), expected: "above 0" }),
-    }
 }

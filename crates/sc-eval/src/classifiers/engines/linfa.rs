@@ -9,7 +9,7 @@ use ndarray::{Array1, Array2, Axis};
 use rayon::prelude::*;
 
 use super::Engine;
-use super::foreign::{Answer, Fit, Fitted, Logistic, above_0, by_chunk, rows};
+use super::foreign::{Answer, Fit, Fitted, Logistic, by_chunk, rows};
 use crate::classifiers::design::Design;
 use crate::classifiers::planes::Planes;
 use crate::classifiers::training::{Training, softmax};
@@ -85,7 +85,7 @@ fn logistic(
         let weights: Vec<Vec<f64>> = fitted.params().columns().into_iter().map(|w| w.to_vec()).collect();
         Planes::from_vectors(&weights, fitted.intercept().to_vec())
     };
-    Logistic::new(planes, training)
+    Ok(Box::new(Logistic::new(planes, training)?))
 }
 
 struct Bayes {
@@ -187,5 +187,13 @@ impl Fitted for Pairs {
                 .collect()
         };
         by_chunk(x, chunk).map(Answer::Codes)
+    }
+}
+
+/// That `value` is finite and above 0.
+fn above_0(name: &'static str, value: f64) -> Result<()> {
+    match value > 0.0 && value.is_finite() {
+        true => Ok(()),
+        false => Err(Error::Parameter { name, value: value.to_string(), expected: "above 0" }),
     }
 }

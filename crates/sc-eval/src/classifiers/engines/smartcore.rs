@@ -72,7 +72,7 @@ fn logistic(
     let weights: Vec<Vec<f64>> =
         (0..n_outputs).map(|k| (0..n_features).map(|j| *coefficients.get((k, j))).collect()).collect();
     let intercepts = (0..n_outputs).map(|k| *intercepts.get((k, 0))).collect();
-    Logistic::new(Planes::from_vectors(&weights, intercepts), training)
+    Ok(Box::new(Logistic::new(Planes::from_vectors(&weights, intercepts), training)?))
 }
 
 fn forest_parameters(
