@@ -1,8 +1,10 @@
 //! Models that xgboost wrote, and models for xgboost to read.
 
-use sc_eval::classifiers::{Classifier, Xgboost, XgboostParams};
+use sc_eval::classifiers::{Classifier, ImportanceType, Xgboost, XgboostParams};
+use serde_json::Value;
 
-use super::{cases, off};
+use super::{cases, close, off};
+use crate::support;
 
 /// Sums of `f32` in xgboost, of `f64` here.
 const SUMS: f32 = 1e-6;
@@ -23,6 +25,27 @@ fn a_model_of_xgboost_predicts_here_what_it_predicts_there() {
         }
     }
     assert_eq!(n_files, 4);
+}
+
+#[test]
+fn xgboost_predicts_with_a_model_from_here_what_is_predicted_here() {
+    let answers = support::golden("trees/written.json");
+    for case in cases() {
+        let params = XgboostParams { n_rounds: 3, max_depth: 3, min_child_weight: 0.5, ..Default::default() };
+        let model = params.fit(&case.x, &case.y, case.n_classes).unwrap();
+        let written: Value = serde_json::from_str(&model.to_json()).unwrap();
+        let expected = support::golden(&format!("trees/written_{}.json", case.name));
+        assert_eq!(written, expected, "{}: not the file that xgboost was given", case.name);
+        let answer = &answers[&case.name];
+        let off = off(&model, &case.test, &answer["test"]);
+        assert!(off < SUMS, "{}: off by {off}", case.name);
+        assert_eq!(model.n_trees(), 3 * if case.n_classes == 2 { 1 } else { case.n_classes });
+        assert_eq!(answer["rounds"], 3);
+        let gains = model.importance(ImportanceType::Gain);
+        let theirs = |j: usize| answer["gain"][format!("f{j}")].as_f64().unwrap_or_default();
+        let theirs: Vec<f64> = (0..gains.len()).map(theirs).collect();
+        close(&gains, &theirs, 1e-6, &case.name);
+    }
 }
 
 #[test]

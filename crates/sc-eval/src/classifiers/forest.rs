@@ -98,10 +98,27 @@ impl Default for RandomForestParams {
 /// values, constant features redrawn until one can split), on features in at most `max_bins` bins. Random numbers
 /// differ from scikit-learn's, so single trees do, too.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(try_from = "Unchecked")]
 pub struct RandomForest {
     pub(crate) classes: Classes,
     trees: Vec<GrownTree>,
+}
+
+/// A forest as a file has it.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Unchecked {
+    classes: Classes,
+    trees: Vec<GrownTree>,
+}
+
+impl TryFrom<Unchecked> for RandomForest {
+    type Error = String;
+
+    fn try_from(Unchecked { classes, trees }: Unchecked) -> Result<Self, String> {
+        let forest = Self { classes, trees };
+        forest.check().map(|()| forest)
+    }
 }
 
 /// A tree and the class frequencies of its leaves (leaves × classes).
@@ -182,8 +199,7 @@ impl RandomForest {
         normalised(sums)
     }
 
-    /// Proves what predicting relies on, for a model that was read from a file.
-    #[allow(dead_code, reason = "for whoever reads models from files")]
+    /// Proves what predicting relies on.
     pub(crate) fn check(&self) -> Result<(), String> {
         self.classes.check()?;
         if self.trees.is_empty() {

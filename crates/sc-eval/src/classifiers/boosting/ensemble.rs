@@ -15,6 +15,23 @@ pub(crate) struct Ensemble {
     pub(super) trees: Vec<BoostedTree>,
 }
 
+/// A boosted model as a file has it.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Unchecked {
+    classes: Classes,
+    ensemble: Ensemble,
+}
+
+impl Unchecked {
+    /// What can be predicted with.
+    pub(super) fn checked(self) -> Result<(Classes, Ensemble), String> {
+        let Self { classes, ensemble } = self;
+        ensemble.check(&classes)?;
+        Ok((classes, ensemble))
+    }
+}
+
 /// A tree and the values of its leaves.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::ensemble::{Ensemble, normalised};
+use super::ensemble::{Ensemble, Unchecked, normalised};
 use super::fit::Boosting;
 use super::search::{Rules, Sums};
 use crate::classifiers::training::{Classes, Training};
@@ -53,10 +53,19 @@ impl Default for GradientBoostingParams {
 /// features in at most `max_bins` bins, where scikit-learn tries every value. A tie goes to the first feature;
 /// scikit-learn draws it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(try_from = "Unchecked")]
 pub struct GradientBoosting {
     pub(crate) classes: Classes,
     ensemble: Ensemble,
+}
+
+impl TryFrom<Unchecked> for GradientBoosting {
+    type Error = String;
+
+    fn try_from(model: Unchecked) -> Result<Self, String> {
+        let (classes, ensemble) = model.checked()?;
+        Ok(Self { classes, ensemble })
+    }
 }
 
 impl GradientBoostingParams {
@@ -156,8 +165,7 @@ impl GradientBoosting {
         normalised(self.ensemble.sum_by_feature(n_features, |seen| f64::from(seen.gain)))
     }
 
-    /// Proves what predicting relies on, for a model that was read from a file.
-    #[allow(dead_code, reason = "for whoever reads models from files")]
+    /// Proves what predicting relies on.
     pub(crate) fn check(&self) -> Result<(), String> {
         self.ensemble.check(&self.classes)
     }

@@ -2,19 +2,25 @@
 //!
 //! Blocks of columns are worked on one after the other, so that a block's histogram stays in the first-level cache
 //! from its first entry to its last gain. Of two children only the smaller one's rows are read: what the parent has
-//! left is the larger one's.
+//! left is the larger one's, unless that has few rows, too.
+
+mod scan;
 
 use pulp::{Arch, NullaryFnOnce};
 use rayon::prelude::*;
 
+use self::scan::{add, best, best_of_few};
 use super::search::{Best, Child, Node, Search};
-use crate::classifiers::binned::{LANES, Packed, Slots};
+use crate::classifiers::binned::{LANES, MAX_BINS, Packed, Slots};
 
 /// Sums of first and second derivatives of the lanes of one bin, in turn.
 type Bin = [f64; 2 * LANES];
 
 /// Most bins of a column.
-const BINS: usize = 256;
+const BINS: usize = MAX_BINS;
+
+/// Rows that are read faster than the histogram of a parent, which lies further away than the first-level cache.
+const FEW: usize = 256;
 
 /// Buffers of the search.
 pub(super) struct Histograms<'a> {
@@ -52,6 +58,8 @@ struct Work<'a> {
     /// Smaller and larger child, where they may be split.
     small: Option<&'a Node<'a>>,
     large: Option<&'a Node<'a>>,
+    /// Gains that are known elsewhere: only larger ones matter.
+    floor: [f32; 2],
     /// Where the smaller one's histogram goes; empty if nobody needs it.
     kept: &'a mut [Bin],
     /// The parent's histogram, which becomes the larger child's; empty if that is not needed.
@@ -96,23 +104,27 @@ impl<'a> Histograms<'a> {
                 gathered: &self.gathered,
                 small: nodes[0].as_ref(),
                 large: nodes[1].as_ref(),
+                floor: [0.0; 2],
                 kept: kept.next().unwrap_or_default(),
                 parent: parent.next().unwrap_or_default(),
             })
             .collect();
         let arch = Arch::new();
-        let found: Vec<[Option<Found>; 2]> = match self.parallel {
-            true => works.into_par_iter().map(|work| arch.dispatch(work)).collect(),
-            false => works.into_iter().map(|work| arch.dispatch(work)).collect(),
-        };
         let mut best: [Option<Found>; 2] = [None; 2];
-        for found in found {
+        let mut take = |found: [Option<Found>; 2]| {
             for (best, found) in best.iter_mut().zip(found) {
                 // The first of equals stays.
                 if found.is_some_and(|found| best.is_none_or(|best| found.gain > best.gain)) {
                     *best = found;
                 }
             }
+            best.map(|best| best.map_or(0.0, |best| best.gain))
+        };
+        if self.parallel {
+            let found: Vec<_> = works.into_par_iter().map(|work| arch.dispatch(work)).collect();
+            found.into_iter().for_each(|found| _ = take(found));
+        } else {
+            works.into_iter().fold([0.0; 2], |floor, work| take(arch.dispatch(Work { floor, ..work })));
         }
         let large_rows = large.map_or(&[][..], |child| child.rows);
         [self.resolve(best[0], small.rows), self.resolve(best[1], large_rows)]
@@ -154,7 +166,8 @@ impl Search for Histograms<'_> {
         if !root.splits {
             return (None, Held(None));
         }
-        let mut held = Held(root.children_split.then(|| self.buffer()));
+        let needed = root.children_split && root.rows.len() > FEW;
+        let mut held = Held(needed.then(|| self.buffer()));
         let kept = held.0.as_deref_mut().unwrap_or_default();
         let [best, _] = self.pass(derivatives, root, None, kept, &mut []);
         (best, held)
@@ -178,9 +191,12 @@ impl Search for Histograms<'_> {
         let left_is_small = children[0].rows.len() <= children[1].rows.len();
         let [left, right] = children;
         let (small, large) = if left_is_small { (left, right) } else { (right, left) };
-        let needs = |child: Child<'_>| child.splits && child.children_split;
+        let needs = |child: Child<'_>| child.splits && child.children_split && child.rows.len() > FEW;
         let mut kept = needs(small).then(|| self.buffer());
         let mut parent = held.0.take();
+        if large.rows.len() <= FEW {
+            self.spare.extend(parent.take());
+        }
         let [mut best_small, mut best_large] = [None, None];
         match &mut parent {
             Some(parent) if large.splits => {
@@ -215,87 +231,38 @@ impl NullaryFnOnce for Work<'_> {
 
     #[inline(always)]
     fn call(self) -> Self::Output {
-        let n_bins = self.packed.n_bins(self.block);
-        let mut own = [[0.0; 2 * LANES]; BINS];
-        let bins = self.packed.block(self.block);
-        for (&r, &[first, second]) in self.rows.iter().zip(self.gathered) {
-            let line = bins[r as usize];
-            for lane in 0..LANES {
-                let bin = &mut own[usize::from(line[lane])];
-                bin[2 * lane] += first;
-                bin[2 * lane + 1] += second;
-            }
-        }
-        let own = &own[..n_bins];
-        if !self.kept.is_empty() {
-            self.kept[..n_bins].copy_from_slice(own);
-        }
+        let Self { packed, block, columns, rows, gathered, small, large, floor, kept, parent } = self;
+        let n_bins = packed.n_bins(block);
+        let bins = packed.block(block);
         let mut found = [None; 2];
-        if let Some(node) = self.small {
-            found[0] = best(self.packed, self.block, self.columns, own, node);
+        // A histogram is only kept of more rows than that.
+        if rows.len() <= scan::VERY_FEW {
+            found[0] =
+                small.and_then(|node| best_of_few(packed, block, columns, rows, gathered, node, floor[0]));
+            if let Some(node) = large {
+                add::<true>(parent, bins, rows, gathered);
+                found[1] = best(packed, block, columns, &parent[..n_bins], node, floor[1]);
+            }
+            return found;
         }
-        if let Some(node) = self.large {
-            let rest = &mut self.parent[..n_bins];
+        let mut own = [[0.0; 2 * LANES]; BINS];
+        add::<false>(&mut own, bins, rows, gathered);
+        let own = &own[..n_bins];
+        if !kept.is_empty() {
+            kept[..n_bins].copy_from_slice(own);
+        }
+        if let Some(node) = small {
+            found[0] = best(packed, block, columns, own, node, floor[0]);
+        }
+        if let Some(node) = large {
+            let rest = &mut parent[..n_bins];
             for (rest, own) in rest.iter_mut().zip(own) {
                 for (rest, own) in rest.iter_mut().zip(own) {
                     *rest -= own;
                 }
             }
-            found[1] = best(self.packed, self.block, self.columns, rest, node);
+            found[1] = best(packed, block, columns, rest, node, floor[1]);
         }
         found
     }
-}
-
-/// The largest gain of a block; of equals the first column's, and its lowest bin's.
-#[inline(always)]
-fn best(
-    packed: &Packed,
-    block: usize,
-    columns: Option<&[bool]>,
-    histogram: &[Bin],
-    node: &Node<'_>,
-) -> Option<Found> {
-    let n_bins = histogram.len();
-    let mut first = [[0.0f64; BINS]; LANES];
-    let mut second = [[0.0f64; BINS]; LANES];
-    let mut sums: Bin = [0.0; 2 * LANES];
-    for (at, bin) in histogram.iter().enumerate() {
-        for (sum, value) in sums.iter_mut().zip(bin) {
-            *sum += value;
-        }
-        for lane in 0..LANES {
-            first[lane][at] = sums[2 * lane];
-            second[lane][at] = sums[2 * lane + 1];
-        }
-    }
-    let mut found: Option<Found> = None;
-    let mut gains = [f32::NEG_INFINITY; BINS];
-    for (lane, column) in packed.columns(block).enumerate() {
-        if columns.is_some_and(|columns| !columns[column]) {
-            continue;
-        }
-        node.gains(&first[lane][..n_bins], &second[lane][..n_bins], &mut gains);
-        let largest = found.map_or(f32::MIN, |found| found.gain);
-        if maximum(&gains) > largest {
-            for (bin, &gain) in gains[..n_bins].iter().enumerate() {
-                if found.map_or(gain > f32::MIN, |found| gain > found.gain) {
-                    found = Some(Found { gain, column, bin });
-                }
-            }
-        }
-    }
-    found
-}
-
-/// The largest of the values, in as many lanes as the machine has.
-#[inline(always)]
-fn maximum(values: &[f32; BINS]) -> f32 {
-    let mut largest = [f32::NEG_INFINITY; 16];
-    for chunk in values.chunks_exact(16) {
-        for (largest, &value) in largest.iter_mut().zip(chunk) {
-            *largest = if value > *largest { value } else { *largest };
-        }
-    }
-    largest.into_iter().fold(f32::NEG_INFINITY, f32::max)
 }

@@ -83,18 +83,42 @@ impl<'a> Node<'a> {
     /// Gains are rounded to `f32`, as XGBoost's are: what differs by less is a tie, whatever the order of the sums.
     #[inline(always)]
     pub(super) fn gains(&self, first: &[f64], second: &[f64], gains: &mut [f32]) {
+        for ((gain, &first), &second) in gains.iter_mut().zip(first).zip(second) {
+            *gain = self.gain(first, second);
+        }
+    }
+
+    /// See [`Node::gains`].
+    #[inline(always)]
+    pub(super) fn gain(&self, first: f64, second: f64) -> f32 {
+        let (over, under, heavy) = self.fraction(first, second);
+        if heavy { (over / under - self.worth) as f32 } else { f32::NEG_INFINITY }
+    }
+
+    /// Whether [`Node::gain`] may be as large as one at or above 0; no division, and hardly ever wrong.
+    #[inline(always)]
+    pub(super) fn may_reach(&self, gain: f32) -> impl Fn(f64, f64) -> bool {
+        // A little less than what rounding could make of it.
+        let least = (self.worth + f64::from(gain) * (1.0 - 1e-6)) * (1.0 - 1e-12);
+        let node = *self;
+        move |first, second| {
+            let (over, under, heavy) = node.fraction(first, second);
+            heavy & (over >= least * under)
+        }
+    }
+
+    /// What both sides are worth, as a fraction, and whether both are heavy enough.
+    #[inline(always)]
+    fn fraction(&self, first: f64, second: f64) -> (f64, f64, bool) {
         let Rules { lambda, alpha, lightest, .. } = *self.rules;
         let Sums { first: all_first, second: all_second } = self.sums;
-        for ((gain, &first), &second) in gains.iter_mut().zip(first).zip(second) {
-            let (other_first, other_second) = (all_first - first, all_second - second);
-            let (a, b) = (second + lambda, other_second + lambda);
-            let (mine, others) = (first.abs() - alpha, other_first.abs() - alpha);
-            let mine = if mine > 0.0 { mine } else { 0.0 };
-            let others = if others > 0.0 { others } else { 0.0 };
-            let both = (mine * mine * b + others * others * a) / (a * b);
-            let heavy = (second >= lightest) & (other_second >= lightest);
-            *gain = if heavy { (both - self.worth) as f32 } else { f32::NEG_INFINITY };
-        }
+        let (other_first, other_second) = (all_first - first, all_second - second);
+        let (a, b) = (second + lambda, other_second + lambda);
+        let (mine, others) = (first.abs() - alpha, other_first.abs() - alpha);
+        let mine = if mine > 0.0 { mine } else { 0.0 };
+        let others = if others > 0.0 { others } else { 0.0 };
+        let heavy = (second >= lightest) & (other_second >= lightest);
+        (mine * mine * b + others * others * a, a * b, heavy)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::ensemble::{Ensemble, normalised};
+use super::ensemble::{Ensemble, Unchecked, normalised};
 use super::fit::{Boosting, Validation};
 use super::search::{Rules, Sums};
 use crate::classifiers::training::{Classes, Training};
@@ -66,7 +66,7 @@ impl Default for XgboostParams {
 /// neighbouring values (XGBoost's lie on the upper one), so single new cells may fall differently. Samples of cells and
 /// features are drawn by another generator than XGBoost's, and of an exact size.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(try_from = "Unchecked")]
 pub struct Xgboost {
     pub(crate) classes: Classes,
     pub(super) ensemble: Ensemble,
@@ -87,6 +87,15 @@ pub enum ImportanceType {
     Cover,
     /// Sum over its splits of the sums of second derivatives.
     TotalCover,
+}
+
+impl TryFrom<Unchecked> for Xgboost {
+    type Error = String;
+
+    fn try_from(model: Unchecked) -> Result<Self, String> {
+        let (classes, ensemble) = model.checked()?;
+        Ok(Self { classes, ensemble })
+    }
 }
 
 impl XgboostParams {
@@ -238,7 +247,7 @@ impl Xgboost {
         normalised(self.importance(ImportanceType::Gain))
     }
 
-    /// Proves what predicting relies on, for a model that was read from a file.
+    /// Proves what predicting relies on.
     pub(crate) fn check(&self) -> Result<(), String> {
         self.ensemble.check(&self.classes)
     }

@@ -228,6 +228,20 @@ fn trees_that_point_out_of_bounds_or_backwards_are_refused() {
 }
 
 #[test]
+fn a_spoilt_tree_is_refused_wherever_it_is_read_from() {
+    fn refusal<T: serde::de::DeserializeOwned>(model: &str) -> String {
+        let mut fitted = file(model)["classifier"]["fitted"].take();
+        assert!(serde_json::from_value::<T>(fitted.clone()).is_ok());
+        *first(&mut fitted, "column").unwrap() = json!(3);
+        serde_json::from_value::<T>(fitted).err().map(|e| e.to_string()).unwrap_or_default()
+    }
+    let expected = "tree 0: node 0 splits column 3 of 3";
+    assert_eq!(refusal::<RandomForest>("random_forest"), expected);
+    assert_eq!(refusal::<Xgboost>("xgboost"), expected);
+    assert_eq!(refusal::<GradientBoosting>("gradient_boosting"), expected);
+}
+
+#[test]
 fn numbers_beyond_their_type_are_refused() {
     let text = file("gaussian_naive_bayes").to_string();
     let priors = text.find("\"priors\":[").unwrap() + "\"priors\":[".len();
