@@ -3,11 +3,9 @@
 use std::collections::BTreeSet;
 
 use sc_eval::protocol::leak;
-use sc_eval::report::{
-    Best, Cell, Column, Finding, Findings, KeyFigure, Kind, Section, Severity, Table, compare,
-};
+use sc_eval::report::{Cell, Column, Finding, Findings, KeyFigure, Kind, Section, Severity, Table, compare};
 
-use crate::leaks::{Examined, Prepared, is_leak};
+use crate::leaks::{CHOSEN_BY_LABEL, Examined, Prepared, is_leak};
 use crate::progress::thousands;
 
 /// Everything that was found.
@@ -172,17 +170,20 @@ pub fn verdicts(found: &Found) -> Table {
     let tests = ["Declared steps", "Poisoned test cells", "Shuffled labels", "Duplicated cells"];
     let mut columns = vec![Column::text("Pipeline")];
     columns.extend(tests.map(Column::text));
+    columns.push(Column::text("What it does"));
     let mut table = Table::new(columns);
     let verdict = |finding: &leak::Finding| Cell::from(finding.severity.to_string());
     for e in found.pipelines() {
         let declared = e.declared.iter().max_by_key(|finding| finding.severity).expect("it says something");
-        let copies = if e.prepared == found.prepared() { verdict(&found.copies) } else { Cell::Empty };
-        let name = format!("{}: {}", e.prepared.name(), e.prepared.words());
-        table.row([name.into(), verdict(declared), verdict(&e.poison), verdict(&e.shuffle), copies]);
+        let verdicts = [declared, &e.poison, &e.shuffle, &found.copies].map(verdict);
+        let mut row = vec![Cell::from(e.prepared.name())];
+        row.extend(verdicts);
+        row.push(e.prepared.words().into());
+        table.row(row);
     }
     if let Some(planted) = &found.planted_copies {
-        let name = "copies: test cells replaced by training cells";
-        table.row([name.into(), Cell::Empty, Cell::Empty, Cell::Empty, verdict(planted)]);
+        let words = "test cells replaced by training cells";
+        table.row(["copies".into(), Cell::Empty, Cell::Empty, Cell::Empty, verdict(planted), words.into()]);
     }
     table
 }
@@ -204,7 +205,7 @@ fn worth(found: &Found) -> Table {
         Column::new("Right where the benchmark is wrong", Kind::Count),
         Column::new("Wrong where it is right", Kind::Count),
         Column::new("p", Kind::Number(3)),
-        Column::new("Accuracy on shuffled labels", Kind::Number(3)).best(Best::Lowest),
+        Column::new("Accuracy on shuffled labels", Kind::Number(3)),
         Column::new("Chance", Kind::Number(3)),
         Column::new("p of the excess", Kind::Number(4)),
     ]);
@@ -228,7 +229,10 @@ fn worth(found: &Found) -> Table {
         row.extend([number(e, "accuracy"), number(e, "chance"), number(e, "p")]);
         table.row(row);
     }
-    table.caption = format!("With {}, on the same cells. p: exact McNemar test.", found.checked[0].model);
+    table.caption = format!(
+        "With {}, on the same cells; genes by label are at most {CHOSEN_BY_LABEL}. p: exact McNemar test.",
+        found.checked[0].model
+    );
     table
 }
 

@@ -49,7 +49,7 @@ impl Prepared {
 }
 
 /// Genes of [`Prepared::GenesByLabel`], at most.
-const CHOSEN_BY_LABEL: usize = 50;
+pub const CHOSEN_BY_LABEL: usize = 50;
 
 /// Copies that are planted for [`duplicates`].
 const PLANTED_COPIES: usize = 10;

@@ -148,7 +148,7 @@ fn enough(results: &Results<'_>) -> Table {
         Column::text("Model"),
         Column::new("Best accuracy", Kind::Interval(3)).best(Best::Highest),
         Column::new("with cells", Kind::Count),
-        Column::new("Enough cells", Kind::Count).best(Best::Lowest),
+        Column::new("Enough cells", Kind::Count),
         Column::new("Accuracy with these", Kind::Interval(3)),
         Column::new("A tenth or so", Kind::Count),
         Column::new("Behind with these", Kind::Interval(3)),

@@ -142,7 +142,12 @@ impl Kind {
             Self::Count => number::signed_count(value),
             Self::Seconds => number::seconds(value),
             Self::Number(decimals) | Self::Interval(decimals) => {
-                format!("{value:.*}", usize::from(decimals))
+                let text = format!("{value:.*}", usize::from(decimals));
+                // What rounds to zero has no sign.
+                match text.strip_prefix('-') {
+                    Some(digits) if digits.bytes().all(|b| matches!(b, b'0' | b'.')) => digits.to_owned(),
+                    _ => text,
+                }
             }
             Self::Text => format!("{value}"),
         }
@@ -229,6 +234,10 @@ mod tests {
     #[test]
     fn numbers_are_printed_as_their_column_says() {
         assert_eq!(Kind::Number(2).print(-0.0), "0.00");
+        assert_eq!(
+            (Kind::Number(3).print(-1e-17), Kind::Number(1).print(-0.06)),
+            ("0.000".into(), "-0.1".into())
+        );
         assert_eq!(Kind::Percent(1).print(0.1234), "12.3 %");
         assert_eq!(Kind::Count.print(12_345.0), "12\u{a0}345");
         assert_eq!(Kind::Count.print(-1.0), "-1");
