@@ -118,7 +118,7 @@ pub fn section(column: &str, table: Table) -> Section {
         "Labels and batches ({column:?}) in the components as they are, and after the mean of each batch is taken away, which \
          is the simplest correction. Metrics and weights are those of scib-metrics' benchmark; all are best at 1 but the \
          variance between batches, which is best at 0. A correction that is any good gains on batches without losing on \
-         biology."
+         biology. The comparison of PCR is 0 before and 1 after by construction: look at the others."
     );
     Section::new("Batches", lede, table)
 }

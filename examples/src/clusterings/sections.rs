@@ -75,12 +75,12 @@ pub fn sections(found: &Found, labels: &Labels, names: &[String], map: Option<&A
 const LEDE: &str = "Means over seeds, with 95 % intervals over the draw of cells. ARI and AMI are corrected for chance \
                     (0), so that many small clusters gain nothing; NMI, which equals the V-measure, is not. Homogeneity \
                     asks whether a cluster holds one label, completeness whether a label lies in one cluster. The \
-                    silhouette knows no labels: it asks how well the clusters stand apart. All but the number of \
-                    clusters and the deviation are best at 1.";
+                    silhouette knows no labels: it asks how well the clusters stand apart. All scores \
+                    are best at 1.";
 
 /// What each method scores.
 ///
-/// * `wide`: whether mutual information has its intervals, too, and the deviation over seeds is told.
+/// * `wide`: whether AMI has its interval, too.
 pub fn scores(found: &Found, wide: bool) -> Table {
     let kind = if wide { Kind::Interval(3) } else { Kind::Number(3) };
     let score = |name: &str, kind| Column::new(name, kind).best(Best::Highest);
@@ -89,31 +89,24 @@ pub fn scores(found: &Found, wide: bool) -> Table {
         Column::text("Clusters"),
         score("ARI", Kind::Interval(3)),
         score("AMI", kind),
-        score("NMI = V", kind),
+        score("NMI = V", Kind::Number(3)),
         score(if wide { "Homogeneity" } else { "Homog." }, Kind::Number(3)),
         score(if wide { "Completeness" } else { "Compl." }, Kind::Number(3)),
         score("Silhouette", Kind::Number(3)),
     ]);
-    if wide {
-        table.columns.push(Column::new("sd of ARI over seeds", Kind::Number(3)));
-    }
     for method in &found.result.methods {
         let s = &method.scores;
         let cell = |e: Estimate| if wide { interval(e) } else { Cell::Value(e.value) };
-        let mut row = vec![
+        table.row([
             method.method.as_str().into(),
             n_clusters(method).into(),
             interval(s.adjusted_rand_index),
             cell(s.adjusted_mutual_info),
-            cell(s.normalized_mutual_info),
+            Cell::Value(s.normalized_mutual_info.value),
             Cell::Value(s.homogeneity.value),
             Cell::Value(s.completeness.value),
             s.silhouette.map(|e| e.value).into(),
-        ];
-        if wide {
-            row.push(method.sd_adjusted_rand_index.into());
-        }
-        table.row(row);
+        ]);
     }
     if let Some(silhouette) = found.result.silhouette_of_labels {
         table.caption = format!("The labels themselves have a silhouette of {silhouette:.3}.");
@@ -150,12 +143,12 @@ fn interval(Estimate { value, interval }: Estimate) -> Cell {
     Cell::Interval { value, low: interval.low, high: interval.high }
 }
 
-/// `8`, or `7 to 9` where seeds differ.
+/// `8`, or `7–9` where seeds differ.
 fn n_clusters(method: &ClusteringMethod) -> String {
     let counts = || method.runs.iter().map(|run| run.n_clusters);
     match (counts().min().unwrap_or(0), counts().max().unwrap_or(0)) {
         (low, high) if low == high => low.to_string(),
-        (low, high) => format!("{low} to {high}"),
+        (low, high) => format!("{low}–{high}"),
     }
 }
 

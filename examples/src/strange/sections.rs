@@ -43,7 +43,7 @@ pub fn key_figures(found: &Found) -> Vec<KeyFigure> {
     let mut figures = vec![
         figure("best AUROC", format!("{:.3}", result.mean.auroc.value), found.methods[at].to_string()),
         figure(
-            "its false alarms",
+            "its FPR at 95 % TPR",
             format!("{:.1} %", 100.0 * result.mean.fpr_at_95_tpr.value),
             "of known cells, to find 95 % of the unseen ones".into(),
         ),
@@ -62,13 +62,13 @@ pub fn sections(found: &Found) -> Vec<Section> {
         matrix(
             found,
             "AUROC of each type",
-            "Rows are types that were left out of training in turn; 0.5 is chance, less than that means that the type looks \
+            "Columns are types that were left out of training in turn; 0.5 is chance, less than that means that the type looks \
              more familiar than the known cells.",
             |s| s.auroc.value,
         ),
         matrix(
             found,
-            "False alarms for each type",
+            "FPR at 95 % TPR of each type",
             "Share of known cells put aside to find 95 % of the unseen ones; less is better.",
             |s| s.fpr_at_95_tpr.value,
         ),
@@ -81,8 +81,8 @@ pub fn sections(found: &Found) -> Vec<Section> {
 const LEDE: &str = "Each type in turn is left out of training, and then asked about beside held-out cells of the others. \
                     Means over types, with 95 % intervals over the draw of cells. AUROC is the chance that an unseen cell \
                     is found stranger than a known one (0.5 is no better than a coin). The AUPR depends on how many \
-                    unseen cells there are. False alarms are the share of known cells that are put aside to find 95 % of \
-                    the unseen ones.";
+                    unseen cells there are. The FPR at 95 % TPR is the share of known cells that are put aside to find \
+                    95 % of the unseen ones.";
 
 /// What each method is worth, mean over types.
 pub fn means(found: &Found) -> Table {
@@ -99,7 +99,7 @@ pub fn means(found: &Found) -> Table {
     if let Some(result) = found.results.first() {
         let shares = result.types.iter().map(|unseen| unseen.prevalence).sum::<f64>();
         let share = shares / result.types.len() as f64;
-        table.caption = format!("By chance: AUROC 0.5, AUPR {share:.3}, false alarms 0.95.");
+        table.caption = format!("By chance: AUROC 0.5, AUPR {share:.3}, FPR 0.95.");
         if !result.left_out.is_empty() {
             let names = result.left_out.iter().map(|(label, n)| format!("{label} ({n})"));
             let names = names.collect::<Vec<_>>().join(", ");
@@ -113,7 +113,7 @@ fn columns() -> [Column; 3] {
     [
         Column::new("AUROC", Kind::Interval(3)).best(Best::Highest),
         Column::new("AUPR", Kind::Interval(3)).best(Best::Highest),
-        Column::new("False alarms at 95 %", Kind::Interval(3)).best(Best::Lowest),
+        Column::new("FPR at 95 % TPR", Kind::Interval(3)).best(Best::Lowest),
     ]
 }
 
