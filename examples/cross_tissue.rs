@@ -152,13 +152,18 @@ fn cross_tissue(args: &Args) -> Result<()> {
     let mut report = Report::new(title, &sets[0].dataset, tissues.source.clone(), manifest);
     let names: Vec<&str> = models.iter().map(Model::name).collect();
     report.sections = transfers::sections(&tissues, &sets, &names, &results, ontology.as_ref())?;
-    let table = transfers::scores(&names, &results).to_text();
+    let tables: Vec<String> = (0..targets.len())
+        .map(|target| {
+            let table = transfers::scores(&names, &results, target);
+            format!("To {}: {}\n{}", targets[target].name, table.caption, table.to_text())
+        })
+        .collect();
     report.models =
         names.iter().map(|name| (*name).to_owned()).zip(results.into_iter().map(|r| r.within)).collect();
     report.protocol = args.protocol(&tissues);
     report.notes = tissues.notes(&sets);
     report.write(&args.out, args.run.force)?;
-    write!(std::io::stdout(), "{}\n{}", report.table(), table)?;
+    write!(std::io::stdout(), "{}\n{}", report.table(), tables.join("\n"))?;
     say(&format!("report: {}", args.out.join("report.html").display()));
     Ok(())
 }
@@ -172,7 +177,10 @@ impl Args {
             }
             (Some(column), true) => self.tissues_of(column),
             (None, true) if self.cells.input.is_none() => {
-                tissues::made_strange(&Cells::load(&self.cells)?, self.run.seed)
+                // Each half needs a cell of every class in every fold.
+                let min = self.cells.min_cells_per_class.max(2 * self.cv);
+                let cells = Cells::load(&CellArgs { min_cells_per_class: min, ..self.cells.clone() })?;
+                tissues::made_strange(&cells, self.run.seed)
             }
             (None, true) => {
                 bail!(Usage("pass --test with a data set, or --tissue-column with --train-tissue".into()))

@@ -7,6 +7,7 @@ use sc_eval::protocol::{Transfer, Transferred};
 use sc_eval::report::{Best, Cell, Column, Kind, Matrix, MatrixValues, Section, Table};
 
 use crate::cells::Cells;
+use crate::progress::thousands;
 use crate::tissues::Tissues;
 
 /// Tables and heatmaps of what `models` scored at home and abroad.
@@ -20,10 +21,11 @@ pub fn sections(
     results: &[Transfer],
     ontology: Option<&Ontology>,
 ) -> Result<Vec<Section>> {
-    let mut sections = vec![
-        Section::new("Transfer", LEDE, scores(models, results)),
-        heatmap(&sets[0].dataset, models, results),
-    ];
+    let mut sections = Vec::new();
+    for (target, result) in results[0].targets.iter().enumerate() {
+        sections.push(Section::new(format!("To {}", result.name), LEDE, scores(models, results, target)));
+    }
+    sections.push(heatmap(&sets[0].dataset, models, results));
     let best = best(results);
     for (target, result) in results[best].targets.iter().enumerate() {
         sections.push(answers(tissues, target, models[best], result));
@@ -43,42 +45,37 @@ fn best(results: &[Transfer]) -> usize {
     results.iter().position(|result| right(result) == most).unwrap_or(0)
 }
 
-/// What each model scores on each target.
-pub fn scores(models: &[&str], results: &[Transfer]) -> Table {
+/// What each model scores on one target.
+pub fn scores(models: &[&str], results: &[Transfer], target: usize) -> Table {
     let mut table = Table::new(vec![
         Column::text("Model"),
-        Column::text("Target"),
-        Column::new("Shared cells", Kind::Count),
         Column::new("Accuracy", Kind::Interval(3)).best(Best::Highest),
-        Column::new("Largest class", Kind::Number(3)),
         Column::new("Macro-F1", Kind::Number(3)).best(Best::Highest),
         Column::new("At home", Kind::Number(3)),
-        Column::new("Gap", Kind::Interval(3)).best(Best::Lowest),
-        Column::new("Unseen types", Kind::Count),
-        Column::new("Accuracy, all cells", Kind::Number(3)),
+        Column::new("Gap", Kind::Interval(3)),
+        Column::new("Accuracy, all cells", Kind::Number(3)).best(Best::Highest),
         Column::new("AUROC of doubt", Kind::Number(3)).best(Best::Highest),
     ]);
     for (model, result) in models.iter().zip(results) {
-        for target in &result.targets {
-            table.row([
-                Cell::from(*model),
-                target.name.as_str().into(),
-                Cell::Value(target.n_shared as f64),
-                interval(target.accuracy_shared, target.accuracy_interval),
-                Cell::Value(target.majority_shared),
-                Cell::Value(target.f1_macro_shared),
-                Cell::Value(target.accuracy_within),
-                interval(target.gap, target.gap_interval),
-                Cell::Value(target.n_unseen as f64),
-                Cell::Value(target.accuracy_all),
-                target.unseen_auroc.map_or(Cell::Empty, Cell::Value),
-            ]);
-        }
+        let target = &result.targets[target];
+        table.row([
+            Cell::from(*model),
+            interval(target.accuracy_shared, target.accuracy_interval),
+            Cell::Value(target.f1_macro_shared),
+            Cell::Value(target.accuracy_within),
+            interval(target.gap, target.gap_interval),
+            Cell::Value(target.accuracy_all),
+            target.unseen_auroc.map_or(Cell::Empty, Cell::Value),
+        ]);
     }
-    table.caption =
-        "Accuracy, macro-F1 and gap are over cells of classes that the source has too; the accuracy of all \
-                     cells counts the others as wrong."
-            .into();
+    let any = &results[0].targets[target];
+    table.caption = format!(
+        "{} cells of classes that the source has too, {} of the largest of them; {} cells of types that it does not have, \
+         which only the accuracy of all cells counts, as wrong.",
+        thousands(any.n_shared),
+        if any.majority_shared.is_nan() { "none".to_owned() } else { format!("{:.3}", any.majority_shared) },
+        thousands(any.n_unseen)
+    );
     table
 }
 
