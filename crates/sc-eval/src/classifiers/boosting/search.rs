@@ -92,10 +92,13 @@ impl<'a> Node<'a> {
     #[inline(always)]
     pub(super) fn gain(&self, first: f64, second: f64) -> f32 {
         let (over, under, heavy) = self.fraction(first, second);
-        if heavy { (over / under - self.worth) as f32 } else { f32::NEG_INFINITY }
+        // Divided in any case: a branch here would keep the loop over many sums from using SIMD.
+        let gain = (over / under - self.worth) as f32;
+        if heavy { gain } else { f32::NEG_INFINITY }
     }
 
-    /// Whether [`Node::gain`] may be as large as one at or above 0; no division, and hardly ever wrong.
+    /// Whether [`Node::gain`] may be as large as `gain`, which is at least 0: certainly where it is, hardly ever where
+    /// it is not. Without a division.
     #[inline(always)]
     pub(super) fn may_reach(&self, gain: f32) -> impl Fn(f64, f64) -> bool {
         // A little less than what rounding could make of it.

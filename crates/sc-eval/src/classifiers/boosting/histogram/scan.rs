@@ -170,9 +170,11 @@ mod tests {
             gain_above: 0.0,
             gain_at_least: 0.0,
         };
+        let mut n_found = 0;
         for n_values in [2, 5, 300] {
-            let x =
-                ndarray::Array2::from_shape_fn((400, 6), |(i, j)| ((i * 31 + i * j * 7) % n_values) as f32);
+            let x = ndarray::Array2::from_shape_fn((400, 6), |(i, j)| {
+                ((i * 31 + i * i * j) / 3 % n_values) as f32
+            });
             let packed: Packed = dense(&Features::dense(x.view()).unwrap(), 256);
             let rows: Vec<u32> = (0..VERY_FEW as u32).map(|i| i * 8).collect();
             // Eighths and their sums are exact.
@@ -187,20 +189,21 @@ mod tests {
                     let mut histogram = [[0.0; 2 * LANES]; BINS];
                     add::<false>(&mut histogram, packed.block(block), &rows, &gathered);
                     let n_bins = packed.n_bins(block);
-                    let of_all = best(&packed, block, columns, &histogram[..n_bins], &node, 0.0).unwrap();
-                    let of_few = best_of_few(&packed, block, columns, &rows, &gathered, &node, 0.0).unwrap();
-                    assert_eq!(
-                        (of_all.gain, of_all.column, of_all.bin),
-                        (of_few.gain, of_few.column, of_few.bin)
-                    );
-                    assert!(columns.is_none_or(|columns| columns[of_all.column]));
-                    assert!(
-                        best(&packed, block, columns, &histogram[..n_bins], &node, of_all.gain).is_none()
-                    );
+                    let of_all = best(&packed, block, columns, &histogram[..n_bins], &node, 0.0);
+                    let of_few = best_of_few(&packed, block, columns, &rows, &gathered, &node, 0.0);
+                    let parts = |found: Found| (found.gain, found.column, found.bin);
+                    assert_eq!(of_all.map(parts), of_few.map(parts));
+                    if let Some(Found { gain, column, .. }) = of_all {
+                        n_found += 1;
+                        assert!(columns.is_none_or(|columns| columns[column]));
+                        let above = best(&packed, block, columns, &histogram[..n_bins], &node, gain);
+                        assert!(above.is_none());
+                    }
                     add::<true>(&mut histogram, packed.block(block), &rows, &gathered);
                     assert!(histogram.iter().flatten().all(|&sum| sum == 0.0));
                 }
             }
         }
+        assert!(n_found >= 8, "only {n_found} splits");
     }
 }
