@@ -108,6 +108,7 @@ pub(super) fn best(
     node: &Node<'_>,
     floor: f32,
 ) -> Option<Found> {
+    let split = node.split();
     let mut found: Option<Found> = None;
     let mut sums: Bin = [0.0; 2 * LANES];
     for (chunk, histogram) in histogram.chunks(CHUNK).enumerate() {
@@ -120,18 +121,18 @@ pub(super) fn best(
             *up_to = sums;
         }
         let largest = found.map_or(floor, |found| found.gain);
-        let may_reach = node.may_reach(largest);
+        let least = split.least(largest);
         let pairs = up_to.as_flattened();
         let mut any = false;
         for pair in pairs.chunks_exact(2) {
-            any |= may_reach(pair[0], pair[1]);
+            any |= split.reaches(least, pair[0], pair[1]);
         }
         if !any {
             continue;
         }
         let mut gains = [0f32; CHUNK * LANES];
         for (gain, pair) in gains.iter_mut().zip(pairs.chunks_exact(2)) {
-            *gain = node.gain(pair[0], pair[1]);
+            *gain = split.gain(pair[0], pair[1]);
         }
         for (lane, column) in packed.columns(block).enumerate() {
             if columns.is_some_and(|columns| !columns[column]) {
