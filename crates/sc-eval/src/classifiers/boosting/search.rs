@@ -79,38 +79,59 @@ impl<'a> Node<'a> {
     }
 
     /// Writes the gain of splitting off each of some sums; minus infinity where a side is too light.
-    ///
-    /// Gains are rounded to `f32`, as XGBoost's are: what differs by less is a tie, whatever the order of the sums.
     #[inline(always)]
     pub(super) fn gains(&self, first: &[f64], second: &[f64], gains: &mut [f32]) {
+        let split = self.split();
         for ((gain, &first), &second) in gains.iter_mut().zip(first).zip(second) {
-            *gain = self.gain(first, second);
+            *gain = split.gain(first, second);
         }
     }
 
-    /// See [`Node::gains`].
+    /// What the gains of the node depend on.
     #[inline(always)]
-    pub(super) fn gain(&self, first: f64, second: f64) -> f32 {
+    pub(super) fn split(&self) -> Split {
+        Split { rules: *self.rules, sums: self.sums, worth: self.worth }
+    }
+}
+
+/// A node by value: behind references, a loop that writes gains would read its numbers again for each.
+#[derive(Clone, Copy)]
+pub(super) struct Split {
+    rules: Rules,
+    sums: Sums,
+    worth: f64,
+}
+
+impl Split {
+    /// The gain of splitting off some sums; minus infinity where a side is too light.
+    ///
+    /// Rounded to `f32`, as XGBoost's are: what differs by less is a tie, whatever the order of the sums.
+    #[inline(always)]
+    pub(super) fn gain(self, first: f64, second: f64) -> f32 {
         let (over, under, heavy) = self.fraction(first, second);
-        if heavy { (over / under - self.worth) as f32 } else { f32::NEG_INFINITY }
+        // Divided in any case: a branch here would keep the loop over many sums from using SIMD.
+        let gain = (over / under - self.worth) as f32;
+        if heavy { gain } else { f32::NEG_INFINITY }
     }
 
-    /// Whether [`Node::gain`] may be as large as one at or above 0; no division, and hardly ever wrong.
+    /// The least worth of both sides with which [`Split::gain`] may be as large as `gain`, which is at least 0: a
+    /// little less than what rounding could make of it.
     #[inline(always)]
-    pub(super) fn may_reach(&self, gain: f32) -> impl Fn(f64, f64) -> bool {
-        // A little less than what rounding could make of it.
-        let least = (self.worth + f64::from(gain) * (1.0 - 1e-6)) * (1.0 - 1e-12);
-        let node = *self;
-        move |first, second| {
-            let (over, under, heavy) = node.fraction(first, second);
-            heavy & (over >= least * under)
-        }
+    pub(super) fn least(self, gain: f32) -> f64 {
+        (self.worth + f64::from(gain) * (1.0 - 1e-6)) * (1.0 - 1e-12)
+    }
+
+    /// Whether both sides are heavy enough and worth at least as much; without a division.
+    #[inline(always)]
+    pub(super) fn reaches(self, least: f64, first: f64, second: f64) -> bool {
+        let (over, under, heavy) = self.fraction(first, second);
+        heavy & (over >= least * under)
     }
 
     /// What both sides are worth, as a fraction, and whether both are heavy enough.
     #[inline(always)]
-    fn fraction(&self, first: f64, second: f64) -> (f64, f64, bool) {
-        let Rules { lambda, alpha, lightest, .. } = *self.rules;
+    fn fraction(self, first: f64, second: f64) -> (f64, f64, bool) {
+        let Rules { lambda, alpha, lightest, .. } = self.rules;
         let Sums { first: all_first, second: all_second } = self.sums;
         let (other_first, other_second) = (all_first - first, all_second - second);
         let (a, b) = (second + lambda, other_second + lambda);

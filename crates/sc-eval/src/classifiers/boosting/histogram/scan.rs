@@ -108,6 +108,7 @@ pub(super) fn best(
     node: &Node<'_>,
     floor: f32,
 ) -> Option<Found> {
+    let split = node.split();
     let mut found: Option<Found> = None;
     let mut sums: Bin = [0.0; 2 * LANES];
     for (chunk, histogram) in histogram.chunks(CHUNK).enumerate() {
@@ -120,18 +121,18 @@ pub(super) fn best(
             *up_to = sums;
         }
         let largest = found.map_or(floor, |found| found.gain);
-        let may_reach = node.may_reach(largest);
+        let least = split.least(largest);
         let pairs = up_to.as_flattened();
         let mut any = false;
         for pair in pairs.chunks_exact(2) {
-            any |= may_reach(pair[0], pair[1]);
+            any |= split.reaches(least, pair[0], pair[1]);
         }
         if !any {
             continue;
         }
         let mut gains = [0f32; CHUNK * LANES];
         for (gain, pair) in gains.iter_mut().zip(pairs.chunks_exact(2)) {
-            *gain = node.gain(pair[0], pair[1]);
+            *gain = split.gain(pair[0], pair[1]);
         }
         for (lane, column) in packed.columns(block).enumerate() {
             if columns.is_some_and(|columns| !columns[column]) {
@@ -170,9 +171,11 @@ mod tests {
             gain_above: 0.0,
             gain_at_least: 0.0,
         };
+        let mut n_found = 0;
         for n_values in [2, 5, 300] {
-            let x =
-                ndarray::Array2::from_shape_fn((400, 6), |(i, j)| ((i * 31 + i * j * 7) % n_values) as f32);
+            let x = ndarray::Array2::from_shape_fn((400, 6), |(i, j)| {
+                ((i * 31 + i * i * j) / 3 % n_values) as f32
+            });
             let packed: Packed = dense(&Features::dense(x.view()).unwrap(), 256);
             let rows: Vec<u32> = (0..VERY_FEW as u32).map(|i| i * 8).collect();
             // Eighths and their sums are exact.
@@ -187,20 +190,21 @@ mod tests {
                     let mut histogram = [[0.0; 2 * LANES]; BINS];
                     add::<false>(&mut histogram, packed.block(block), &rows, &gathered);
                     let n_bins = packed.n_bins(block);
-                    let of_all = best(&packed, block, columns, &histogram[..n_bins], &node, 0.0).unwrap();
-                    let of_few = best_of_few(&packed, block, columns, &rows, &gathered, &node, 0.0).unwrap();
-                    assert_eq!(
-                        (of_all.gain, of_all.column, of_all.bin),
-                        (of_few.gain, of_few.column, of_few.bin)
-                    );
-                    assert!(columns.is_none_or(|columns| columns[of_all.column]));
-                    assert!(
-                        best(&packed, block, columns, &histogram[..n_bins], &node, of_all.gain).is_none()
-                    );
+                    let of_all = best(&packed, block, columns, &histogram[..n_bins], &node, 0.0);
+                    let of_few = best_of_few(&packed, block, columns, &rows, &gathered, &node, 0.0);
+                    let parts = |found: Found| (found.gain, found.column, found.bin);
+                    assert_eq!(of_all.map(parts), of_few.map(parts));
+                    if let Some(Found { gain, column, .. }) = of_all {
+                        n_found += 1;
+                        assert!(columns.is_none_or(|columns| columns[column]));
+                        let above = best(&packed, block, columns, &histogram[..n_bins], &node, gain);
+                        assert!(above.is_none());
+                    }
                     add::<true>(&mut histogram, packed.block(block), &rows, &gathered);
                     assert!(histogram.iter().flatten().all(|&sum| sum == 0.0));
                 }
             }
         }
+        assert!(n_found >= 8, "only {n_found} splits");
     }
 }
