@@ -1,5 +1,6 @@
 //! The parts of a report that tell what the tests for leaks found.
 
+use std::cmp::Reverse;
 use std::collections::BTreeSet;
 
 use sc_eval::protocol::leak;
@@ -26,7 +27,7 @@ impl Found {
         let of_models =
             self.checked.iter().flat_map(|e| e.findings().map(|finding| (Some(e.model), finding)));
         let mut all: Vec<_> = of_models.chain([(None, &self.copies)]).collect();
-        all.sort_by(|a, b| b.1.severity.cmp(&a.1.severity));
+        all.sort_by_key(|(_, finding)| Reverse(finding.severity));
         all
     }
 
