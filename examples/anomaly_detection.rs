@@ -37,9 +37,9 @@ struct Args {
     cells: CellArgs,
     #[command(flatten)]
     run: run::RunArgs,
-    /// Classifiers that say how probable each class is, separated by commas
+    /// Classifiers that say how probable each class is (xgboost, svm_rbf, ... as well), separated by commas
     #[arg(long, value_name = "NAMES", value_delimiter = ',', value_parser = run::model,
-          default_value = "logistic_regression,random_forest,xgboost,mlp,knn")]
+          default_value = "logistic_regression,random_forest,mlp,knn")]
     models: Vec<Model>,
     /// What needs no classifier, separated by commas
     #[arg(

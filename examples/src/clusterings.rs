@@ -8,9 +8,9 @@ use anyhow::Result;
 use indicatif::ProgressBar;
 use ndarray::ArrayView2;
 use rayon::prelude::*;
+use sc_eval::Labels;
 use sc_eval::protocol::clustering::ClusteringMethod;
 use sc_eval::protocol::{Clustering, ClusteringParams, clustering};
-use sc_eval::{Error, Labels};
 use sc_io::Csr;
 use sc_prep::leiden::leiden;
 use sc_prep::{KMeansParams, LeidenParams, kmeans};
@@ -108,15 +108,7 @@ pub fn compare(
         bar.inc(1);
         made.next().expect("the protocol asks once for each method and seed, in their order")
     });
-    Ok(Found { methods, result: result.map_err(without_place)? })
-}
-
-/// The error as it is; only one of a method's parameters loses the place, which its name says already.
-fn without_place(error: Error) -> anyhow::Error {
-    match error {
-        Error::Run { source, .. } if source.is::<sc_prep::Error>() => anyhow::Error::from_boxed(source),
-        other => other.into(),
-    }
+    Ok(Found { methods, result: result? })
 }
 
 /// Clusters numbered by size, the largest 0; equal sizes by their first cell.

@@ -37,13 +37,14 @@ fn without_models_given_it_compares_many_on_the_embedded_cells() {
         let fields: Vec<&str> = line.split(',').collect();
         let [auroc, low, high] = [2, 3, 4].map(|at| fields[at].parse::<f64>().unwrap());
         assert!(low <= auroc && auroc <= high, "{line}");
-        assert!(fields[0] == "autoencoder" || auroc > 0.5, "{line}");
+        // Classifiers take an unseen monocyte for a dendritic cell, and the other way round; distances do not.
+        assert!(fields[1] != "nearest centroid" || auroc > 0.6, "{line}");
         assert!(ended.stdout.contains(fields[1]), "{}", ended.stdout);
     }
     // Two types have a hundred cells.
     let all = fs::read_to_string(out.join("every_type_and_method.csv")).unwrap();
     assert_eq!(all.lines().count(), 1 + 2 * 9);
-    assert!(fs::read_to_string(out.join("report.md")).unwrap().contains("too few cells: CD19+ B (95)"));
+    assert!(fs::read_to_string(out.join("report.md")).unwrap().contains("CD19+ B (95)"));
     for file in ["report.html", "metrics.json", "auroc_of_each_type.csv", "roc_of_the_best_method.csv"] {
         assert!(fs::metadata(out.join(file)).unwrap().len() > 100, "{file}");
     }
@@ -61,7 +62,7 @@ fn types_of_their_own_are_noticed_in_one_split_and_in_folds_and_on_any_number_of
             fs::read_to_string(input.with_extension("results").join("unseen_types.csv")).unwrap()
         };
         let csv = table("1");
-        for name in ["components,15th neighbour,1.0", "components,nearest centroid,1.0"] {
+        for name in ["logistic_regression,entropy,1,1,1,", "autoencoder,reconstruction,1,1,1,"] {
             assert!(csv.contains(name), "no {name:?} in {csv}");
         }
         assert_eq!(table("3"), csv);
