@@ -15,7 +15,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Instant, SystemTime};
 
-use anyhow::{Error, Result, bail};
+use anyhow::{Result, bail};
 use clap::Parser;
 use sc_eval::classifiers::Model;
 use sc_eval::protocol::{FoldOutput, Task, Transfer, transfer};
@@ -107,9 +107,10 @@ fn cross_tissue(args: &Args) -> Result<()> {
     let home = (0..tissues.source.len()).collect();
     let abroad = Split { train: home, test: tissues.rows.concat() };
     let mut folds = Vec::with_capacity(splits.len() + 1);
-    for split in splits.iter().chain([&abroad]) {
+    for (fold, split) in splits.iter().chain([&abroad]).enumerate() {
         bar.set_message("genes");
-        folds.push(Fold::of_split(&x, split, &tissues.source, &params, false).map_err(Error::from_boxed)?);
+        let made = Fold::of_split(&x, split, &tissues.source, &params, false);
+        folds.push(made.map_err(|source| sc_eval::Error::Model { fold, source })?);
         bar.inc(1);
     }
     let targets = tissues.targets(&sets);
