@@ -218,17 +218,20 @@ fn normalized(counts: &Csr) -> Result<LogNormalized, sc_prep::Error> {
     Ok(log1p(normalize_total(Counts::new(counts)?, &NormalizeTotalParams::to(1e4))?))
 }
 
-/// The `n` genes of the highest variance between classes over variance within them, ascending.
+/// The `n` genes of the highest variance between classes over variance within them, ascending; among those detected in a
+/// tenth of the cells, since a gene of a few cells says nothing about the others.
 fn genes_by_label(x: &LogNormalized, labels: &Labels, n: usize) -> Vec<usize> {
     let (n_genes, n_classes) = (x.n_vars(), labels.n_classes());
     let mut sums = vec![0.0; n_genes * n_classes];
     let mut squares = vec![0.0; n_genes];
+    let mut detected = vec![0usize; n_genes];
     for (row, &class) in labels.codes().iter().enumerate() {
         let (columns, values) = x.csr().row(row);
         for (&gene, &value) in columns.iter().zip(values) {
             let value = f64::from(value);
             sums[gene as usize * n_classes + class as usize] += value;
             squares[gene as usize] += value * value;
+            detected[gene as usize] += usize::from(value > 0.0);
         }
     }
     let sizes = labels.counts();
@@ -238,7 +241,7 @@ fn genes_by_label(x: &LogNormalized, labels: &Labels, n: usize) -> Vec<usize> {
         let by_class: f64 = of_class.iter().zip(&sizes).map(|(sum, &n)| sum * sum / n.max(1) as f64).sum();
         let total = of_class.iter().sum::<f64>();
         let (between, within) = (by_class - total * total / n_cells, squares[gene] - by_class);
-        if within > 1e-9 { between / within } else { 0.0 }
+        if within > 1e-9 && detected[gene] * 10 >= labels.len() { between / within } else { 0.0 }
     };
     let mut genes: Vec<(f64, usize)> = (0..n_genes).map(|gene| (ratio(gene), gene)).collect();
     genes.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
