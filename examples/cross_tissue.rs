@@ -161,6 +161,7 @@ fn cross_tissue(args: &Args) -> Result<()> {
         .collect();
     report.models =
         names.iter().map(|name| (*name).to_owned()).zip(results.into_iter().map(|r| r.within)).collect();
+    report.answer = Some(transfers::answer(&names, &results));
     report.protocol = args.protocol(&tissues);
     report.notes = tissues.notes(&sets);
     report.write(&args.out, args.run.force)?;

@@ -37,6 +37,30 @@ pub fn sections(
     Ok(sections)
 }
 
+/// The first sentence of the page: what the best model is worth on each target.
+pub fn answer(models: &[&str], results: &[Transfer]) -> String {
+    let percent = |share: f64| format!("{:.1} %", 100.0 * share);
+    let one = |target: usize| {
+        let of = |result: &Transfer| result.targets[target].confusion.correct();
+        let most = results.iter().map(of).max().unwrap_or(0);
+        let best = results.iter().position(|result| of(result) == most).unwrap_or(0);
+        let Transferred { name, n_shared, accuracy_shared, accuracy_within, majority_shared, .. } =
+            &results[best].targets[target];
+        match n_shared {
+            0 => format!("{name} has no cell of a type that the source has."),
+            _ => format!(
+                "On {name}, {} is the best and names {} of the cells of shared classes rightly, after {} of such cells at home; \
+                 the largest class alone is {}.",
+                models[best],
+                percent(*accuracy_shared),
+                percent(*accuracy_within),
+                percent(*majority_shared)
+            ),
+        }
+    };
+    (0..results[0].targets.len()).map(one).collect::<Vec<_>>().join(" ")
+}
+
 /// The model that is right most often abroad; the first among equals.
 fn best(results: &[Transfer]) -> usize {
     let right =
