@@ -152,6 +152,7 @@ fn cross_tissue(args: &Args) -> Result<()> {
     let title = "Cell-type classifiers taken to other tissues";
     let mut report = Report::new(title, &sets[0].dataset, tissues.source.clone(), manifest);
     let names: Vec<&str> = models.iter().map(Model::name).collect();
+    report.answer = Some(transfers::answer(&names, &results));
     report.sections = transfers::sections(&tissues, &sets, &names, &results, ontology.as_ref())?;
     let tables: Vec<String> = (0..targets.len())
         .map(|target| {
@@ -161,7 +162,6 @@ fn cross_tissue(args: &Args) -> Result<()> {
         .collect();
     report.models =
         names.iter().map(|name| (*name).to_owned()).zip(results.into_iter().map(|r| r.within)).collect();
-    report.answer = Some(transfers::answer(&names, &results));
     report.protocol = args.protocol(&tissues);
     report.notes = tissues.notes(&sets);
     report.write(&args.out, args.run.force)?;
