@@ -10,7 +10,7 @@ const HEIGHT: f64 = 320.0;
 /// The square that the lines are in: left, top, right, bottom.
 const LEFT: f64 = 58.0;
 const TOP: f64 = 12.0;
-const RIGHT: f64 = WIDTH - 16.0;
+const RIGHT: f64 = WIDTH - 26.0;
 const BOTTOM: f64 = HEIGHT - 50.0;
 /// Points above which a line is drawn without dots.
 const MAX_DOTS: usize = 40;
