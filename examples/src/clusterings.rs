@@ -81,7 +81,7 @@ impl Found {
 /// `bar` moves on by one for each clustering that is made, and by one for each that is scored.
 ///
 /// # Errors
-/// As [`clustering`]; the first method that fails, with its name and seed.
+/// As [`clustering()`]; the first method that fails, with its name and seed.
 pub fn compare(
     labels: &Labels,
     (pcs, graph): (ArrayView2<'_, f32>, &Csr),

@@ -165,7 +165,7 @@ pub fn n_steps(labels: &Labels, n_splits: usize, methods: &Methods, min_cells: u
 /// finds the type and held-out cells of the others.
 ///
 /// # Errors
-/// As [`anomaly`].
+/// As [`anomaly()`].
 pub fn compare(
     x: &LogNormalized,
     labels: &Labels,
