@@ -1,9 +1,17 @@
 //! What can go wrong here, in words that name the place.
 
+use crate::checkpoint;
+
 /// An error of this crate.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
+    /// A checkpoint that cannot be used.
+    #[error(transparent)]
+    Checkpoint(#[from] checkpoint::Error),
+    /// The tensor library refused.
+    #[error("the tensor library reports an error")]
+    Tensor(#[from] candle_core::Error),
     /// The token dictionary lists a key twice.
     #[error("the token dictionary holds {key:?} twice")]
     KeyTwice {

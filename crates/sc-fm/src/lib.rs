@@ -1,6 +1,8 @@
 #![doc = include_str!("../README.md")]
 
+pub mod checkpoint;
 pub mod error;
+pub mod nn;
 pub mod tokenize;
 
 pub use error::Error;

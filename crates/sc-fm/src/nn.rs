@@ -1,0 +1,17 @@
+//! The layers that every model here is made of, each once.
+//!
+//! Hidden states are matrices of `rows × width`: the tokens of all cells one after another, without padding, with a
+//! [`Packing`] that says where each cell begins. Only [`attention`] looks at the packing, so a cell's result cannot
+//! depend on its neighbours.
+
+mod activation;
+mod attention;
+mod linear;
+mod norm;
+mod packing;
+
+pub use activation::Activation;
+pub use attention::{AttentionParams, attention};
+pub use linear::Linear;
+pub use norm::LayerNorm;
+pub use packing::Packing;
