@@ -6,12 +6,16 @@
 
 mod activation;
 mod attention;
+mod cpu;
 mod linear;
 mod norm;
 mod packing;
+mod simd;
+#[cfg(test)]
+mod testing;
 
 pub use activation::Activation;
-pub use attention::{AttentionParams, attention};
+pub use attention::{AttentionParams, attention, cross_attention};
 pub use linear::Linear;
 pub use norm::LayerNorm;
 pub use packing::Packing;
