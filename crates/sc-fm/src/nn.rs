@@ -7,15 +7,21 @@
 mod activation;
 mod attention;
 mod cpu;
+mod cross_entropy;
+mod embedding;
 mod linear;
 mod norm;
 mod packing;
 mod simd;
+mod softmax;
 #[cfg(test)]
 mod testing;
 
 pub use activation::Activation;
 pub use attention::{AttentionParams, attention, cross_attention};
+pub use cross_entropy::cross_entropy;
+pub use embedding::embedding;
 pub use linear::Linear;
 pub use norm::LayerNorm;
 pub use packing::Packing;
+pub use softmax::softmax;
