@@ -6,6 +6,7 @@
 
 mod activation;
 mod attention;
+pub mod gemm;
 mod linear;
 mod norm;
 mod packing;
