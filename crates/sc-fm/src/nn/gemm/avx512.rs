@@ -67,86 +67,67 @@ impl Micro for Avx512Bf16 {
     }
 }
 
-/// # Safety
-/// As [`Micro::tile`]; `R` is `target.rows`.
-#[target_feature(enable = "avx512f")]
-unsafe fn f32_rows<const R: usize>(operands: &Operands<'_>, target: &Target) {
-    let (a, b) = (operands.a.as_ptr().cast::<f32>(), operands.b.as_ptr().cast::<f32>());
-    let mut sums = [[_mm512_setzero_ps(); 2]; R];
-    for step in 0..operands.words {
-        // SAFETY: `check` found all rows and the whole panel in the operands.
-        unsafe {
-            let b = b.add(step * PANEL);
-            let (b0, b1) = (_mm512_loadu_ps(b), _mm512_loadu_ps(b.add(16)));
-            for (i, sums) in sums.iter_mut().enumerate() {
-                let a = _mm512_set1_ps(*a.add(i * STRIDE + step));
-                sums[0] = _mm512_fmadd_ps(a, b0, sums[0]);
-                sums[1] = _mm512_fmadd_ps(a, b1, sums[1]);
+/// A kernel for a constant number of rows. One function from the first product to the last store, because sums that
+/// another function sees live in memory: with `store` apart, each product took two to three times as long.
+macro_rules! kernel {
+    ($name:ident, $features:literal, |$sum:ident, $a:ident, $b:ident| $product:expr) => {
+        /// # Safety
+        /// As [`Micro::tile`]; `R` is `target.rows`.
+        #[target_feature(enable = $features)]
+        unsafe fn $name<const R: usize>(operands: &Operands<'_>, target: &Target) {
+            let (a, b) = (operands.a.as_ptr().cast::<f32>(), operands.b.as_ptr().cast::<f32>());
+            let mut sums = [[_mm512_setzero_ps(); 2]; R];
+            for step in 0..operands.words {
+                // SAFETY: `check` found all rows and the whole panel in the operands.
+                let (b0, b1) = unsafe {
+                    let b = b.add(step * PANEL);
+                    (_mm512_loadu_ps(b), _mm512_loadu_ps(b.add(16)))
+                };
+                for i in 0..R {
+                    // SAFETY: as above.
+                    let $a = unsafe { _mm512_set1_ps(*a.add(i * STRIDE + step)) };
+                    let ($sum, $b) = (sums[i][0], b0);
+                    sums[i][0] = $product;
+                    let ($sum, $b) = (sums[i][1], b1);
+                    sums[i][1] = $product;
+                }
+            }
+            for half in 0..2 {
+                let wanted = target.columns.saturating_sub(16 * half).min(16);
+                let mask = ((1u32 << wanted) - 1) as __mmask16;
+                for i in 0..R {
+                    let mut value = sums[i][half];
+                    // SAFETY: lanes outside the tile are masked, and a masked lane touches no memory; the pointers
+                    // may point past the tile there, hence `wrapping_add`.
+                    unsafe {
+                        let out = target.out.wrapping_add(i * target.stride + 16 * half);
+                        if !target.first {
+                            value = _mm512_add_ps(_mm512_maskz_loadu_ps(mask, out), value);
+                        }
+                        if !target.bias.is_null() {
+                            let bias = _mm512_maskz_loadu_ps(mask, target.bias.wrapping_add(16 * half));
+                            value = _mm512_add_ps(value, bias);
+                        }
+                        if target.relu {
+                            // The second operand comes out where one is NaN.
+                            value = _mm512_max_ps(_mm512_setzero_ps(), value);
+                        }
+                        _mm512_mask_storeu_ps(out, mask, value);
+                    }
+                }
             }
         }
-    }
-    // SAFETY: as the caller says.
-    unsafe { store(&sums, target) }
+    };
 }
 
-/// # Safety
-/// As [`Micro::tile`]; `R` is `target.rows`.
-#[target_feature(enable = "avx512f,avx512bf16")]
-unsafe fn bf16_rows<const R: usize>(operands: &Operands<'_>, target: &Target) {
-    let (a, b) = (operands.a.as_ptr().cast::<i32>(), operands.b.as_ptr().cast::<i32>());
-    let mut sums = [[_mm512_setzero_ps(); 2]; R];
-    for step in 0..operands.words {
-        // SAFETY: `check` found all rows and the whole panel in the operands; 16 pairs of bf16 are the same 512 bits
-        // as 16 integers.
-        unsafe {
-            let b = b.add(step * PANEL);
-            let (b0, b1) = (_mm512_loadu_epi32(b), _mm512_loadu_epi32(b.add(16)));
-            for (i, sums) in sums.iter_mut().enumerate() {
-                let a: __m512bh = std::mem::transmute(_mm512_set1_epi32(*a.add(i * STRIDE + step)));
-                sums[0] = _mm512_dpbf16_ps(sums[0], a, std::mem::transmute::<__m512i, __m512bh>(b0));
-                sums[1] = _mm512_dpbf16_ps(sums[1], a, std::mem::transmute::<__m512i, __m512bh>(b1));
-            }
-        }
-    }
-    // SAFETY: as the caller says.
-    unsafe { store(&sums, target) }
-}
-
-/// Writes the sums of a tile.
-///
-/// # Safety
-/// As [`Micro::tile`] asks of `target`; `R` is `target.rows`.
-#[target_feature(enable = "avx512f")]
-#[inline]
-unsafe fn store<const R: usize>(sums: &[[__m512; 2]; R], target: &Target) {
-    for half in 0..2 {
-        let wanted = target.columns.saturating_sub(16 * half).min(16);
-        let mask = ((1u32 << wanted) - 1) as __mmask16;
-        // SAFETY: lanes outside the tile are masked, and a masked lane touches no memory; the pointers may point
-        // past the tile there, hence `wrapping_add`.
-        unsafe {
-            let bias = match target.bias.is_null() {
-                true => None,
-                false => Some(_mm512_maskz_loadu_ps(mask, target.bias.wrapping_add(16 * half))),
-            };
-            for (i, sums) in sums.iter().enumerate() {
-                let out = target.out.wrapping_add(i * target.stride + 16 * half);
-                let mut value = sums[half];
-                if !target.first {
-                    value = _mm512_add_ps(_mm512_maskz_loadu_ps(mask, out), value);
-                }
-                if let Some(bias) = bias {
-                    value = _mm512_add_ps(value, bias);
-                }
-                if target.relu {
-                    // The second operand comes out where one is NaN.
-                    value = _mm512_max_ps(_mm512_setzero_ps(), value);
-                }
-                _mm512_mask_storeu_ps(out, mask, value);
-            }
-        }
-    }
-}
+kernel!(f32_rows, "avx512f", |sum, a, b| _mm512_fmadd_ps(a, b, sum));
+// 16 floats are the same 512 bits as 16 pairs of bf16.
+kernel!(bf16_rows, "avx512f,avx512bf16", |sum, a, b| {
+    // SAFETY: both types are 512 bits without a rule on them.
+    let (a, b) =
+        unsafe { (std::mem::transmute::<__m512, __m512bh>(a), std::mem::transmute::<__m512, __m512bh>(b)) };
+    _mm512_dpbf16_ps(sum, a, b)
+});
 
 /// Rounds a row to pairs of bf16, 32 values at a time, and fills the rest of the words with 0.
 #[target_feature(enable = "avx512f,avx512bf16")]

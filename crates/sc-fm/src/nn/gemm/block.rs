@@ -83,15 +83,20 @@ pub(super) unsafe fn multiply<M: Micro>(
 ///
 /// # Safety
 /// The processor has the instructions of `M`.
-unsafe fn pack_row<M: Micro>(a: View<'_>, row: usize, values: Range<usize>, high: &mut [u32], low: &mut [u32]) {
+unsafe fn pack_row<M: Micro>(
+    a: View<'_>,
+    row: usize,
+    values: Range<usize>,
+    high: &mut [u32],
+    low: &mut [u32],
+) {
     match a.in_row(row, values.clone()) {
         // SAFETY: the caller says.
         Some(values) => unsafe { M::convert(values, high, low) },
         None => {
             let per_word = M::FORMAT.per_word();
             for (step, k) in values.clone().step_by(per_word).enumerate() {
-                let second =
-                    if per_word == 2 && k + 1 < values.end { a.get(row, k + 1) } else { 0.0 };
+                let second = if per_word == 2 && k + 1 < values.end { a.get(row, k + 1) } else { 0.0 };
                 let [word, below] = M::FORMAT.word(a.get(row, k), second);
                 high[step] = word;
                 if let Some(low) = low.get_mut(step) {

@@ -140,8 +140,7 @@ fn fill(kernel: Kernel, weight: View<'_>, panel: usize, high: &mut [u32], low: &
                 }
                 None => {
                     for step in block.clone() {
-                        let get =
-                            |k: usize| if k < values.end { weight.get(row, k) } else { 0.0 };
+                        let get = |k: usize| if k < values.end { weight.get(row, k) } else { 0.0 };
                         let second = if per_word == 2 { get(step * 2 + 1) } else { 0.0 };
                         put(step * PANEL + j, format.word(get(step * per_word), second));
                     }

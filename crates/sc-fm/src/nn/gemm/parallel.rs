@@ -1,6 +1,9 @@
 //! A product as tasks for the threads of the caller's pool, or as one.
 
-#![allow(unsafe_code, reason = "threads write columns of the same rows, and memory that is not yet initialised")]
+#![allow(
+    unsafe_code,
+    reason = "threads write columns of the same rows, and memory that is not yet initialised"
+)]
 
 use std::cell::RefCell;
 use std::ops::Range;
@@ -13,12 +16,12 @@ use super::kernel::Kind;
 use super::packed::Packed;
 use super::scalar::Scalar;
 use super::view::View;
+use super::{Epilogue, kernel::with_micro};
 #[cfg(target_arch = "x86_64")]
 use super::{
     avx2::Avx2,
     avx512::{Avx512, Avx512Bf16},
 };
-use super::{Epilogue, kernel::with_micro};
 
 /// Multiplications below which a product is not worth a second thread: some 10 µs.
 const SERIAL: usize = 1 << 18;
@@ -85,7 +88,10 @@ impl Serial {
             return;
         }
         assert!(stride >= weight.outputs, "rows of the output do not overlap");
-        assert!(out.len() >= (a.rows() - 1) * stride + weight.outputs, "the output has a value for each row and output");
+        assert!(
+            out.len() >= (a.rows() - 1) * stride + weight.outputs,
+            "the output has a value for each row and output"
+        );
         let all = (0..a.rows(), 0..weight.panels());
         let out = Out { values: out.as_mut_ptr(), stride };
         // SAFETY: `out` is exclusive, initialised, and as long as asked; the kernel exists only where it can run.

@@ -97,7 +97,11 @@ fn every_kernel_agrees_with_sums_in_f64() {
             for (at, &found) in out.iter().enumerate() {
                 let (expected, size) = case.twin(at / shape.2, at % shape.2);
                 let error = (f64::from(found) - expected).abs() / size;
-                assert!(error <= tolerance(kernel), "{} {shape:?} at {at}: {found}, not {expected}", kernel.name());
+                assert!(
+                    error <= tolerance(kernel),
+                    "{} {shape:?} at {at}: {found}, not {expected}",
+                    kernel.name()
+                );
             }
         }
     }

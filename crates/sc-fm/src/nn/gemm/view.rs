@@ -25,11 +25,7 @@ impl<'a> View<'a> {
     ///
     /// # Panics
     /// If an element lies beyond `data`.
-    pub fn strided(
-        data: &'a [f32],
-        (rows, columns): (usize, usize),
-        (row, column): (usize, usize),
-    ) -> Self {
+    pub fn strided(data: &'a [f32], (rows, columns): (usize, usize), (row, column): (usize, usize)) -> Self {
         let last = |n: usize, stride: usize| (n - 1).checked_mul(stride);
         let fits = rows == 0
             || columns == 0
@@ -37,7 +33,11 @@ impl<'a> View<'a> {
                 .zip(last(columns, column))
                 .and_then(|(i, j)| i.checked_add(j))
                 .is_some_and(|last| last < data.len());
-        assert!(fits, "{rows} x {columns} values, {row} and {column} apart, lie beyond a slice of {}", data.len());
+        assert!(
+            fits,
+            "{rows} x {columns} values, {row} and {column} apart, lie beyond a slice of {}",
+            data.len()
+        );
         Self { data, rows, columns, row, column }
     }
 
@@ -84,7 +84,10 @@ mod tests {
         let view = View::new(&data, 3, 4);
         assert_eq!((view.get(2, 1), view.t().get(1, 2)), (9.0, 9.0));
         assert_eq!(view.in_row(1, 1..3), Some([5.0, 6.0].as_slice()));
-        assert_eq!((view.in_column(0..3, 1), view.t().in_column(1..3, 1)), (None, Some([5.0, 6.0].as_slice())));
+        assert_eq!(
+            (view.in_column(0..3, 1), view.t().in_column(1..3, 1)),
+            (None, Some([5.0, 6.0].as_slice()))
+        );
         let part = View::strided(&data[1..], (3, 2), (4, 1));
         assert_eq!((part.get(0, 0), part.get(2, 1)), (1.0, 10.0));
     }
