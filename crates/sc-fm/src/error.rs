@@ -1,6 +1,6 @@
 //! What can go wrong here, in words that name the place.
 
-use crate::checkpoint;
+use crate::{checkpoint, models};
 
 /// An error of this crate.
 #[derive(Debug, thiserror::Error)]
@@ -9,6 +9,9 @@ pub enum Error {
     /// A checkpoint that cannot be used.
     #[error(transparent)]
     Checkpoint(#[from] checkpoint::Error),
+    /// A model that cannot be built of what was given, or cells that it cannot take.
+    #[error(transparent)]
+    Model(#[from] models::Error),
     /// The tensor library refused.
     #[error("the tensor library reports an error")]
     Tensor(#[from] candle_core::Error),
@@ -131,6 +134,7 @@ impl Error {
     /// What the user can do next; a program prints it after the cause chain.
     pub fn help(&self) -> Option<&'static str> {
         match self {
+            Self::Model(error) => error.help(),
             Self::NoMedian { .. } => {
                 Some("take the median and token dictionaries of the same Geneformer release")
             }

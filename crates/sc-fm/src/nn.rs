@@ -6,12 +6,16 @@
 
 mod activation;
 mod attention;
+mod encoder_layer;
+mod feed_forward;
 mod linear;
 mod norm;
 mod packing;
 
 pub use activation::Activation;
 pub use attention::{AttentionParams, attention};
+pub use encoder_layer::{EncoderLayer, NormOrder, Projection};
+pub use feed_forward::FeedForward;
 pub use linear::Linear;
 pub use norm::LayerNorm;
 pub use packing::Packing;
