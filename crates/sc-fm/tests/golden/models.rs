@@ -1,0 +1,5 @@
+//! What the reference implementations compute from the same weights.
+
+mod compare;
+mod geneformer;
+mod sizes;
