@@ -37,3 +37,37 @@ pub(crate) fn weights(directory: &Path, options: &LoadOptions) -> Result<Weights
         tensors.into_iter().map(|(name, tensor)| Ok((name, tensor.to_dtype(options.dtype)?))).collect();
     Ok(Weights::new(tensors?))
 }
+
+/// Refuses sizes that no model has: 0, and those that would overflow when multiplied.
+pub(crate) fn check_sizes(sizes: &[(&'static str, usize)]) -> Result<(), Error> {
+    match sizes.iter().find(|(_, size)| !(1..=1 << 24).contains(size)) {
+        Some(&(field, size)) => Err(refuse(field, size, "1 to 16,777,216")),
+        None => Ok(()),
+    }
+}
+
+/// Refuses heads that do not divide the width.
+pub(crate) fn check_heads(
+    field: &'static str,
+    n_heads: usize,
+    width_field: &str,
+    width: usize,
+) -> Result<(), Error> {
+    match width.is_multiple_of(n_heads) {
+        true => Ok(()),
+        false => Err(refuse(field, n_heads, format!("a divisor of `{width_field}` {width}"))),
+    }
+}
+
+/// Refuses a share to drop that leaves nothing.
+pub(crate) fn check_share(field: &'static str, share: f64) -> Result<(), Error> {
+    match (0.0..1.0).contains(&share) {
+        true => Ok(()),
+        false => Err(refuse(field, share, "at least 0 and below 1")),
+    }
+}
+
+/// A field with a value that the model cannot have.
+pub(crate) fn refuse(field: &'static str, found: impl ToString, expected: impl Into<String>) -> Error {
+    Error::Config { field, found: found.to_string(), expected: expected.into() }
+}

@@ -9,6 +9,11 @@ pub(crate) fn mean(states: &Tensor, ranges: impl IntoIterator<Item = Range<usize
     fold(states, ranges, |rows| rows.mean(0))
 }
 
+/// The sum of the rows of each range, in order of the rows; `ranges × width`.
+pub(crate) fn sum(states: &Tensor, ranges: impl IntoIterator<Item = Range<usize>>) -> Result<Tensor> {
+    fold(states, ranges, |rows| rows.sum(0))
+}
+
 /// The maximum over the rows of each range, column by column; `ranges × width`. No range may be empty.
 pub(crate) fn max(states: &Tensor, ranges: impl IntoIterator<Item = Range<usize>>) -> Result<Tensor> {
     fold(states, ranges, |rows| rows.max(0))
@@ -54,6 +59,7 @@ mod tests {
         let rows = |x: Result<Tensor>| x.unwrap().to_vec2::<f32>().unwrap();
         assert_eq!(rows(mean(&states, [0..2, 2..3])), [[2.0, -1.0], [5.0, 6.0]]);
         assert_eq!(rows(max(&states, [0..2, 2..3])), [[3.0, 2.0], [5.0, 6.0]]);
+        assert_eq!(rows(sum(&states, [1..3])), [[8.0, 2.0]]);
         assert_eq!(rows(select(&states, [2, 0])), [[5.0, 6.0], [1.0, 2.0]]);
         assert_eq!(mean(&states, []).unwrap().dims(), [0, 2]);
         assert_eq!(rows(unit_length(&states.narrow(0, 1, 1).unwrap())), [[0.6, -0.8]]);

@@ -136,14 +136,13 @@ impl GeneformerConfig {
     /// # Errors
     /// [`Error::Config`].
     pub fn validate(&self) -> Result<(), Error> {
-        let check = |field, found: String, fits: bool, expected: &str| match fits {
-            true => Ok(()),
-            false => Err(Error::Config { field, found, expected: expected.to_owned() }),
-        };
-        check("model_type", self.model_type.clone(), self.model_type == "bert", "bert")?;
-        let positions = &self.position_embedding_type;
-        check("position_embedding_type", positions.clone(), positions == "absolute", "absolute")?;
-        for (field, size) in [
+        if self.model_type != "bert" {
+            return Err(load::refuse("model_type", &self.model_type, "bert"));
+        }
+        if self.position_embedding_type != "absolute" {
+            return Err(load::refuse("position_embedding_type", &self.position_embedding_type, "absolute"));
+        }
+        load::check_sizes(&[
             ("hidden_size", self.hidden_size),
             ("num_hidden_layers", self.num_hidden_layers),
             ("num_attention_heads", self.num_attention_heads),
@@ -152,26 +151,22 @@ impl GeneformerConfig {
             ("max_position_embeddings", self.max_position_embeddings),
             ("type_vocab_size", self.type_vocab_size),
             ("id2label", self.n_labels()),
-        ] {
-            check(field, size.to_string(), (1..=1 << 24).contains(&size), "1 to 16,777,216")?;
+        ])?;
+        load::check_heads("num_attention_heads", self.num_attention_heads, "hidden_size", self.hidden_size)?;
+        if self.pad_token_id as usize >= self.vocab_size {
+            let expected = format!("a token below `vocab_size` {}", self.vocab_size);
+            return Err(load::refuse("pad_token_id", self.pad_token_id, expected));
         }
-        let (heads, width) = (self.num_attention_heads, self.hidden_size);
-        let divides = format!("a divisor of `hidden_size` {width}");
-        check("num_attention_heads", heads.to_string(), width.is_multiple_of(heads), &divides)?;
-        let (pad, n_tokens) = (self.pad_token_id, self.vocab_size);
-        let below = format!("a token below `vocab_size` {n_tokens}");
-        check("pad_token_id", pad.to_string(), (pad as usize) < n_tokens, &below)?;
         let eps = self.layer_norm_eps;
-        check("layer_norm_eps", eps.to_string(), eps > 0.0 && eps < 1.0, "above 0 and below 1")?;
-        let deviation = self.initializer_range;
-        check("initializer_range", deviation.to_string(), deviation > 0.0 && deviation < 10.0, "0 to 10")?;
-        for (field, share) in [
-            ("hidden_dropout_prob", self.hidden_dropout_prob),
-            ("attention_probs_dropout_prob", self.attention_probs_dropout_prob),
-        ] {
-            check(field, share.to_string(), (0.0..1.0).contains(&share), "at least 0 and below 1")?;
+        if !(eps > 0.0 && eps < 1.0) {
+            return Err(load::refuse("layer_norm_eps", eps, "above 0 and below 1"));
         }
-        Ok(())
+        let deviation = self.initializer_range;
+        if !(deviation > 0.0 && deviation < 10.0) {
+            return Err(load::refuse("initializer_range", deviation, "above 0 and below 10"));
+        }
+        load::check_share("hidden_dropout_prob", self.hidden_dropout_prob)?;
+        load::check_share("attention_probs_dropout_prob", self.attention_probs_dropout_prob)
     }
 
     /// Name, shape and start of every tensor of the model with its masked language model head, as they stand in
