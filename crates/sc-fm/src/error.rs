@@ -134,6 +134,7 @@ impl Error {
     /// What the user can do next; a program prints it after the cause chain.
     pub fn help(&self) -> Option<&'static str> {
         match self {
+            Self::Checkpoint(error) => error.help(),
             Self::Model(error) => error.help(),
             Self::NoMedian { .. } => {
                 Some("take the median and token dictionaries of the same Geneformer release")

@@ -22,7 +22,7 @@ mod tests;
 pub use problem::Problem;
 pub use value::Value;
 
-pub(crate) use machine::{Failure, Parsed, Tensors, parse};
+pub(crate) use machine::{Failure, Tensors, parse};
 
 use std::path::Path;
 

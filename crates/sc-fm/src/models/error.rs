@@ -44,14 +44,6 @@ pub enum Error {
         /// `vocab_size` of the model.
         expected: usize,
     },
-    /// A tensor that should repeat another does not.
-    #[error("tensor {name:?} differs from {twin:?}, to which the model ties it")]
-    Tied {
-        /// The tensor.
-        name: &'static str,
-        /// The one that it should equal.
-        twin: &'static str,
-    },
     /// A cell without tokens.
     #[error("cell {cell} has no token of a gene")]
     EmptyCell {
@@ -172,7 +164,6 @@ impl Error {
     pub fn help(&self) -> Option<&'static str> {
         match self {
             Self::Dictionary { .. } => Some("take the dictionaries and the weights of the same release"),
-            Self::Tied { .. } => Some("the file was changed after training; read the released one"),
             Self::EmptyCell { .. } => Some("drop cells in which no gene of the model has counts"),
             Self::TooLong { .. } => Some("tokenise with the model's own input size"),
             Self::Token { .. } => Some("tokenise with the dictionary of the model's release"),

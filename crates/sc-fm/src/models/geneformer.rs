@@ -64,53 +64,52 @@ pub struct Geneformer {
 }
 
 impl Geneformer {
-    /// From a directory with `config.json` and the weights, and the dictionary of the same release.
+    /// From a folder with `config.json` and the weights (or a model's folder in a hub cache), and the dictionary of the
+    /// same release.
     ///
     /// # Errors
-    /// [`Error::Dictionary`] if the dictionary is not the model's, those of [`GeneformerConfig::read`] and
-    /// [`Geneformer::from_weights`], and [`Unused`](crate::checkpoint::Error::Unused) for tensors that are no part of
-    /// the model.
-    pub fn load(directory: &Path, vocabulary: &Vocabulary, options: &LoadOptions) -> Result<Self> {
-        let config = GeneformerConfig::read(&directory.join("config.json"))?;
+    /// [`Error::Dictionary`] if the dictionary is not the model's; those of [`GeneformerConfig::read`],
+    /// [`Weights::open_with`] and [`Geneformer::from_weights`].
+    pub fn load(folder: &Path, vocabulary: &Vocabulary, options: &LoadOptions) -> Result<Self> {
+        let folder = load::folder(folder)?;
+        let config = GeneformerConfig::read(&folder.join("config.json"))?;
         if vocabulary.n_tokens() != config.vocab_size {
             let (found, expected) = (vocabulary.n_tokens(), config.vocab_size);
             return Err(Error::Dictionary { found, expected }.into());
         }
-        let mut weights = load::weights(directory, options)?;
-        let model = Self::from_weights(config, InputFormat::of(vocabulary), &mut weights)?;
-        weights.finish()?;
-        Ok(model)
+        Self::from_weights(config, InputFormat::of(vocabulary), &mut load::weights(&folder, options)?)
     }
 
     /// From tensors with Hugging Face's names, with or without `bert.` in front.
     ///
     /// A head is taken if there is any tensor of it: the masked language model (`cls.predictions`), the classifier of
-    /// cells (`bert.pooler` and `classifier`), the classifier of genes (`classifier` alone). `position_ids` is dropped;
+    /// cells (`bert.pooler` and `classifier`), the classifier of genes (`classifier` alone). `position_ids` is left out;
     /// the tied `cls.predictions.decoder` is compared with what it repeats.
     ///
     /// # Errors
-    /// Those of [`GeneformerConfig::validate`], [`Missing`](crate::checkpoint::Error::Missing) and
-    /// [`Shape`](crate::checkpoint::Error::Shape), [`Error::Tied`].
-    pub fn from_weights(
-        config: GeneformerConfig,
-        format: InputFormat,
-        weights: &mut Weights,
-    ) -> Result<Self> {
+    /// Those of [`GeneformerConfig::validate`]; those of [`Weights::build`] if tensors are missing, have other shapes, or
+    /// are no part of the model; [`NotTied`](crate::checkpoint::Error::NotTied).
+    pub fn from_weights(config: GeneformerConfig, format: InputFormat, weights: &mut Weights) -> Result<Self> {
         config.validate()?;
-        *weights = std::mem::take(weights).renamed(canonical_name);
+        let bare = |name: &str| Some(name.strip_prefix("bert.").unwrap_or(name).to_owned());
+        *weights = std::mem::take(weights).renamed(bare);
+        weights.ignore("embeddings.position_ids", "positions are counted");
+        weights.build(|weights| Self::take(config, format, weights))
+    }
+
+    fn take(config: GeneformerConfig, format: InputFormat, weights: &mut Weights) -> Result<Self> {
         let width = config.hidden_size;
-        let eps = config.layer_norm_eps;
         let table = |weights: &mut Weights, name: &str, entries: usize| {
             parts::embedding(weights, &format!("embeddings.{name}_embeddings"), entries, width)
         };
         let word = table(weights, "word", config.vocab_size)?;
         let position = table(weights, "position", config.max_position_embeddings)?;
         let token_type = table(weights, "token_type", config.type_vocab_size)?.narrow(0, 0, 1)?;
-        let norm = parts::layer_norm(weights, "embeddings.LayerNorm", width, eps)?;
-        let layers: Result<Vec<EncoderLayer>> =
-            (0..config.num_hidden_layers).map(|i| layer(&config, i, weights)).collect();
+        let norm = parts::layer_norm(weights, "embeddings.LayerNorm", width, config.layer_norm_eps)?;
+        let layers = (0..config.num_hidden_layers).map(|i| layer(&config, i, weights));
+        let layers = layers.collect::<Result<Vec<EncoderLayer>>>()?;
         let heads = Heads::take(&config, &word, weights)?;
-        Ok(Self { layers: layers?, config, format, word, position, token_type, norm, heads })
+        Ok(Self { config, format, word, position, token_type, norm, layers, heads })
     }
 
     /// A model with random weights N(0, `initializer_range`²), zero biases and norms that do nothing, as training from
@@ -213,12 +212,6 @@ impl Geneformer {
     pub fn gene_logits(&self, last: &Hidden) -> Result<Tensor> {
         self.heads.gene_logits(&last.states)
     }
-}
-
-/// The name without `bert.`; none for the numbers 0, 1, 2, … that old files store as positions.
-fn canonical_name(name: &str) -> Option<String> {
-    let name = name.strip_prefix("bert.").unwrap_or(name);
-    (name != "embeddings.position_ids").then(|| name.to_owned())
 }
 
 fn layer(config: &GeneformerConfig, index: usize, weights: &mut Weights) -> Result<EncoderLayer> {

@@ -1,13 +1,13 @@
 //! From a directory to weights.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use candle_core::{DType, Device};
 use serde::de::DeserializeOwned;
 
 use super::Error;
 use crate::Result;
-use crate::checkpoint::Weights;
+use crate::checkpoint::{OpenParams, Weights, hub};
 
 /// How a model is loaded.
 #[derive(Clone, Debug)]
@@ -30,12 +30,18 @@ pub(crate) fn config<T: DeserializeOwned>(path: &Path, model: &'static str) -> R
     serde_json::from_str(&text).map_err(|source| Error::Parse { path: path.into(), model, source })
 }
 
-/// Reads the weights of a directory.
-pub(crate) fn weights(directory: &Path, options: &LoadOptions) -> Result<Weights> {
-    let tensors = candle_core::safetensors::load(directory.join("model.safetensors"), &options.device)?;
-    let tensors: candle_core::Result<Vec<_>> =
-        tensors.into_iter().map(|(name, tensor)| Ok((name, tensor.to_dtype(options.dtype)?))).collect();
-    Ok(Weights::new(tensors?))
+/// The folder that holds a model's files: itself, or the snapshot `main` of a model's folder in a hub cache.
+pub(crate) fn folder(path: &Path) -> Result<PathBuf> {
+    match path.join("snapshots").is_dir() {
+        true => Ok(hub::resolve(path, "main")?.path),
+        false => Ok(path.to_owned()),
+    }
+}
+
+/// Reads the weights of a folder, or of a file.
+pub(crate) fn weights(path: &Path, options: &LoadOptions) -> Result<Weights> {
+    let params = OpenParams { dtype: Some(options.dtype), device: options.device.clone(), ..OpenParams::default() };
+    Ok(Weights::open_with(path, &params)?)
 }
 
 /// Refuses sizes that no model has: 0, and those that would overflow when multiplied.

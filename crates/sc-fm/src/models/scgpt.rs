@@ -87,14 +87,27 @@ pub struct Encoded {
 }
 
 impl Scgpt {
+    /// From a folder with `args.json` and the weights, and its vocabulary.
+    ///
+    /// # Errors
+    /// [`Error::Dictionary`] if the vocabulary is not the model's; those of [`ScgptConfig::read`],
+    /// [`Weights::open_with`] and [`Scgpt::from_weights`].
+    pub fn load(folder: &Path, vocabulary: &ScgptVocabulary, options: &LoadOptions) -> Result<Self> {
+        let folder = load::folder(folder)?;
+        let config = ScgptConfig::read(&folder.join("args.json"))?;
+        let mut weights = load::weights(&folder, options)?;
+        let specials = Specials { pad: vocabulary.pad(), cls: vocabulary.cls() };
+        Self::from_weights(config, vocabulary.n_tokens(), specials, &mut weights)
+    }
+
     /// From tensors with the reference's names, `module.` in front or not. The attention may be called `in_proj` and
     /// `out_proj`, `Wqkv`, or have `_impl` in its name; the rows are the same in all three.
     ///
     /// Decoders and norms are taken if there is any tensor of them.
     ///
     /// # Errors
-    /// Those of [`ScgptConfig::validate`], [`Missing`](crate::checkpoint::Error::Missing) and
-    /// [`Shape`](crate::checkpoint::Error::Shape).
+    /// Those of [`ScgptConfig::validate`]; [`Error::Dictionary`] if the gene embedding has not `n_tokens` entries; those
+    /// of [`Weights::build`] if tensors are missing, have other shapes, or are no part of the model.
     pub fn from_weights(
         config: ScgptConfig,
         n_tokens: usize,
@@ -103,6 +116,15 @@ impl Scgpt {
     ) -> Result<Self> {
         config.validate()?;
         *weights = std::mem::take(weights).renamed(|name| Some(canonical_name(name)));
+        match weights.shape("encoder.embedding.weight") {
+            Some(&[expected, _]) if expected != n_tokens => {
+                Err(Error::Dictionary { found: n_tokens, expected }.into())
+            }
+            _ => weights.build(|weights| Self::take(config, n_tokens, specials, weights)),
+        }
+    }
+
+    fn take(config: ScgptConfig, n_tokens: usize, specials: Specials, weights: &mut Weights) -> Result<Self> {
         let width = config.embsize;
         let has = |weights: &Weights, prefix: &str| weights.names().any(|name| name.starts_with(prefix));
         let rows = |weights: &Weights, name: &str| {

@@ -52,11 +52,6 @@ impl TensorView {
         &self.strides
     }
 
-    /// Number of its numbers.
-    pub(crate) fn count(&self) -> usize {
-        self.shape.iter().product()
-    }
-
     /// One past the last number of the storage that it reads; `None` if there is no such place.
     pub(crate) fn end(&self) -> Option<usize> {
         if self.shape.contains(&0) {

@@ -22,7 +22,7 @@ fn bits(embeddings: &ndarray::Array2<f32>) -> Vec<u32> {
 fn a_model_of_random_weights_is_complete_and_repeatable() {
     let mut weights = Geneformer::random_weights(&config(), 1, &Device::Cpu).unwrap();
     Geneformer::from_weights(config(), V2, &mut weights).unwrap();
-    weights.finish().unwrap();
+    assert_eq!(weights.names().count(), 0);
     let logits = |model: &Geneformer| {
         let last = model.forward(&TokenBatch::new(&[[5, 6, 1]]), Layer::Last).unwrap();
         model.mlm_logits(&last).unwrap().to_vec2::<f32>().unwrap()
@@ -44,18 +44,13 @@ fn checkpoints_are_taken_with_or_without_their_prefix_and_ties_are_compared() {
         }
         Weights::new(all)
     };
-    let build = |mut weights: Weights| {
-        let model = Geneformer::from_weights(config(), InputFormat::V1, &mut weights)?;
-        weights.finish()?;
-        Ok::<_, crate::Error>(model)
-    };
+    let build = |mut weights: Weights| Geneformer::from_weights(config(), InputFormat::V1, &mut weights);
     build(weights().renamed(|name| Some(name.strip_prefix("bert.").unwrap_or(name).to_owned()))).unwrap();
     build(add("bert.embeddings.position_ids", Tensor::arange(0u32, 12, &Device::Cpu).unwrap())).unwrap();
     let word = weights().take("bert.embeddings.word_embeddings.weight", &[30, 16]).unwrap();
     build(add("cls.predictions.decoder.weight", word.clone())).unwrap();
     let error = build(add("cls.predictions.decoder.weight", (word + 1.0).unwrap())).unwrap_err();
-    assert!(error.to_string().starts_with("tensor \"cls.predictions.decoder.weight\" differs"), "{error}");
-    assert!(error.help().unwrap().contains("released"));
+    assert!(error.to_string().contains("cls.predictions.decoder.weight"), "{error}");
     let error = build(add(
         "cls.seq_relationship.bias",
         Tensor::zeros(2, candle_core::DType::F32, &Device::Cpu).unwrap(),

@@ -48,11 +48,7 @@ impl BatchNorm {
                 scale = (scale * &weight)?;
                 shift = ((shift * &weight)? + bias)?;
             }
-            // A count of training steps.
-            let steps = format!("{name}.num_batches_tracked");
-            if weights.contains(&steps) {
-                weights.take(&steps, &[])?;
-            }
+            weights.ignore(&format!("{name}.num_batches_tracked"), "a count of training steps");
             scales.push(scale);
             shifts.push(shift);
         }
