@@ -1,0 +1,166 @@
+//! Types of numbers on disk, and their way into memory.
+
+use candle_core::{DType, Device, Tensor};
+use half::{bf16, f16};
+
+use super::Error;
+use super::source::Source;
+
+/// The type of the numbers of a tensor in a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Stored {
+    /// 64-bit floating point.
+    F64,
+    /// 32-bit floating point.
+    F32,
+    /// 16-bit floating point, five bits of exponent.
+    F16,
+    /// 16-bit floating point, eight bits of exponent.
+    BF16,
+    /// Signed, 64 bits.
+    I64,
+    /// Signed, 32 bits.
+    I32,
+    /// Signed, 16 bits.
+    I16,
+    /// Signed, 8 bits.
+    I8,
+    /// Unsigned, 32 bits.
+    U32,
+    /// Unsigned, 16 bits.
+    U16,
+    /// Unsigned, 8 bits.
+    U8,
+    /// Truth values of one byte.
+    Bool,
+}
+
+impl Stored {
+    /// The name that `.safetensors` files use.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::F64 => "F64",
+            Self::F32 => "F32",
+            Self::F16 => "F16",
+            Self::BF16 => "BF16",
+            Self::I64 => "I64",
+            Self::I32 => "I32",
+            Self::I16 => "I16",
+            Self::I8 => "I8",
+            Self::U32 => "U32",
+            Self::U16 => "U16",
+            Self::U8 => "U8",
+            Self::Bool => "BOOL",
+        }
+    }
+
+    pub(crate) fn from_name(name: &str) -> Option<Self> {
+        use Stored::*;
+        [F64, F32, F16, BF16, I64, I32, I16, I8, U32, U16, U8, Bool].into_iter().find(|s| s.name() == name)
+    }
+
+    /// Bytes of one number.
+    pub fn size(self) -> usize {
+        match self {
+            Self::F64 | Self::I64 => 8,
+            Self::F32 | Self::I32 | Self::U32 => 4,
+            Self::F16 | Self::BF16 | Self::I16 | Self::U16 => 2,
+            Self::I8 | Self::U8 | Self::Bool => 1,
+        }
+    }
+
+    /// The type in memory: floating point as `wanted`, or as stored; 8 bits unsigned and truth values as `u8`; every other
+    /// whole number as `i64`.
+    pub(crate) fn in_memory(self, wanted: Option<DType>) -> DType {
+        match self {
+            Self::F64 => wanted.unwrap_or(DType::F64),
+            Self::F32 => wanted.unwrap_or(DType::F32),
+            Self::F16 => wanted.unwrap_or(DType::F16),
+            Self::BF16 => wanted.unwrap_or(DType::BF16),
+            Self::U8 | Self::Bool => DType::U8,
+            _ => DType::I64,
+        }
+    }
+}
+
+/// Numbers in memory, in their final type.
+#[derive(Debug)]
+pub(crate) enum Buffer {
+    F64(Vec<f64>),
+    F32(Vec<f32>),
+    F16(Vec<f16>),
+    BF16(Vec<bf16>),
+    I64(Vec<i64>),
+    U8(Vec<u8>),
+}
+
+/// Appends the numbers of `N` bytes each that `read` takes from `bytes`.
+fn append<T, const N: usize>(to: &mut Vec<T>, bytes: &[u8], read: impl Fn([u8; N]) -> T) {
+    to.extend(bytes.chunks_exact(N).map(|number| read(number.try_into().expect("chunks of N bytes"))));
+}
+
+/// Floating point numbers of one type to those of another. As in PyTorch, conversions go by way of `f32`, and round to
+/// the nearest, ties to even.
+macro_rules! floats {
+    ($to:expr, $bytes:expr, $stored:expr, $own:pat => $direct:expr, $from_f32:expr) => {
+        match $stored {
+            $own => append($to, $bytes, $direct),
+            Stored::F64 => append($to, $bytes, |b| $from_f32(f64::from_le_bytes(b) as f32)),
+            Stored::F32 => append($to, $bytes, |b| $from_f32(f32::from_le_bytes(b))),
+            Stored::F16 => append($to, $bytes, |b| $from_f32(f16::from_le_bytes(b).to_f32())),
+            _ => append($to, $bytes, |b| $from_f32(bf16::from_le_bytes(b).to_f32())),
+        }
+    };
+}
+
+impl Buffer {
+    fn with_capacity(dtype: DType, count: usize) -> Self {
+        match dtype {
+            DType::F64 => Self::F64(Vec::with_capacity(count)),
+            DType::F32 => Self::F32(Vec::with_capacity(count)),
+            DType::F16 => Self::F16(Vec::with_capacity(count)),
+            DType::BF16 => Self::BF16(Vec::with_capacity(count)),
+            DType::U8 => Self::U8(Vec::with_capacity(count)),
+            _ => Self::I64(Vec::with_capacity(count)),
+        }
+    }
+
+    /// Appends the numbers in whole elements of `stored`, lowest byte first.
+    fn extend(&mut self, stored: Stored, bytes: &[u8]) {
+        match self {
+            Self::F64(to) => floats!(to, bytes, stored, Stored::F64 => f64::from_le_bytes, f64::from),
+            Self::F32(to) => floats!(to, bytes, stored, Stored::F32 => f32::from_le_bytes, |x: f32| x),
+            Self::F16(to) => floats!(to, bytes, stored, Stored::F16 => f16::from_le_bytes, f16::from_f32),
+            Self::BF16(to) => floats!(to, bytes, stored, Stored::BF16 => bf16::from_le_bytes, bf16::from_f32),
+            Self::U8(to) => to.extend_from_slice(bytes),
+            Self::I64(to) => match stored {
+                Stored::I32 => append(to, bytes, |b| i64::from(i32::from_le_bytes(b))),
+                Stored::I16 => append(to, bytes, |b| i64::from(i16::from_le_bytes(b))),
+                Stored::I8 => append(to, bytes, |b| i64::from(i8::from_le_bytes(b))),
+                Stored::U32 => append(to, bytes, |b| i64::from(u32::from_le_bytes(b))),
+                Stored::U16 => append(to, bytes, |b| i64::from(u16::from_le_bytes(b))),
+                _ => append(to, bytes, i64::from_le_bytes),
+            },
+        }
+    }
+
+    /// Numbers of the span at `start + Σ index·stride`, in the order of rows.
+    fn picked(&self, start: usize, shape: &[usize], strides: &[usize]) -> Self {
+        fn pick<T: Copy>(from: &[T], start: usize, shape: &[usize], strides: &[usize]) -> Vec<T> {
+            let mut places = vec![start];
+            for (&size, &stride) in shape.iter().zip(strides) {
+                places = places.iter().flat_map(|place| (0..size).map(move |i| place + i * stride)).collect();
+            }
+            places.into_iter().map(|place| from[place]).collect()
+        }
+        match self {
+            Self::F64(from) => Self::F64(pick(from, start, shape, strides)),
+            Self::F32(from) => Self::F32(pick(from, start, shape, strides)),
+            Self::F16(from) => Self::F16(pick(from, start, shape, strides)),
+            Self::BF16(from) => Self::BF16(pick(from, start, shape, strides)),
+            Self::I64(from) => Self::I64(pick(from, start, shape, strides)),
+            Self::U8(from) => Self::U8(pick(from, start, shape, strides)),
+        }
+    }
+}

@@ -1,0 +1,3 @@
+//! Files as Python writes them.
+
+mod dictionaries;

@@ -1,0 +1,4 @@
+//! What the reference implementations compute, on small models and on released files.
+
+mod checkpoint;
+mod support;
