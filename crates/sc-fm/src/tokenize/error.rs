@@ -16,16 +16,6 @@ pub enum Error {
     /// A pickled dictionary that cannot be read.
     #[error(transparent)]
     Checkpoint(#[from] crate::checkpoint::Error),
-    /// A JSON file that does not hold what it should.
-    #[error("{}: not a JSON object of {expected}", path.display())]
-    Json {
-        /// The file.
-        path: PathBuf,
-        /// What it should hold.
-        expected: &'static str,
-        /// What is wrong with it.
-        source: serde_json::Error,
-    },
     /// A folder lacks a dictionary.
     #[error("{}: no {what} (`{pattern}`) in this folder", folder.display())]
     NoDictionary {
@@ -281,6 +271,16 @@ pub enum Error {
         name: &'static str,
         /// The value given.
         value: usize,
+        /// The range that is allowed.
+        expected: &'static str,
+    },
+    /// A number outside its range.
+    #[error("`{name}` is {value}, expected {expected}")]
+    Number {
+        /// Its name.
+        name: &'static str,
+        /// The value given.
+        value: f64,
         /// The range that is allowed.
         expected: &'static str,
     },

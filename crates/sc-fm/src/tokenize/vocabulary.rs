@@ -188,7 +188,7 @@ mod tests {
         ));
         let error = new(&[("A", 1)], &[("B", 1.0)]);
         assert!(matches!(&error, Error::NoMedian { gene } if gene == "A"));
-        assert!(error.help().unwrap().contains("same Geneformer release"));
+        assert!(error.help().unwrap().contains("release of the model"));
         for median in [0.0, -1.0, f64::NAN, f64::INFINITY] {
             assert!(matches!(new(&[("A", 1)], &[("A", median)]), Error::Median { .. }));
         }
