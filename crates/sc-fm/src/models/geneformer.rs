@@ -89,7 +89,11 @@ impl Geneformer {
     /// # Errors
     /// Those of [`GeneformerConfig::validate`]; those of [`Weights::build`] if tensors are missing, have other shapes, or
     /// are no part of the model; [`NotTied`](crate::checkpoint::Error::NotTied).
-    pub fn from_weights(config: GeneformerConfig, format: InputFormat, weights: &mut Weights) -> Result<Self> {
+    pub fn from_weights(
+        config: GeneformerConfig,
+        format: InputFormat,
+        weights: &mut Weights,
+    ) -> Result<Self> {
         config.validate()?;
         let bare = |name: &str| Some(name.strip_prefix("bert.").unwrap_or(name).to_owned());
         *weights = std::mem::take(weights).renamed(bare);

@@ -40,7 +40,8 @@ pub(crate) fn folder(path: &Path) -> Result<PathBuf> {
 
 /// Reads the weights of a folder, or of a file.
 pub(crate) fn weights(path: &Path, options: &LoadOptions) -> Result<Weights> {
-    let params = OpenParams { dtype: Some(options.dtype), device: options.device.clone(), ..OpenParams::default() };
+    let params =
+        OpenParams { dtype: Some(options.dtype), device: options.device.clone(), ..OpenParams::default() };
     Ok(Weights::open_with(path, &params)?)
 }
 

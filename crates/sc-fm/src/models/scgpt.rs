@@ -26,6 +26,7 @@ use super::{CellEncoder, Error, Hidden, Layer, LoadOptions, load, parts, pooling
 use crate::Result;
 use crate::checkpoint::Weights;
 use crate::nn::{EncoderLayer, LayerNorm, NormOrder};
+use crate::tokenize::scgpt::ScgptVocabulary;
 use batch_norm::BatchNorm;
 use decoders::{CellDecoder, ClassDecoder, ExpressionDecoder};
 use values::ValueEncoder;
@@ -63,7 +64,12 @@ struct Table {
 }
 
 impl Table {
-    fn take(weights: &mut Weights, name: &str, n: usize, width: usize) -> Result<Self, crate::checkpoint::Error> {
+    fn take(
+        weights: &mut Weights,
+        name: &str,
+        n: usize,
+        width: usize,
+    ) -> Result<Self, crate::checkpoint::Error> {
         let entries = parts::embedding(weights, &format!("{name}.embedding"), n, width)?;
         Ok(Self { entries, norm: parts::layer_norm(weights, &format!("{name}.enc_norm"), width, 1e-5)? })
     }
@@ -135,7 +141,8 @@ impl Scgpt {
         let norm = BatchNorm::take(width, weights)?;
         let order = if config.pre_norm { NormOrder::PreReplacing } else { NormOrder::Post };
         let layer = TorchLayer { width, inner: config.d_hid, n_heads: config.nheads, order };
-        let layers = (0..config.nlayers).map(|i| layer.take(weights, &format!("transformer_encoder.layers.{i}")));
+        let layers =
+            (0..config.nlayers).map(|i| layer.take(weights, &format!("transformer_encoder.layers.{i}")));
         let layers = layers.collect::<Result<Vec<EncoderLayer>, _>>()?;
         let n_batches = rows(weights, "batch_encoder.embedding.weight");
         let batches = has(weights, "batch_encoder.");
@@ -144,8 +151,10 @@ impl Scgpt {
         let expression = has(weights, "decoder.");
         let expression = expression.then(|| ExpressionDecoder::take(weights, labelled, width)).transpose()?;
         let cell_expression = has(weights, "mvc_decoder.");
-        let cell_expression = cell_expression.then(|| CellDecoder::take(weights, labelled, width)).transpose()?;
-        let classes = has(weights, "cls_decoder.").then(|| ClassDecoder::classes(weights, width)).transpose()?;
+        let cell_expression =
+            cell_expression.then(|| CellDecoder::take(weights, labelled, width)).transpose()?;
+        let classes =
+            has(weights, "cls_decoder.").then(|| ClassDecoder::classes(weights, width)).transpose()?;
         let discriminator = has(weights, "grad_reverse_discriminator.");
         let discriminator = discriminator.then(|| ClassDecoder::batches(weights, width)).transpose()?;
         Ok(Self {

@@ -2,4 +2,5 @@
 
 mod compare;
 mod geneformer;
+mod scgpt;
 mod sizes;

@@ -99,7 +99,8 @@ impl ScgptConfig {
 mod tests {
     use super::*;
 
-    const TINY: &str = r#"{"embsize": 8, "nheads": 2, "d_hid": 16, "nlayers": 1, "fp16": true, "lr": 0.0001}"#;
+    const TINY: &str =
+        r#"{"embsize": 8, "nheads": 2, "d_hid": 16, "nlayers": 1, "fp16": true, "lr": 0.0001}"#;
 
     #[test]
     fn fields_that_are_absent_have_the_released_values() {

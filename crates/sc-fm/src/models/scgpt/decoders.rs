@@ -23,7 +23,12 @@ pub struct Expression {
 struct ThreeLinear([Linear; 3]);
 
 impl ThreeLinear {
-    fn take(weights: &mut Weights, name: &str, inputs: usize, width: usize) -> std::result::Result<Self, Error> {
+    fn take(
+        weights: &mut Weights,
+        name: &str,
+        inputs: usize,
+        width: usize,
+    ) -> std::result::Result<Self, Error> {
         Ok(Self([
             parts::linear(weights, &format!("{name}.0"), width, inputs)?,
             parts::linear(weights, &format!("{name}.2"), width, width)?,
@@ -88,14 +93,14 @@ impl CellDecoder {
         cell_width: usize,
         width: usize,
     ) -> std::result::Result<Self, Error> {
-        let query = |weights: &mut Weights, outputs| {
-            parts::linear(weights, "mvc_decoder.gene2query", outputs, width)
-        };
+        let query =
+            |weights: &mut Weights, outputs| parts::linear(weights, "mvc_decoder.gene2query", outputs, width);
         let Some(inner) = weights.shape("mvc_decoder.fc1.weight").map(|shape| shape[0]) else {
             let gene_to_query = query(weights, width)?;
             let values = Linear::new(weights.take("mvc_decoder.W.weight", &[cell_width, width])?, None);
             let nonzero = weights.contains("mvc_decoder.W_zero_logit.weight");
-            let nonzero = nonzero.then(|| parts::linear(weights, "mvc_decoder.W_zero_logit", cell_width, width));
+            let nonzero =
+                nonzero.then(|| parts::linear(weights, "mvc_decoder.W_zero_logit", cell_width, width));
             let kind = CellDecoderKind::InnerProduct { values, nonzero: nonzero.transpose()? };
             return Ok(Self { gene_to_query, kind });
         };

@@ -1,8 +1,24 @@
-use sc_io::Csr;
+use super::{Place, first_offender};
+use crate::Csr;
 
-use super::first_offender;
-use crate::error::Place;
-use crate::{Error, Result};
+/// A value of what should be raw counts is not finite, not whole or negative.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[error("`X` holds {value} for cell {obs}, gene {var}: not a raw count")]
+pub struct NotCounts {
+    /// The cell.
+    pub obs: Place,
+    /// The gene.
+    pub var: Place,
+    /// The value.
+    pub value: f32,
+}
+
+impl NotCounts {
+    /// What the user can do next; a program prints it after the cause chain.
+    pub fn help(&self) -> Option<&'static str> {
+        Some("pass raw counts; if they are in a layer or in raw, name it")
+    }
+}
 
 /// Raw counts, `n_obs × n_vars`: every stored value is finite, whole and not negative.
 #[derive(Clone, Copy, Debug)]
@@ -12,8 +28,8 @@ impl<'a> Counts<'a> {
     /// Proves in one pass that `x` holds raw counts.
     ///
     /// # Errors
-    /// [`Error::NotCounts`] with the first value that is NaN, infinite, negative or not whole.
-    pub fn new(x: &'a Csr) -> Result<Self> {
+    /// [`NotCounts`] with the first value that is NaN, infinite, negative or not whole.
+    pub fn new(x: &'a Csr) -> Result<Self, NotCounts> {
         Self::named(x, &[], &[])
     }
 
@@ -21,18 +37,20 @@ impl<'a> Counts<'a> {
     ///
     /// # Errors
     /// As [`Counts::new`].
-    pub fn named(x: &'a Csr, obs_names: &[String], var_names: &[String]) -> Result<Self> {
+    pub fn named(x: &'a Csr, obs_names: &[String], var_names: &[String]) -> Result<Self, NotCounts> {
         match first_offender(x, is_count) {
             None => Ok(Self(x)),
             Some((obs, var, value)) => {
                 let (obs, var) = (Place::new(obs, obs_names), Place::new(var, var_names));
-                Err(Error::NotCounts { obs, var, value })
+                Err(NotCounts { obs, var, value })
             }
         }
     }
 
-    /// For counts that were computed here.
-    pub(crate) fn computed(x: &'a Csr) -> Self {
+    /// Takes the caller's word that `x` holds raw counts, as where it has just been filled with them. What is computed
+    /// from anything else means nothing.
+    pub fn assumed(x: &'a Csr) -> Self {
+        debug_assert!(x.values().iter().all(|&v| is_count(v)), "assumed to be counts");
         Self(x)
     }
 
@@ -82,12 +100,8 @@ mod tests {
     fn the_first_value_that_is_no_count_is_named() {
         for bad in [1.5, -1.0, f32::NAN, f32::INFINITY, f32::NEG_INFINITY, 1e-40] {
             let x = row(&[1.0, bad, 0.5]);
-            match Counts::new(&x).unwrap_err() {
-                Error::NotCounts { obs, var, value } => {
-                    assert_eq!((obs.index, var.index, value.to_bits()), (1, 1, bad.to_bits()));
-                }
-                other => panic!("{other}"),
-            }
+            let NotCounts { obs, var, value } = Counts::new(&x).unwrap_err();
+            assert_eq!((obs.index, var.index, value.to_bits()), (1, 1, bad.to_bits()));
         }
     }
 
