@@ -8,6 +8,7 @@ mod activation;
 mod attention;
 mod encoder_layer;
 mod feed_forward;
+pub mod gemm;
 mod linear;
 mod norm;
 mod packing;
