@@ -1,0 +1,6 @@
+//! What the reference implementations compute, on small models and on released files.
+
+mod checkpoint;
+mod models;
+mod support;
+mod tokenize;
