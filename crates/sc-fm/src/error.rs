@@ -1,6 +1,6 @@
 //! What can go wrong here, in words that name the place.
 
-use crate::checkpoint;
+use crate::{checkpoint, registry};
 
 /// An error of this crate.
 #[derive(Debug, thiserror::Error)]
@@ -9,6 +9,9 @@ pub enum Error {
     /// A checkpoint that cannot be used.
     #[error(transparent)]
     Checkpoint(#[from] checkpoint::Error),
+    /// Files or a dictionary that are not those of a release.
+    #[error(transparent)]
+    Registry(#[from] registry::Error),
     /// The tensor library refused.
     #[error("the tensor library reports an error")]
     Tensor(#[from] candle_core::Error),
@@ -132,6 +135,7 @@ impl Error {
     pub fn help(&self) -> Option<&'static str> {
         match self {
             Self::Checkpoint(error) => error.help(),
+            Self::Registry(error) => error.help(),
             Self::NoMedian { .. } => {
                 Some("take the median and token dictionaries of the same Geneformer release")
             }

@@ -3,6 +3,7 @@
 pub mod checkpoint;
 pub mod error;
 pub mod nn;
+pub mod registry;
 pub mod tokenize;
 
 pub use error::Error;

@@ -1,4 +1,5 @@
 //! What the reference implementations compute, on small models and on released files.
 
 mod checkpoint;
+mod registry;
 mod support;
