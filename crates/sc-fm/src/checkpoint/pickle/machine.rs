@@ -24,6 +24,7 @@ pub(crate) enum Tensors {
 }
 
 /// A pickle, read to its end.
+#[derive(Debug)]
 pub(crate) struct Parsed {
     pub(crate) value: Value,
     /// Bytes up to and with the end of the pickle.
@@ -367,7 +368,7 @@ impl<'a> Machine<'a> {
     fn set_items(&mut self, opcode: &'static str, items: &[Id]) -> Result<(), Problem> {
         let target = self.top(opcode)?;
         match &mut self.nodes[target as usize] {
-            Node::Dict { entries, .. } if items.len() % 2 == 0 => {
+            Node::Dict { entries, .. } if items.len().is_multiple_of(2) => {
                 entries.extend(items.chunks_exact(2).map(|pair| (pair[0], pair[1])));
             }
             Node::Dict { .. } => return Err(Problem::Stack { opcode, needed: "a value for every key" }),
