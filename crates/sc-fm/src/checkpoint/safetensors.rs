@@ -14,8 +14,8 @@ use super::pickle::Value;
 use super::source::Source;
 use super::{Error, KIND_BYTES, Stored, file_kind, json};
 
-/// The limit of the reference implementation.
-const MAX_HEADER: u64 = 100_000_000;
+/// A header of this length names a quarter of a million tensors.
+const MAX_HEADER: u64 = 1 << 25;
 
 /// A file whose header is read and checked; its numbers are still on disk.
 #[derive(Debug)]

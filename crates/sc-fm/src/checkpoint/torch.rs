@@ -68,7 +68,7 @@ impl TorchFile {
         let mut views = Vec::with_capacity(entries.len());
         for entry in entries {
             match entry {
-                (Value::Str(name), Value::Tensor(view)) => views.push((name.as_str(), view)),
+                (Value::Str(name), Value::Tensor(view)) => views.push((name.as_str(), view.as_ref())),
                 _ => return Err(lost()),
             }
         }

@@ -198,8 +198,7 @@ impl<'a> Machine<'a> {
             op::BINPUT => self.keep::<1>(name)?,
             op::LONG_BINPUT => self.keep::<4>(name)?,
             op::MEMOIZE => {
-                let top = self.top(name)?;
-                self.memo.insert(self.memo.len() as u64, top);
+                self.remember(name, self.memo.len() as u64)?;
             }
             op::BINGET => self.fetch::<1>()?,
             op::LONG_BINGET => self.fetch::<4>()?,
@@ -379,7 +378,14 @@ impl<'a> Machine<'a> {
 
     fn keep<const N: usize>(&mut self, opcode: &'static str) -> Result<(), Problem> {
         let index = self.number::<N>()?;
+        self.remember(opcode, index)
+    }
+
+    fn remember(&mut self, opcode: &'static str, index: u64) -> Result<(), Problem> {
         let top = self.top(opcode)?;
+        if self.memo.len() == MAX_NODES {
+            return Err(Problem::Size { limit: MAX_NODES, what: "kept values" });
+        }
         self.memo.insert(index, top);
         Ok(())
     }

@@ -341,6 +341,8 @@ fn values_without_end_and_bombs_are_refused() {
     // More values than any checkpoint has.
     let bytes = pickle(&[&b"N".repeat((1 << 22) + 1)]);
     assert_eq!(refused(&bytes), Problem::Size { limit: 1 << 22, what: "values" });
+    let bytes = pickle(&[b"N", &b"\x94".repeat((1 << 22) + 1)]);
+    assert_eq!(refused(&bytes), Problem::Size { limit: 1 << 22, what: "kept values" });
     let bytes = pickle(&[b"N", &b"2".repeat(1 << 22)]);
     assert_eq!(refused(&bytes), Problem::Size { limit: 1 << 22, what: "values" });
 }
