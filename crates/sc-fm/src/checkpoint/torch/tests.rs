@@ -156,7 +156,7 @@ fn changed_headers_are_refused() {
 
 #[test]
 fn a_file_cut_anywhere_is_an_error() {
-    for (bytes, step) in [(ARCHIVE, 13), (ROW, 7)] {
+    for (bytes, step) in [(ARCHIVE, 31), (ROW, 19)] {
         assert!(open(bytes, &["state"]).is_ok());
         for length in (0..bytes.len()).step_by(step) {
             assert!(open(&bytes[..length], &["state"]).is_err(), "{length} bytes");
@@ -169,7 +169,7 @@ fn a_changed_byte_in_an_archive_is_an_error_or_changes_nothing() {
     let expected = text(&open(ARCHIVE, &["state"]).unwrap());
     let mut bytes = ARCHIVE.to_vec();
     let (mut refused, mut tried) = (0, 0);
-    for i in (0..bytes.len()).step_by(5) {
+    for i in (0..bytes.len()).step_by(11) {
         bytes[i] ^= 1 << (i % 8);
         tried += 1;
         match open(&bytes, &["state"]) {
@@ -185,7 +185,7 @@ fn a_changed_byte_in_an_archive_is_an_error_or_changes_nothing() {
 #[test]
 fn a_changed_byte_in_a_row_of_pickles_is_read_or_refused() {
     let mut bytes = ROW.to_vec();
-    for i in (0..bytes.len()).step_by(3) {
+    for i in (0..bytes.len()).step_by(7) {
         bytes[i] ^= 1 << (i % 8);
         let _ = open(&bytes, &["state"]);
         bytes[i] = ROW[i];
