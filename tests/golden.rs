@@ -3,7 +3,6 @@
 mod classifiers;
 mod cz;
 mod eval;
-mod fm;
 mod graph;
 mod integration;
 mod io;

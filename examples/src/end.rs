@@ -35,7 +35,8 @@ fn help<'a>(cause: &'a (dyn std::error::Error + 'static)) -> Option<&'a str> {
     let io = cause.downcast_ref::<sc_io::Error>().and_then(sc_io::Error::help);
     let prep = cause.downcast_ref::<sc_prep::Error>().and_then(sc_prep::Error::help);
     let eval = cause.downcast_ref::<sc_eval::Error>().and_then(sc_eval::Error::help);
-    io.or(prep).or(eval)
+    let counts = cause.downcast_ref::<sc_io::NotCounts>().and_then(sc_io::NotCounts::help);
+    io.or(counts).or(prep).or(eval)
 }
 
 fn code(error: &Error) -> u8 {
@@ -46,7 +47,7 @@ fn code(error: &Error) -> u8 {
         {
             return 2;
         }
-        if cause.is::<sc_io::Error>() || cause.is::<sc_prep::Error>() {
+        if cause.is::<sc_io::Error>() || cause.is::<sc_io::NotCounts>() || cause.is::<sc_prep::Error>() {
             return 3;
         }
         match cause.downcast_ref::<Eval>() {

@@ -24,6 +24,7 @@ pub mod atomic;
 pub mod datasets;
 pub mod delimited;
 mod error;
+pub mod expression;
 pub mod frame;
 pub mod h5ad;
 mod hdf5;
@@ -34,6 +35,7 @@ pub mod tenx;
 
 pub use anndata::{AnnData, Value};
 pub use error::{Error, Problem, Result};
+pub use expression::{Counts, NotCounts};
 pub use frame::{Categorical, Column, DataFrame};
 pub use matrix::{Csc, Csr, InvalidSparse, Matrix};
 pub use open::open;

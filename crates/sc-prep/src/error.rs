@@ -1,46 +1,14 @@
 //! What can go wrong here, in words that name the place.
 
-use std::fmt;
-
-/// A cell or a gene in a message: by its name where the caller gave names, else by its index.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Place {
-    /// Row (cell) or column (gene) of the matrix.
-    pub index: usize,
-    /// Its name, if known.
-    pub name: Option<String>,
-}
-
-impl Place {
-    /// Entry `index` of `names`, or the bare index where `names` is too short to hold it.
-    pub fn new(index: usize, names: &[String]) -> Self {
-        Self { index, name: names.get(index).cloned() }
-    }
-}
-
-impl fmt::Display for Place {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.name {
-            Some(name) => write!(f, "{name:?}"),
-            None => write!(f, "{}", self.index),
-        }
-    }
-}
+pub use sc_io::expression::{NotCounts, Place};
 
 /// An error of this crate.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// A value of what should be raw counts is not finite, not whole or negative.
-    #[error("`X` holds {value} for cell {obs}, gene {var}: not a raw count")]
-    NotCounts {
-        /// The cell.
-        obs: Place,
-        /// The gene.
-        var: Place,
-        /// The value.
-        value: f32,
-    },
+    /// What should be raw counts is something else.
+    #[error(transparent)]
+    NotCounts(#[from] NotCounts),
     /// A value of what should be log-normalised expression is not finite, negative, or too large for a logarithm.
     #[error("`X` holds {value} for cell {obs}, gene {var}: not a log-normalised value")]
     NotLogNormalized {
@@ -181,7 +149,7 @@ impl Error {
     /// What the user can do next; a program prints it after the cause chain.
     pub fn help(&self) -> Option<&'static str> {
         match self {
-            Self::NotCounts { .. } => Some("pass raw counts; if they are in a layer or in raw, name it"),
+            Self::NotCounts(error) => error.help(),
             Self::NotLogNormalized { .. } => {
                 Some("pass the result of normalize_total and log1p, before any scaling")
             }

@@ -12,7 +12,8 @@ mod quantile;
 
 pub use quantile::Value;
 
-use crate::{Error, Result};
+use super::draws::{Purpose, generator, uniform};
+use super::{Error, Result};
 
 /// The number of bins of the released scGPT models, the bin of 0 included.
 pub const N_BINS: usize = 51;
@@ -22,6 +23,9 @@ pub const N_BINS: usize = 51;
 pub enum Ties<'a> {
     /// To the middle of its bins, the lower one of two: the same cell has the same bins in any company.
     Middle,
+    /// To one of its bins at random. The draws come from this seed and the values themselves, one for each value above
+    /// 0, tied or not: the same cell has the same bins in any company, and over many cells each bin its share.
+    Seeded(u64),
     /// As the reference, with one uniform draw (0 <= u < 1) for each value above 0, in order, tied or not.
     Draws(&'a [f64]),
 }
@@ -83,7 +87,7 @@ pub fn edges<T: Value>(values: &[T], n_bins: usize) -> Result<Vec<f64>> {
 ///
 /// // Three counts of 1 equal 25 of the 50 edges, and with them share the bins 1 to 25.
 /// assert_eq!(bin_values(&[1.0_f32, 0.0, 1.0, 4.0, 1.0, 9.0], N_BINS, Ties::Middle)?, [13, 0, 13, 37, 13, 50]);
-/// # Ok::<(), sc_fm::Error>(())
+/// # Ok::<(), sc_fm::tokenize::Error>(())
 /// ```
 pub fn bin_values<T: Value>(values: &[T], n_bins: usize, ties: Ties<'_>) -> Result<Vec<u32>> {
     validate(n_bins)?;
@@ -95,15 +99,22 @@ pub fn bin_values<T: Value>(values: &[T], n_bins: usize, ties: Ties<'_>) -> Resu
         return Ok(vec![0; values.len()]);
     }
     let edges = quantile::edges(&mut sorted, n_bins - 1);
+    let mut random = match ties {
+        Ties::Seeded(seed) => {
+            Some(generator(seed, Purpose::Ties, values.iter().map(|value| value.to_f64().to_bits())))
+        }
+        _ => None,
+    };
     let mut drawn = 0;
     let bin = |value: &T| {
         let x = value.to_f64();
         if x == 0.0 {
             return 0;
         }
-        let u = match ties {
-            Ties::Middle => 0.5,
-            Ties::Draws(draws) => draws[drawn],
+        let u = match (ties, &mut random) {
+            (Ties::Draws(draws), _) => draws[drawn],
+            (_, Some(random)) => uniform(random),
+            (_, None) => 0.5,
         };
         drawn += 1;
         Sides::of(&edges, x).bin(u)

@@ -1,8 +1,11 @@
 //! Geneformer's dictionaries, checked once: which ids are genes of the model, their tokens and their medians.
 
-use std::collections::BTreeMap;
+mod files;
 
-use crate::{Error, Result};
+use std::borrow::Cow;
+use std::collections::{BTreeMap, HashMap};
+
+use super::{Error, Result};
 
 /// Tokens and medians of a Geneformer release, and the mapping from other ids to its genes.
 ///
@@ -10,9 +13,18 @@ use crate::{Error, Result};
 /// `<cls>` and `<eos>` are what the dictionary says.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Vocabulary {
-    genes: BTreeMap<String, Gene>,
+    genes: HashMap<String, Gene>,
     specials: BTreeMap<String, u32>,
-    mapping: Option<BTreeMap<String, String>>,
+    mapping: Option<HashMap<String, String>>,
+}
+
+/// The two series of released models, told apart by their special tokens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Series {
+    /// Dictionaries of the first series (gc30M): no `<cls>`, no `<eos>`.
+    V1,
+    /// Dictionaries of the second series (gc95M, gc104M): with both.
+    V2,
 }
 
 /// What the model knows of a gene.
@@ -47,8 +59,8 @@ impl Vocabulary {
                 return Err(Error::TokenTwice { token, first: first.to_owned(), second: key.clone() });
             }
         }
-        let medians: BTreeMap<String, f64> = medians.into_iter().collect();
-        let (mut genes, mut specials) = (BTreeMap::new(), BTreeMap::new());
+        let medians: HashMap<String, f64> = medians.into_iter().collect();
+        let (mut genes, mut specials) = (HashMap::with_capacity(by_key.len()), BTreeMap::new());
         for (key, token) in by_key {
             if key.starts_with('<') && key.ends_with('>') {
                 specials.insert(key, token);
@@ -74,6 +86,34 @@ impl Vocabulary {
         self
     }
 
+    /// The series of the dictionary: V2 if it has both `<cls>` and `<eos>`.
+    pub fn series(&self) -> Series {
+        match ["<cls>", "<eos>"].iter().all(|name| self.specials.contains_key(*name)) {
+            true => Series::V2,
+            false => Series::V1,
+        }
+    }
+
+    /// Proves that this is the dictionary of a model.
+    ///
+    /// * `vocab_size`: the model's, from its `config.json`.
+    ///
+    /// # Errors
+    /// [`Error::VocabSize`] if the numbers differ; [`Error::TokenGap`] if a token lies outside the model's table.
+    pub fn check_size(&self, vocab_size: usize) -> Result<()> {
+        let n_tokens = self.n_tokens();
+        if n_tokens != vocab_size {
+            return Err(Error::VocabSize { found: n_tokens, expected: vocab_size });
+        }
+        let genes = self.genes.iter().map(|(key, gene)| (key, gene.token));
+        let all = genes.chain(self.specials.iter().map(|(key, &token)| (key, token)));
+        // Smallest first, so that the same dictionary has the same message.
+        match all.filter(|&(_, token)| token as usize >= n_tokens).min_by_key(|&(_, token)| token) {
+            Some((key, token)) => Err(Error::TokenGap { key: key.clone(), token, n_tokens }),
+            None => Ok(()),
+        }
+    }
+
     /// Number of tokens, special ones included; equal to `vocab_size` in the `config.json` of the model it goes
     /// with.
     pub fn n_tokens(&self) -> usize {
@@ -90,18 +130,23 @@ impl Vocabulary {
         self.specials.get(key).copied().or_else(|| self.genes.get(key).map(|gene| gene.token))
     }
 
-    /// The gene that the id of a column means, if the model knows it. Ids are compared in upper case.
-    pub(crate) fn gene(&self, id: &str) -> Option<(&str, Gene)> {
-        let id = id.to_uppercase();
-        self.lookup(&id).or_else(|| self.lookup(without_version(&id)?))
+    /// The gene that the id of a column means, if the model knows it, and whether its version had to go for that. Ids
+    /// are compared in upper case.
+    pub(crate) fn gene(&self, id: &str) -> Option<(Gene, bool)> {
+        let id = match id.bytes().any(|b| b.is_ascii_lowercase() || !b.is_ascii()) {
+            true => Cow::Owned(id.to_uppercase()),
+            false => Cow::Borrowed(id),
+        };
+        let versioned = || Some((self.lookup(without_version(&id)?)?, true));
+        self.lookup(&id).map(|gene| (gene, false)).or_else(versioned)
     }
 
-    fn lookup(&self, id: &str) -> Option<(&str, Gene)> {
+    fn lookup(&self, id: &str) -> Option<Gene> {
         let id = match &self.mapping {
             Some(mapping) => mapping.get(id)?.as_str(),
             None => id,
         };
-        self.genes.get_key_value(id).map(|(id, &gene)| (id.as_str(), gene))
+        self.genes.get(id).copied()
     }
 }
 
@@ -143,7 +188,7 @@ mod tests {
         ));
         let error = new(&[("A", 1)], &[("B", 1.0)]);
         assert!(matches!(&error, Error::NoMedian { gene } if gene == "A"));
-        assert!(error.help().unwrap().contains("same Geneformer release"));
+        assert!(error.help().unwrap().contains("release of the model"));
         for median in [0.0, -1.0, f64::NAN, f64::INFINITY] {
             assert!(matches!(new(&[("A", 1)], &[("A", median)]), Error::Median { .. }));
         }
@@ -154,13 +199,27 @@ mod tests {
         let v =
             Vocabulary::new(pairs(&[("ENSG1", 0), ("ENSG2", 1)]), pairs(&[("ENSG1", 1.0), ("ENSG2", 1.0)]));
         let v = v.unwrap();
-        assert_eq!(v.gene("ensg1").unwrap().0, "ENSG1");
+        let token = |v: &Vocabulary, id: &str| v.gene(id).map(|(gene, _)| gene.token);
+        assert_eq!(token(&v, "ensg1"), Some(0));
         let mapping =
             [("CD3E", "ENSG1"), ("GHOST", "ENSG9")].map(|(from, to)| (from.to_owned(), to.to_owned()));
         let v = v.with_mapping(mapping);
-        assert_eq!(v.gene("cd3e").unwrap().0, "ENSG1");
-        assert!(v.gene("ENSG1").is_none(), "not in the mapping");
-        assert!(v.gene("ghost").is_none(), "maps to a gene without a token");
+        assert_eq!(token(&v, "cd3e"), Some(0));
+        assert_eq!(token(&v, "ENSG1"), None, "not in the mapping");
+        assert_eq!(token(&v, "ghost"), None, "maps to a gene without a token");
+    }
+
+    #[test]
+    fn special_tokens_tell_the_series_and_the_model_its_size() {
+        let v1 = Vocabulary::new(pairs(&[("<pad>", 0), ("A", 1)]), pairs(&[("A", 1.0)])).unwrap();
+        let v2 = Vocabulary::new(pairs(&[("<eos>", 0), ("A", 5), ("<cls>", 2)]), pairs(&[("A", 1.0)])).unwrap();
+        assert_eq!((v1.series(), v2.series()), (Series::V1, Series::V2));
+        assert!(v1.check_size(2).is_ok());
+        let error = v1.check_size(20_275).unwrap_err();
+        let message = "the token dictionary has 2 tokens, but the model's `vocab_size` is 20275";
+        assert_eq!(error.to_string(), message);
+        assert!(error.help().unwrap().contains("release of the model"));
+        assert!(matches!(v2.check_size(3), Err(Error::TokenGap { key, token: 5, n_tokens: 3 }) if key == "A"));
     }
 
     #[test]

@@ -3,4 +3,6 @@
 
 mod checkpoint;
 mod registry;
+mod models;
 mod support;
+mod tokenize;

@@ -47,6 +47,20 @@ fn equal_values_spread_over_all_bins_by_their_draws() {
 }
 
 #[test]
+fn seeded_draws_are_the_same_for_the_same_cell_and_spread_over_the_bins() {
+    let values = [1.0_f32; 200];
+    let bins = |seed| bin_values(&values, N_BINS, Ties::Seeded(seed)).unwrap();
+    assert_eq!(bins(3), bins(3));
+    assert_ne!(bins(3), bins(4));
+    let mean = f64::from(bins(3).iter().sum::<u32>()) / 200.0;
+    // Uniform on 1..=50: mean 25.5, standard error 1.02.
+    assert!((22.0..29.0).contains(&mean), "{mean}");
+    let untied = [0.5, 7.0, 2.0, 3.0];
+    let middle = bin_values(&untied, 11, Ties::Middle).unwrap();
+    assert_eq!(bin_values(&untied, 11, Ties::Seeded(0)).unwrap(), middle);
+}
+
+#[test]
 fn zeros_stay_zero_and_take_no_draw() {
     let bins = bin_values(&[0.0, 4.0, 0.0, 8.0], 11, Ties::Draws(&[0.0, 0.0])).unwrap();
     assert_eq!(bins, [0, 1, 0, 10]);

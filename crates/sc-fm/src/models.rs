@@ -1,0 +1,32 @@
+//! The networks: built from a configuration and [`Weights`](crate::checkpoint::Weights), on the layers of
+//! [`nn`](crate::nn).
+//!
+//! | model | input of a cell | cell embedding |
+//! |---|---|---|
+//! | [`Geneformer`] | token ids, by rank | mean over the genes, or `<cls>` |
+//! | [`Scgpt`] | gene ids with binned values | `<cls>`, length 1 |
+//!
+//!
+//! Cells are packed one after another without padding, so no result depends on the batch that a cell is in: the same
+//! cell gives the same bits alone, in company, first or last. [`embed`] does it for any number of cells.
+//!
+//! A model whose tensors are variables of the tensor library can be trained.
+
+mod batch;
+mod embed;
+mod error;
+pub mod geneformer;
+mod layer;
+mod load;
+mod normal;
+mod parts;
+mod pooling;
+pub mod scgpt;
+
+pub use batch::TokenBatch;
+pub use embed::{CellEncoder, embed};
+pub use error::Error;
+pub use geneformer::{Geneformer, GeneformerConfig};
+pub use layer::{Hidden, Layer};
+pub use load::LoadOptions;
+pub use scgpt::{Scgpt, ScgptConfig};

@@ -1,0 +1,203 @@
+//! Whole matrices, in one sparse pass.
+
+use sc_io::expression::{Counts, NotCounts};
+use sc_io::Csr;
+
+use super::order::{Entry, order};
+use super::{RankTokenizer, UNKNOWN};
+use crate::tokenize::rows::{Piece, tokenize_rows};
+use crate::tokenize::{Cells, EmptyCells, Error, Report, Result, Tokens, Totals};
+
+/// What to make of a matrix besides the tokens.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct TokenizeParams {
+    /// What becomes of cells without a gene of the model. Default: they are left out.
+    pub empty: EmptyCells,
+    /// Whether [`Tokens::values`] holds the counts per 10,000 of each token, 0 at special tokens. Default false.
+    pub keep_counts: bool,
+    /// Whether [`Tokens::cell_uncropped`] holds all ranked tokens. Default false.
+    pub keep_uncropped: bool,
+}
+
+/// Buffers of one thread.
+#[derive(Default)]
+pub(super) struct Scratch {
+    pub(super) entries: Vec<Entry>,
+    /// Sums of the genes with several columns, by slot from `n_lone` on.
+    sums: Vec<f64>,
+    keys: Vec<u64>,
+    order: Vec<u32>,
+}
+
+impl RankTokenizer {
+    /// The model's input for every cell of a matrix.
+    ///
+    /// * `counts`: cells × the columns that the tokeniser was made for.
+    /// * `cells`: totals and filter, one entry a row; [`Cells::default`] takes the sums of the rows and every cell.
+    ///
+    /// Values are computed as the reference does on sparse input, `counts · (1/n_counts) · 10,000 · (1/median)`, in
+    /// f64. The reference starts in f32 if both `X` and `n_counts` are f32; values then differ by 1e-7 relative.
+    ///
+    /// # Errors
+    /// [`Error::Columns`] if the matrix has another width, [`Error::Length`] if `cells` has another length,
+    /// [`Error::TotalCounts`] for the first cell with counts whose total is below 1.
+    pub fn tokenize(&self, counts: Counts<'_>, cells: &Cells, params: &TokenizeParams) -> Result<Tokens> {
+        cells.check_all(counts.n_obs())?;
+        self.tokenize_part(counts, 0, cells, params)
+    }
+
+    /// As [`RankTokenizer::tokenize`], for a matrix that comes in parts: consecutive rows, all columns. Memory holds
+    /// one part and the tokens.
+    ///
+    /// # Errors
+    /// Those of the parts, [`Error::NotCounts`] if one holds something else than counts, and those of
+    /// [`RankTokenizer::tokenize`]; rows are numbered over all parts.
+    pub fn tokenize_parts<E: From<Error>>(
+        &self,
+        parts: impl IntoIterator<Item = Result<Csr, E>>,
+        cells: &Cells,
+        params: &TokenizeParams,
+    ) -> Result<Tokens, E> {
+        let mut all = self.no_tokens(cells, params);
+        let mut first_row = 0;
+        for part in parts {
+            let part = part?;
+            let moved = |mut error: NotCounts| {
+                error.obs.index += first_row;
+                Error::from(error)
+            };
+            let counts = Counts::new(&part).map_err(moved)?;
+            all.append(&self.tokenize_part(counts, first_row, cells, params)?);
+            first_row += part.n_rows();
+        }
+        cells.check_all(first_row)?;
+        Ok(all)
+    }
+
+    /// The tokens of some consecutive rows, for callers that store each part before they read the next.
+    ///
+    /// * `first_row`: row of the whole matrix that the part starts with; [`Tokens::rows`] counts from there.
+    ///
+    /// # Errors
+    /// Those of [`RankTokenizer::tokenize`]; `cells` may be longer than the part.
+    pub fn tokenize_part(
+        &self,
+        counts: Counts<'_>,
+        first_row: usize,
+        cells: &Cells,
+        params: &TokenizeParams,
+    ) -> Result<Tokens> {
+        self.check_width(counts)?;
+        let x = counts.csr();
+        cells.check(first_row, x.n_rows())?;
+        tokenize_rows(x.n_rows(), self.no_tokens(cells, params), Scratch::default, |scratch, row, piece| {
+            let (columns, values) = x.row(row);
+            self.row(first_row + row, columns, values, cells, params, scratch, piece)
+        })
+    }
+
+    fn no_tokens(&self, cells: &Cells, params: &TokenizeParams) -> Tokens {
+        let totals = if cells.n_counts.is_some() { Totals::Given } else { Totals::RowSum };
+        let report = Report { totals, ..self.report.clone() };
+        Tokens::new(report, params.keep_counts, params.keep_uncropped)
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "a row, what is known of it, and where it goes")]
+    fn row(
+        &self,
+        row: usize,
+        columns: &[u32],
+        values: &[f32],
+        cells: &Cells,
+        params: &TokenizeParams,
+        scratch: &mut Scratch,
+        piece: &mut Piece,
+    ) -> Result<()> {
+        if !cells.keeps(row) {
+            piece.n_filtered += 1;
+            return Ok(());
+        }
+        let sums = self.entries(row, columns, values, cells.total(row), scratch)?;
+        piece.sums.push(sums);
+        let n_genes = scratch.entries.len();
+        if n_genes == 0 {
+            piece.n_empty += 1;
+            if params.empty == EmptyCells::Drop {
+                return Ok(());
+            }
+        }
+        let wanted = if params.keep_uncropped { n_genes } else { n_genes.min(self.n_ranks) };
+        order(&scratch.entries, wanted, &mut scratch.keys, &mut scratch.order);
+        let ranked = &scratch.order[..n_genes.min(self.n_ranks)];
+        let token = |&place: &u32| self.genes[scratch.entries[place as usize].slot as usize].token;
+        let counts = |&place: &u32| scratch.entries[place as usize].counts as f32;
+        let (first, last) = self.specials.unzip();
+        piece.ids.extend(first);
+        piece.ids.extend(ranked.iter().map(token));
+        piece.ids.extend(last);
+        if params.keep_counts {
+            piece.values.extend(first.map(|_| 0.0));
+            piece.values.extend(ranked.iter().map(counts));
+            piece.values.extend(last.map(|_| 0.0));
+        }
+        if params.keep_uncropped {
+            piece.uncropped.extend(scratch.order.iter().map(token));
+        }
+        piece.end_cell(row, n_genes, n_genes > self.n_ranks);
+        Ok(())
+    }
+
+    /// Fills the scratch with the known genes that have counts, by rising slot. Returns the counts of the known genes
+    /// and of all.
+    pub(super) fn entries(
+        &self,
+        row: usize,
+        columns: &[u32],
+        values: &[f32],
+        total: Option<f64>,
+        scratch: &mut Scratch,
+    ) -> Result<(f64, f64)> {
+        let Scratch { entries, sums, .. } = scratch;
+        sums.clear();
+        sums.resize(self.genes.len() - self.n_lone, 0.0);
+        entries.clear();
+        let (mut known, mut all) = (0.0, 0.0);
+        for (&column, &value) in columns.iter().zip(values) {
+            let count = f64::from(value);
+            all += count;
+            let slot = self.slots[column as usize];
+            if slot == UNKNOWN || value == 0.0 {
+                continue;
+            }
+            known += count;
+            match (slot as usize).checked_sub(self.n_lone) {
+                None => entries.push(Entry { slot, counts: count, value: 0.0 }),
+                Some(shared) => sums[shared] += count,
+            }
+        }
+        for (shared, &counts) in sums.iter().enumerate().filter(|&(_, &counts)| counts > 0.0) {
+            entries.push(Entry { slot: (self.n_lone + shared) as u32, counts, value: 0.0 });
+        }
+        if all == 0.0 {
+            return Ok((0.0, 0.0));
+        }
+        let n_counts = total.unwrap_or(all);
+        if !(n_counts.is_finite() && n_counts >= 1.0) {
+            return Err(Error::TotalCounts { row, value: n_counts });
+        }
+        let per_count = 1.0 / n_counts;
+        for entry in entries {
+            entry.counts = entry.counts * per_count * 10_000.0;
+            entry.value = entry.counts * self.genes[entry.slot as usize].inverse_median;
+        }
+        Ok((known, all))
+    }
+}
+
+impl Scratch {
+    /// All entries, highest value first.
+    pub(super) fn ordered(&mut self) -> impl Iterator<Item = Entry> + '_ {
+        order(&self.entries, self.entries.len(), &mut self.keys, &mut self.order);
+        self.order.iter().map(|&place| self.entries[place as usize])
+    }
+}

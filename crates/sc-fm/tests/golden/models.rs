@@ -1,0 +1,6 @@
+//! What the reference implementations compute from the same weights.
+
+mod compare;
+mod geneformer;
+mod scgpt;
+mod sizes;
