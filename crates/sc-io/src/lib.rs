@@ -24,6 +24,8 @@ pub mod atomic;
 pub mod datasets;
 pub mod delimited;
 mod error;
+#[cfg(feature = "fetch")]
+pub mod fetch;
 pub mod frame;
 pub mod h5ad;
 mod hdf5;
