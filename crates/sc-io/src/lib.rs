@@ -32,6 +32,7 @@ mod hdf5;
 pub mod keys;
 pub mod matrix;
 mod open;
+pub mod row_store;
 pub mod tenx;
 
 pub use anndata::{AnnData, Value};

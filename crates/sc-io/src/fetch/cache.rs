@@ -35,8 +35,7 @@ impl Slot {
                 && !part.contains(['\\', ':', '\0'])
                 && !part.ends_with(['.', ' '])
         };
-        let Some((name, folders)) = parts.split_last().filter(|_| parts.iter().all(|part| plain(&part)))
-        else {
+        let Some((name, folders)) = parts.split_last().filter(|_| parts.iter().all(plain)) else {
             return Err(bad("its name must stay inside the folder and not be hidden".to_owned()));
         };
         let sha256 = artifact.sha256.as_ref().map(|digits| digits.to_ascii_lowercase());
