@@ -1,6 +1,7 @@
 //! What can go wrong here, in words that name the place.
 
 use crate::{checkpoint, models, tokenize};
+use crate::{checkpoint, registry};
 
 /// An error of this crate.
 #[derive(Debug, thiserror::Error)]
@@ -15,6 +16,9 @@ pub enum Error {
     /// Input that no tokeniser takes.
     #[error(transparent)]
     Tokenize(#[from] tokenize::Error),
+    /// Files or a dictionary that are not those of a release.
+    #[error(transparent)]
+    Registry(#[from] registry::Error),
     /// The tensor library refused.
     #[error("the tensor library reports an error")]
     Tensor(#[from] candle_core::Error),
@@ -27,6 +31,20 @@ impl Error {
             Self::Checkpoint(error) => error.help(),
             Self::Model(error) => error.help(),
             Self::Tokenize(error) => error.help(),
+            Self::Registry(error) => error.help(),
+            Self::NoMedian { .. } => {
+                Some("take the median and token dictionaries of the same Geneformer release")
+            }
+            Self::NoSpecial { .. } => Some("for a V1 dictionary use `RankParams::V1`"),
+            Self::NoGenes { .. } => Some(
+                "give Ensembl gene ids (ENSG...), or add the mapping dictionary with `with_mapping` for symbols",
+            ),
+            Self::NotCounts { .. } => {
+                Some("give the raw counts, not a normalised, logarithmic or scaled matrix")
+            }
+            Self::NotExpression { .. } => {
+                Some("give counts or their logarithm, not a scaled or centred matrix")
+            }
             _ => None,
         }
     }

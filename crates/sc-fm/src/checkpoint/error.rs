@@ -256,6 +256,7 @@ impl Error {
     pub fn help(&self) -> Option<&'static str> {
         match self {
             Self::Pickle { problem, .. } => problem.help(),
+            Self::Write(error) => error.help(),
             Self::Format { found, .. } if found == POINTER => Some(
                 "this is a pointer to the file, not the file: run `git lfs pull`, or fetch the file itself",
             ),

@@ -12,7 +12,7 @@ use rayon::prelude::*;
 use super::element::{Buffer, Place};
 use super::pickle::Value;
 use super::source::Source;
-use super::{Error, Stored, file_kind, json};
+use super::{Error, KIND_BYTES, Stored, file_kind, json};
 
 /// The limit of the reference implementation.
 const MAX_HEADER: u64 = 100_000_000;
@@ -35,7 +35,7 @@ struct Entry {
 impl Safetensors {
     pub(crate) fn open(path: &Path) -> Result<Self, Error> {
         let source = Source::open(path)?;
-        let start = source.read(0, source.length().min(9))?;
+        let start = source.read(0, source.length().min(KIND_BYTES))?;
         let (Some(length), true) = (start.first_chunk::<8>(), start.get(8) == Some(&b'{')) else {
             return Err(source.format(0, file_kind(&start), "the header of a .safetensors file"));
         };
@@ -144,3 +144,6 @@ impl Entry {
         })
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -42,6 +42,11 @@ impl TorchFile {
         Ok(Self { source, value, places })
     }
 
+    /// Whether a file begins as one of `torch.save` does.
+    pub(crate) fn is(start: &[u8]) -> bool {
+        layout::is_known(start)
+    }
+
     /// What was saved: dictionaries, configurations, and [`Value::Tensor`] for each tensor.
     pub fn value(&self) -> &Value {
         &self.value
@@ -145,3 +150,6 @@ fn candidates(value: &Value) -> Vec<String> {
     found.sort_unstable();
     found
 }
+
+#[cfg(test)]
+mod tests;

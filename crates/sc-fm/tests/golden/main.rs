@@ -2,5 +2,6 @@
 
 mod checkpoint;
 mod models;
+mod registry;
 mod support;
 mod tokenize;
