@@ -1,7 +1,6 @@
 //! What can go wrong here, in words that name the place.
 
-use crate::{checkpoint, models, tokenize};
-use crate::{checkpoint, registry};
+use crate::{checkpoint, embed, models, registry, tokenize};
 
 /// An error of this crate.
 #[derive(Debug, thiserror::Error)]
@@ -19,6 +18,9 @@ pub enum Error {
     /// Files or a dictionary that are not those of a release.
     #[error(transparent)]
     Registry(#[from] registry::Error),
+    /// A folder that holds no model, or a data set that it cannot embed.
+    #[error(transparent)]
+    Embed(#[from] embed::Error),
     /// The tensor library refused.
     #[error("the tensor library reports an error")]
     Tensor(#[from] candle_core::Error),
@@ -32,19 +34,7 @@ impl Error {
             Self::Model(error) => error.help(),
             Self::Tokenize(error) => error.help(),
             Self::Registry(error) => error.help(),
-            Self::NoMedian { .. } => {
-                Some("take the median and token dictionaries of the same Geneformer release")
-            }
-            Self::NoSpecial { .. } => Some("for a V1 dictionary use `RankParams::V1`"),
-            Self::NoGenes { .. } => Some(
-                "give Ensembl gene ids (ENSG...), or add the mapping dictionary with `with_mapping` for symbols",
-            ),
-            Self::NotCounts { .. } => {
-                Some("give the raw counts, not a normalised, logarithmic or scaled matrix")
-            }
-            Self::NotExpression { .. } => {
-                Some("give counts or their logarithm, not a scaled or centred matrix")
-            }
+            Self::Embed(error) => error.help(),
             _ => None,
         }
     }
