@@ -69,7 +69,7 @@ pub enum Error {
     Entry {
         /// The file.
         path: PathBuf,
-        /// The key; empty for the whole file.
+        /// The key.
         key: String,
         /// What its value is.
         found: &'static str,
@@ -122,7 +122,7 @@ pub enum Error {
     },
     /// A file cannot be put in its place.
     #[error(transparent)]
-    Write(#[from] sc_io::Error),
+    Write(Box<sc_io::Error>),
     /// The tensor library refused.
     #[error("tensor {name:?}: the tensor library reports an error")]
     Tensor {
@@ -246,6 +246,12 @@ pub struct Misfit {
     pub found: Option<Vec<usize>>,
     /// The name nearest to it of the tensors that are not used; looked for where it is missing.
     pub nearest: Option<String>,
+}
+
+impl From<sc_io::Error> for Error {
+    fn from(error: sc_io::Error) -> Self {
+        Self::Write(Box::new(error))
+    }
 }
 
 impl Error {

@@ -65,11 +65,14 @@ impl TorchFile {
         };
         let place = inside.iter().try_fold(&self.value, |value, key| value.get(key)).ok_or_else(lost)?;
         let entries = place.entries().ok_or_else(lost)?;
-        let tensor = |(key, value)| match (key, value) {
-            (&Value::Str(ref name), &Value::Tensor(ref view)) => Ok((name.as_str(), view)),
-            _ => Err(lost()),
-        };
-        entries.iter().map(|(key, value)| tensor((key, value))).collect()
+        let mut views = Vec::with_capacity(entries.len());
+        for entry in entries {
+            match entry {
+                (Value::Str(name), Value::Tensor(view)) => views.push((name.as_str(), view.as_ref())),
+                _ => return Err(lost()),
+            }
+        }
+        Ok(views)
     }
 
     /// Reads tensors. Those that share a storage and a view share their memory.

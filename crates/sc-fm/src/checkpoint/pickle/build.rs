@@ -138,7 +138,7 @@ impl Machine<'_> {
                 }
                 Value::Dict(pairs)
             }
-            Node::Tensor(view) => Value::Tensor((**view).clone()),
+            Node::Tensor(view) => Value::Tensor(view.clone()),
             Node::Global(global) => return Err(Problem::Class { name: global.name() }),
             Node::Dtype(_) => return Err(Problem::Class { name: "numpy.dtype" }),
             Node::Storage(_) => return Err(Problem::Class { name: "a torch storage" }),

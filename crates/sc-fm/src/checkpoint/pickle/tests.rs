@@ -73,7 +73,7 @@ fn refused(bytes: &[u8]) -> Problem {
 }
 
 fn refused_of_torch(bytes: &[u8]) -> Problem {
-    parse(bytes, Tensors::Read).err().expect("must be refused").problem
+    parse(bytes, Tensors::Read).expect_err("must be refused").problem
 }
 
 fn named(name: &str) -> Problem {
@@ -282,7 +282,7 @@ fn a_tensor_stays_inside_its_storage() {
             Tensors::Read,
         )
     };
-    let whole = tensor(b"K\0", b"(K\x02K\x03t", b"(K\x03K\x01t", b"}").ok().expect("a plain tensor").value;
+    let whole = tensor(b"K\0", b"(K\x02K\x03t", b"(K\x03K\x01t", b"}").expect("a plain tensor").value;
     assert!(matches!(whole, Value::Tensor(view) if view.shape() == [2, 3]));
     let hook = [b"}".as_slice(), &text("hook"), b"Ns"].concat();
     let huge = b"\x8a\x08\xff\xff\xff\xff\xff\xff\xff\x7f".as_slice();
@@ -297,7 +297,7 @@ fn a_tensor_stays_inside_its_storage() {
         (b"K\0", b"(K\x02t".to_vec(), b"(K\x01t".to_vec(), hook),
         (b"K\0", b"(K\x02t".to_vec(), b"(K\x01t".to_vec(), b"N".to_vec()),
     ] {
-        let failure = tensor(offset, &shape, &strides, &hooks).err().expect("must be refused");
+        let failure = tensor(offset, &shape, &strides, &hooks).expect_err("must be refused");
         assert!(matches!(failure.problem, Problem::Arguments { .. }), "{:?}", failure.problem);
     }
 }
@@ -336,11 +336,13 @@ fn values_without_end_and_bombs_are_refused() {
     let bytes = pickle(&[b"Nq\0", &doubling]);
     assert!(matches!(refused(&bytes), Problem::Size { .. }), "{:?}", refused(&bytes));
     // A long text, referred to again and again.
-    let bytes = pickle(&[&text(&"x".repeat(1 << 20)), b"q\00](", &b"h\0".repeat(10_000), b"e"]);
+    let bytes = pickle(&[&text(&"x".repeat(1 << 20)), b"q\x000](", &b"h\0".repeat(10_000), b"e"]);
     assert!(matches!(refused(&bytes), Problem::Size { .. }), "{:?}", refused(&bytes));
     // More values than any checkpoint has.
     let bytes = pickle(&[&b"N".repeat((1 << 22) + 1)]);
     assert_eq!(refused(&bytes), Problem::Size { limit: 1 << 22, what: "values" });
+    let bytes = pickle(&[b"N", &b"\x94".repeat((1 << 22) + 1)]);
+    assert_eq!(refused(&bytes), Problem::Size { limit: 1 << 22, what: "kept values" });
     let bytes = pickle(&[b"N", &b"2".repeat(1 << 22)]);
     assert_eq!(refused(&bytes), Problem::Size { limit: 1 << 22, what: "values" });
 }

@@ -38,6 +38,7 @@ fn headers_that_lie_are_refused_before_anything_is_allocated() {
         (entry("F32", "[4611686018427387904,4]", "[0,0]"), 0, "as many bytes as the shape has"),
         (entry("F32", "[4611686018427387903]", "[0,18446744073709551612]"), 8, "not valid JSON"),
         (entry("F32", "[1152921504606846976]", "[0,4611686018427387904]"), 8, "the end of the file"),
+        (entry("F32", "[0,4611686018427387904,4]", "[0,0]"), 0, "as many bytes as the shape has"),
         (entry("F32", "[-1]", "[0,8]"), 8, "no shape"),
         (entry("F32", "[1.5]", "[0,8]"), 8, "no shape"),
         (entry("F32", "[2]", "[0]"), 8, "no place"),
