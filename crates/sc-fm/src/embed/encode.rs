@@ -6,7 +6,7 @@ use super::model::Network;
 use super::{Choice, Error, Kind, Mode};
 use crate::Result;
 use crate::models::geneformer::{self, GeneformerEncoder, InputFormat};
-use crate::models::scgpt::{CellEmbStyle, Cell, ScgptBatch};
+use crate::models::scgpt::{Cell, CellEmbStyle, ScgptBatch};
 use crate::models::{CellEncoder, Layer, Scgpt, pooling};
 use crate::tokenize::Tokens;
 
@@ -27,10 +27,8 @@ impl<'m> Encoder<'m> {
             Network::Geneformer { model, .. } => {
                 let kind = Kind::Geneformer;
                 let default = if model.format() == InputFormat::V1 { Mode::Cell } else { Mode::Cls };
-                let choice = Choice {
-                    mode: mode.unwrap_or(default),
-                    layer: layer.unwrap_or(Layer::SecondToLast),
-                };
+                let choice =
+                    Choice { mode: mode.unwrap_or(default), layer: layer.unwrap_or(Layer::SecondToLast) };
                 let pooling = match choice.mode {
                     Mode::Cell => geneformer::Pooling::Cell,
                     Mode::Cls => geneformer::Pooling::Cls,
@@ -80,7 +78,9 @@ impl<'m> Encoder<'m> {
                 let states = model.encode(&batch, choice.layer)?.hidden.states.to_dtype(DType::F32)?;
                 let rows = batch.packing().iter();
                 Ok(match choice.mode {
-                    Mode::Cls => pooling::unit_length(&pooling::select(&states, rows.map(|rows| rows.start))?)?,
+                    Mode::Cls => {
+                        pooling::unit_length(&pooling::select(&states, rows.map(|rows| rows.start))?)?
+                    }
                     _ => pooling::mean(&states, rows.map(|rows| rows.start + 1..rows.end))?,
                 })
             }

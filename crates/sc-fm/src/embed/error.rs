@@ -102,7 +102,9 @@ pub enum Error {
         matrix: &'static str,
     },
     /// Nothing to embed.
-    #[error("none of {n_cells} cells has a gene of the model: {n_empty} without counts in them, {n_filtered} left out by `filter_pass`")]
+    #[error(
+        "none of {n_cells} cells has a gene of the model: {n_empty} without counts in them, {n_filtered} left out by `filter_pass`"
+    )]
     NoCells {
         /// Rows of the matrix.
         n_cells: usize,

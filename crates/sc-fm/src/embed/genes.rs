@@ -51,7 +51,9 @@ impl FoundationModel {
         let n_cells = means.counts().collect();
         let (tokens, values) = means.finish();
         let names: HashMap<u32, &str> = match &self.network {
-            Network::Geneformer { vocabulary, .. } => vocabulary.keys().map(|(key, token)| (token, key)).collect(),
+            Network::Geneformer { vocabulary, .. } => {
+                vocabulary.keys().map(|(key, token)| (token, key)).collect()
+            }
             Network::Scgpt { vocabulary, .. } => vocabulary.keys().map(|(key, token)| (token, key)).collect(),
         };
         let names = tokens.iter().map(|token| names[token].to_owned()).collect();
@@ -74,7 +76,8 @@ impl FoundationModel {
             let states = hidden.states.to_dtype(candle_core::DType::F32)?;
             let (n_rows, width) = states.dims2()?;
             let states = states.flatten_all()?.to_vec1::<f32>()?;
-            let states = ArrayView2::from_shape((n_rows, width), &states).expect("as many values as the shape has");
+            let states =
+                ArrayView2::from_shape((n_rows, width), &states).expect("as many values as the shape has");
             for ((&cell, ids), rows) in cells.iter().zip(batch.cells()).zip(batch.packing().iter()) {
                 take(cell, ids, states.slice(ndarray::s![rows, ..]));
             }
@@ -120,6 +123,10 @@ impl FoundationModel {
                 }
             }
         };
-        run.each(encode, |cells, (batch, hidden)| take(cells, &batch, &hidden), |_, _, _| ControlFlow::Continue(()))
+        run.each(
+            encode,
+            |cells, (batch, hidden)| take(cells, &batch, &hidden),
+            |_, _, _| ControlFlow::Continue(()),
+        )
     }
 }

@@ -54,7 +54,11 @@ impl<'d> Input<'d> {
                     min_known: params.min_known,
                     ..*input
                 };
-                Tokenizer::Scgpt(Box::new(ScgptTokenizer::with_ids(vocabulary, &ids(GeneIds::symbols)?, &scgpt)?))
+                Tokenizer::Scgpt(Box::new(ScgptTokenizer::with_ids(
+                    vocabulary,
+                    &ids(GeneIds::symbols)?,
+                    &scgpt,
+                )?))
             }
         };
         Ok(Self { tokenizer, obs, var })

@@ -8,12 +8,12 @@ use super::cost::Cost;
 use super::encode::Encoder;
 use super::input::{Input, matrix};
 use super::plan::{Run, Watch};
-use super::{Embedding, EmbedParams, Error, Kind, LoadReport, MissingCells, Progress};
+use super::{EmbedParams, Embedding, Error, Kind, LoadReport, MissingCells, Progress};
 use crate::Result;
 use crate::models::{self, Geneformer, Scgpt};
+use crate::tokenize::Tokens;
 use crate::tokenize::scgpt::{ScgptParams, ScgptVocabulary, ValueEncoding};
 use crate::tokenize::vocabulary::Vocabulary;
-use crate::tokenize::Tokens;
 
 /// Any of the models, with the dictionary that it was trained with: from a data set to an embedding.
 #[derive(Clone, Debug)]
@@ -111,7 +111,12 @@ impl FoundationModel {
     ///
     /// # Errors
     /// As [`embed`](Self::embed), and [`Error::Cancelled`].
-    pub fn embed_with(&self, adata: &AnnData, params: &EmbedParams, watch: &mut Watch<'_>) -> Result<Embedding> {
+    pub fn embed_with(
+        &self,
+        adata: &AnnData,
+        params: &EmbedParams,
+        watch: &mut Watch<'_>,
+    ) -> Result<Embedding> {
         let (tokens, rows) = self.tokenize_rows(adata, params)?;
         self.embed_rows(&tokens, &rows, adata.n_obs(), params, watch)
     }

@@ -99,7 +99,10 @@ fn kind_of(folder: &Path) -> Result<Kind, Error> {
     let here: Vec<_> = kinds.iter().filter(|(name, _)| folder.join(name).is_file()).collect();
     match here.as_slice() {
         [(_, kind)] => Ok(*kind),
-        [] => Err(Error::NoModel { path: folder.to_owned(), found: names(folder, |_| true).unwrap_or_default() }),
+        [] => Err(Error::NoModel {
+            path: folder.to_owned(),
+            found: names(folder, |_| true).unwrap_or_default(),
+        }),
         _ => {
             let found = here.iter().map(|(name, _)| *name).collect();
             Err(Error::SeveralModels { path: folder.to_owned(), found })
@@ -122,7 +125,9 @@ type Opened = (Network, Weights, Vec<PathBuf>);
 fn geneformer(folder: &Path, params: &OpenParams, options: &checkpoint::OpenParams) -> Result<Opened> {
     let path = folder.join("config.json");
     let described = dictionary::read(&path)?;
-    if let Some(found) = described.get("model_type").and_then(|name| name.as_str()).filter(|name| *name != "bert") {
+    if let Some(found) =
+        described.get("model_type").and_then(|name| name.as_str()).filter(|name| *name != "bert")
+    {
         return Err(Error::OtherModel { path, found: found.to_owned() }.into());
     }
     let config = GeneformerConfig::read(&path)?;
@@ -148,7 +153,11 @@ fn geneformer(folder: &Path, params: &OpenParams, options: &checkpoint::OpenPara
 const STARTS: [&str; 3] = ["token_dictionary", "gene_median_dictionary", "ensembl_mapping_dict"];
 
 /// The dictionaries of the first folder that has a token dictionary of the right size.
-fn vocabulary_in(folders: &[PathBuf], n_tokens: usize, series: Option<&str>) -> Result<(Vocabulary, Vec<PathBuf>)> {
+fn vocabulary_in(
+    folders: &[PathBuf],
+    n_tokens: usize,
+    series: Option<&str>,
+) -> Result<(Vocabulary, Vec<PathBuf>)> {
     let is_dictionary = |name: &str, start: &str, end: &str| {
         let stem = name.strip_suffix(".pkl").or_else(|| name.strip_suffix(".json"));
         stem.and_then(|stem| stem.strip_prefix(start)).is_some_and(|rest| rest.ends_with(end))

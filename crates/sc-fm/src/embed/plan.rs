@@ -40,7 +40,13 @@ impl Plan {
 
     /// How many of the next batches may be computed at once: `lanes` at most, and no more than the memory holds, but
     /// one.
-    fn wave(batches: &[Vec<usize>], lengths: &[usize], lanes: usize, memory: usize, per_token: usize) -> usize {
+    fn wave(
+        batches: &[Vec<usize>],
+        lengths: &[usize],
+        lanes: usize,
+        memory: usize,
+        per_token: usize,
+    ) -> usize {
         let mut held = 0usize;
         let fits = batches.iter().take(lanes.max(1)).take_while(|batch| {
             let n_tokens: usize = batch.iter().map(|&cell| lengths[cell]).sum();
@@ -71,7 +77,8 @@ impl Run<'_> {
     ) -> Result<()> {
         let lanes = rayon::current_num_threads();
         let plan = Plan::new(self.lengths, self.cost.batch_tokens(self.memory, lanes));
-        let work = |cells: &[usize]| -> f64 { cells.iter().map(|&cell| self.cost.work(self.lengths[cell])).sum() };
+        let work =
+            |cells: &[usize]| -> f64 { cells.iter().map(|&cell| self.cost.work(self.lengths[cell])).sum() };
         let total: f64 = plan.batches.iter().map(|batch| work(batch)).sum();
         let (mut done, mut n_cells, mut n_tokens) = (0.0, 0, 0u64);
         let mut rest = plan.batches.as_slice();
@@ -130,20 +137,28 @@ mod tests {
             Ok(())
         };
         let mut last = (0, 0);
-        run.each(|batch| Ok(batch.to_vec()), take, |fraction, cells, tokens| {
-            fractions.push(fraction);
-            last = (cells, tokens);
-            ControlFlow::Continue(())
-        })
+        run.each(
+            |batch| Ok(batch.to_vec()),
+            take,
+            |fraction, cells, tokens| {
+                fractions.push(fraction);
+                last = (cells, tokens);
+                ControlFlow::Continue(())
+            },
+        )
         .unwrap();
         assert_eq!((seen, last), (vec![1; 50], (50, lengths.iter().sum::<usize>() as u64)));
         assert!(fractions.is_sorted() && fractions.len() > 1 && fractions.last() == Some(&1.0));
 
         let mut n = 0;
-        let stopped = run.each(|_| Ok(()), |_, ()| Ok(()), |_, _, _| {
-            n += 1;
-            ControlFlow::Break(())
-        });
+        let stopped = run.each(
+            |_| Ok(()),
+            |_, ()| Ok(()),
+            |_, _, _| {
+                n += 1;
+                ControlFlow::Break(())
+            },
+        );
         assert_eq!((stopped.unwrap_err().to_string().as_str(), n), ("stopped by the caller", 1));
     }
 }

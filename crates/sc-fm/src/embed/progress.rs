@@ -24,7 +24,9 @@ impl Progress {
     pub fn remaining(&self, elapsed: Duration) -> Option<Duration> {
         let here = self.fraction - self.before;
         let factor = (1.0 - self.fraction) / here;
-        (here > 0.0).then(|| Duration::try_from_secs_f64(elapsed.as_secs_f64() * factor.max(0.0)).ok()).flatten()
+        (here > 0.0)
+            .then(|| Duration::try_from_secs_f64(elapsed.as_secs_f64() * factor.max(0.0)).ok())
+            .flatten()
     }
 }
 

@@ -34,7 +34,11 @@ impl Embedding {
     ///
     /// # Errors
     /// [`Error::Labels`].
-    pub fn states<S: AsRef<str>>(&self, labels: &[Option<S>], summary: Summary) -> Result<StateEmbedding, Error> {
+    pub fn states<S: AsRef<str>>(
+        &self,
+        labels: &[Option<S>],
+        summary: Summary,
+    ) -> Result<StateEmbedding, Error> {
         if labels.len() != self.values.nrows() {
             return Err(Error::Labels { found: labels.len(), expected: self.values.nrows() });
         }
@@ -83,12 +87,16 @@ mod tests {
 
     #[test]
     fn states_are_means_or_lower_medians_of_their_cells() {
-        let values = ndarray::array![[1.0f32, 0.5], [2.0, 1.5], [f32::NAN, f32::NAN], [6.0, -0.5], [4.0, 4.0]];
+        let values =
+            ndarray::array![[1.0f32, 0.5], [2.0, 1.5], [f32::NAN, f32::NAN], [6.0, -0.5], [4.0, 4.0]];
         let mut embedding = testing::embedding(values);
         embedding.missing = vec![2];
         let labels = [Some("B"), Some("B"), Some("NK"), Some("B"), None];
         let mean = embedding.states(&labels, Summary::Mean).unwrap();
-        assert_eq!((mean.labels.as_slice(), mean.n_cells.as_slice()), (&["B".to_owned(), "NK".to_owned()][..], &[3, 0][..]));
+        assert_eq!(
+            (mean.labels.as_slice(), mean.n_cells.as_slice()),
+            (&["B".to_owned(), "NK".to_owned()][..], &[3, 0][..])
+        );
         assert_eq!(mean.values.row(0).to_vec(), [3.0, 0.5]);
         assert!(mean.values.row(1).iter().all(|value| value.is_nan()));
         let median = embedding.states(&labels, Summary::Median).unwrap();

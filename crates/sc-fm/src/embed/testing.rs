@@ -5,9 +5,9 @@ use ndarray::Array2;
 
 use super::{Choice, Embedding, Kind, LoadReport, Mode};
 use crate::models::Layer;
+use crate::tokenize::Cells;
 use crate::tokenize::rank::{RankParams, RankTokenizer, TokenizeParams};
 use crate::tokenize::vocabulary::Vocabulary;
-use crate::tokenize::Cells;
 
 /// An embedding of nothing in particular.
 pub(super) fn embedding(values: Array2<f32>) -> Embedding {

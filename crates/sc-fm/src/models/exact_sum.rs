@@ -43,7 +43,8 @@ mod tests {
 
     #[test]
     fn the_order_of_the_terms_does_not_matter() {
-        let mut values: Vec<f32> = (0..1000).map(|i| (i as f32 * 12.9898).sin() * 10f32.powi(i % 9 - 4)).collect();
+        let mut values: Vec<f32> =
+            (0..1000).map(|i| (i as f32 * 12.9898).sin() * 10f32.powi(i % 9 - 4)).collect();
         let forward = mean(&values);
         values.reverse();
         assert_eq!(mean(&values).to_bits(), forward.to_bits());
