@@ -13,6 +13,10 @@
 mod block;
 mod buffer;
 mod kernel;
+#[cfg_attr(
+    not(all(target_arch = "x86_64", target_os = "linux")),
+    allow(dead_code, reason = "bf16 is for processors that multiply it")
+)]
 mod micro;
 mod packed;
 mod parallel;

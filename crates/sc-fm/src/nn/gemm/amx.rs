@@ -64,8 +64,10 @@ impl<T: Tiles, const SPLIT: bool> Micro for Amx<T, SPLIT> {
     const BLOCK: usize = 192;
 
     unsafe fn enter() -> Self {
+        let mut sums = Buffer::default();
+        sums.at_least(2 * SIDE * PANEL);
         // SAFETY: the caller says.
-        Self { tiles: unsafe { T::configure() }, sums: Buffer::new(2 * SIDE * PANEL) }
+        Self { tiles: unsafe { T::configure() }, sums }
     }
 
     unsafe fn tile(&mut self, operands: Operands<'_>, target: Target) {

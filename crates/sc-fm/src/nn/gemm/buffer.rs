@@ -16,13 +16,6 @@ pub(crate) struct Buffer {
 }
 
 impl Buffer {
-    /// At least `words` words.
-    pub(crate) fn new(words: usize) -> Self {
-        let mut buffer = Self::default();
-        buffer.at_least(words);
-        buffer
-    }
-
     /// Grows to at least `words` words; what is there stays.
     pub(crate) fn at_least(&mut self, words: usize) {
         let lines = words.div_ceil(16);
@@ -54,7 +47,8 @@ mod tests {
 
     #[test]
     fn words_begin_on_a_cache_line_and_stay_when_it_grows() {
-        let mut buffer = Buffer::new(3);
+        let mut buffer = Buffer::default();
+        buffer.at_least(3);
         assert_eq!((buffer.len(), buffer.as_ptr() as usize % 64), (16, 0));
         buffer[2] = 7;
         buffer.at_least(17);
