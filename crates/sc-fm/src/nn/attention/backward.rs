@@ -13,7 +13,7 @@ use super::op::{Attention, Heads, head};
 use super::pack::{self, View};
 use super::tile::{ROWS, Right, Rows, Transposed, product};
 use crate::nn::cpu::{self, Matrix};
-use crate::nn::simd::{LANES, Step, exp, sum_rows};
+use crate::nn::simd::{LANES, Product, exp, sum_rows};
 
 /// Keys of a task. Every task has a share in the gradient of the queries, and the shares are added in order: the
 /// number is part of the definition of the result.
@@ -175,16 +175,6 @@ struct Inner<'a> {
     x: View<'a>,
     y: View<'a>,
     out: &'a mut [f32],
-}
-
-#[derive(Clone, Copy)]
-struct Product;
-
-impl Step for Product {
-    #[inline(always)]
-    fn add<S: Simd>(self, simd: S, sum: S::f32s, x: S::f32s, y: S::f32s) -> S::f32s {
-        simd.mul_add_f32s(x, y, sum)
-    }
 }
 
 impl WithSimd for Inner<'_> {

@@ -21,7 +21,12 @@ pub(super) struct Rows<'a, const M: usize>(pub(super) [&'a [f32]; M]);
 impl<const M: usize> Left<M> for Rows<'_, M> {
     #[inline(always)]
     fn at(self, k: usize) -> [f32; M] {
-        self.0.map(|row| row[k])
+        // `array::map` would be a call.
+        let mut column = [0.0; M];
+        for (value, row) in column.iter_mut().zip(self.0) {
+            *value = row[k];
+        }
+        column
     }
 }
 
@@ -35,8 +40,9 @@ pub(super) struct Transposed<'a> {
 impl<const M: usize> Left<M> for Transposed<'_> {
     #[inline(always)]
     fn at(self, k: usize) -> [f32; M] {
-        let row = &self.data[k * self.stride..][..M];
-        std::array::from_fn(|m| row[m])
+        let mut column = [0.0; M];
+        column.copy_from_slice(&self.data[k * self.stride..][..M]);
+        column
     }
 }
 
