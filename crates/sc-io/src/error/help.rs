@@ -7,6 +7,7 @@ impl Error {
     pub fn help(&self) -> Option<&'static str> {
         match self {
             Self::Exists { .. } => Some("ask for the file to be replaced, or choose another name"),
+            Self::SlotTaken { .. } => Some("ask for the slot to be replaced, or choose another name"),
             Self::NotHdf5 { .. } => Some(
                 "an .h5ad file starts with \\x89HDF; a page saved in place of a download, or a compressed file, does not",
             ),
