@@ -6,9 +6,9 @@ use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 
 use ndarray::{Array2, s};
+use sc_io::h5ad;
 use sc_io::h5ad::append::{AppendOptions, obs_column, obsm, obsm_rows};
-use sc_io::h5ad::{self};
-use sc_io::{AnnData, Categorical, Column, Error};
+use sc_io::{AnnData, Categorical, Column, Error, Problem};
 
 fn added(n: usize) -> Array2<f32> {
     Array2::from_shape_fn((n, 5), |(i, j)| (i * 5 + j) as f32 * 0.5 - 7.0)
@@ -22,8 +22,8 @@ fn once() -> AppendOptions {
     AppendOptions::default()
 }
 
-/// Adds to a copy of the file, and reads it; the words of the error, where it is one that cannot be added to.
-fn assert_added(path: &Path) -> Result<(), String> {
+/// Adds to a copy of the file, and reads it; the error, where it is one that cannot be added to.
+fn assert_added(path: &Path) -> Result<(), Error> {
     let folder = tempfile::tempdir().unwrap();
     let copy = folder.path().join("copy.h5ad");
     std::fs::copy(path, &copy).unwrap();
@@ -80,7 +80,7 @@ fn slots_are_added_to_files_that_other_software_wrote() {
         flate2::read::GzDecoder::new(std::fs::File::open(packed).unwrap()).read_to_end(&mut bytes).unwrap();
         let path = folder.path().join(name);
         std::fs::write(&path, bytes).unwrap();
-        assert_added(&path).unwrap_or_else(|e| panic!("{name}: {e}"));
+        assert_added(&path).unwrap_or_else(|e| panic!("{name}: {e:?}"));
     }
     assert_added(&written(folder.path())).unwrap();
 }
@@ -105,13 +105,14 @@ fn slots_are_added_to_real_files() {
             std::fs::read_dir(data.join(folder)).unwrap().map(|entry| entry.unwrap().path()).collect();
         paths.sort();
         for path in paths.iter().filter(|path| path.extension().is_some_and(|e| e == "h5ad")) {
-            if let Err(words) = assert_added(path) {
-                refused.push(words);
+            if let Err(e) = assert_added(path) {
+                refused.push(e);
             }
         }
     }
-    // Files of anndata 0.6 and older are refused with these words, and no others.
-    assert!(refused.iter().all(|words| words.contains("as anndata 0.6 wrote them")), "{refused:#?}");
+    // Files of anndata 0.6 and older are refused, and no others.
+    let old = |e: &Error| matches!(e, Error::Write { source: Problem::Records, .. }) && e.help().is_some();
+    assert!(refused.len() < 5 && refused.iter().all(old), "{refused:#?}");
 }
 
 #[test]

@@ -41,6 +41,7 @@ impl Problem {
             Self::Encoding { .. } => {
                 Some("the file may come from a newer anndata; write it with anndata 0.13 or older")
             }
+            Self::Records => Some("read the file and write it again: it is then of the current format"),
             Self::Declared { .. } => Some("if the file is honest, write it again without compression"),
             Self::OtherFile { .. } => {
                 Some("copy the data into one file, for example with anndata's write_h5ad")

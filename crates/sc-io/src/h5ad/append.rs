@@ -147,8 +147,7 @@ impl Old {
         let table = root.member(keys::OBS).map_err(failed)?;
         let found = root.find(group).map_err(failed)?;
         if !table.is_group() || found.as_ref().is_some_and(|found| !found.is_group()) {
-            let what = "tables of records, as anndata 0.6 wrote them".to_owned();
-            return Err(write_error(path, Fault::new(group, Problem::Unsupported { what })));
+            return Err(write_error(path, Fault::new(group, Problem::Records)));
         }
         let order = table.attribute("column-order").map_err(failed)?;
         let columns = order.map(|order| order.strings()).transpose();
