@@ -28,7 +28,8 @@ fn outside(variable: &str, beside: &str, folder: &str) -> Option<PathBuf> {
     }
     assert!(std::env::var_os("SC_REQUIRE_DATA").is_none(), "{} is not there", path.display());
     // Straight to stderr: the test harness swallows what the print macros write.
-    let note = format!("left out: what needs {} ({variable} names the folder that holds it)\n", path.display());
+    let note =
+        format!("left out: what needs {} ({variable} names the folder that holds it)\n", path.display());
     std::io::stderr().write_all(note.as_bytes()).expect("stderr is open");
     None
 }

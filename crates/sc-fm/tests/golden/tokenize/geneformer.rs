@@ -114,10 +114,14 @@ fn check(name: &str, tokenizer: &RankTokenizer, cells: &Cells, x: &sc_io::Csr, e
         assert_eq!(tokens.n_genes()[cell] as usize, uncropped[cell].len(), "{name}");
 
         // The reference computes in f32 where both the matrix and `n_counts` are f32.
-        let counts_of: BTreeMap<u32, f64> = theirs[cell].iter().copied().zip(counts[cell].iter().copied()).collect();
+        let counts_of: BTreeMap<u32, f64> =
+            theirs[cell].iter().copied().zip(counts[cell].iter().copied()).collect();
         for (id, &count) in tokens.cell(cell).iter().zip(tokens.cell_values(cell).unwrap()) {
             let Some(expected) = counts_of.get(id) else { continue };
-            assert!((f64::from(count) - expected).abs() <= 3e-7 * expected, "{name}, token {id}: {count}, {expected}");
+            assert!(
+                (f64::from(count) - expected).abs() <= 3e-7 * expected,
+                "{name}, token {id}: {count}, {expected}"
+            );
         }
         let row = tokens.rows()[cell];
         let total = cells.n_counts.as_ref().map(|totals| totals[row]);

@@ -1,8 +1,8 @@
 use std::path::Path;
 
 use safetensors::{Dtype, SafeTensors};
-use sc_fm::tokenize::scfoundation::{GeneList, Input, Resolution, ScfoundationParams, ScfoundationTokenizer};
 use sc_fm::tokenize::Tokens;
+use sc_fm::tokenize::scfoundation::{GeneList, Input, Resolution, ScfoundationParams, ScfoundationTokenizer};
 
 use super::{csr, on_both};
 
@@ -49,11 +49,10 @@ fn check(folder: &Path) {
     let genes = GeneList::new(names.iter().cloned()).unwrap();
 
     // The genes of the matrix stand backwards, behind one that is none of the list; the list decides.
-    let symbols: Vec<String> = std::iter::once("ERCC".to_owned()).chain(names.iter().rev().cloned()).collect();
-    let backwards: Vec<Vec<f32>> = counts
-        .iter()
-        .map(|row| std::iter::once(9.0).chain(row.iter().rev().copied()).collect())
-        .collect();
+    let symbols: Vec<String> =
+        std::iter::once("ERCC".to_owned()).chain(names.iter().rev().cloned()).collect();
+    let backwards: Vec<Vec<f32>> =
+        counts.iter().map(|row| std::iter::once(9.0).chain(row.iter().rev().copied()).collect()).collect();
     let tokenize = |resolution| {
         let params = ScfoundationParams { input: Input::Counts, resolution, min_known: 0.5 };
         let tokenizer = ScfoundationTokenizer::new(&genes, &symbols, &params).unwrap();
@@ -69,7 +68,8 @@ fn check(folder: &Path) {
         });
         assert_eq!(tokens.n_cells(), expected.len());
         for (i, row) in expected.iter().enumerate() {
-            let gathered: Vec<(usize, f64)> = row.iter().copied().enumerate().filter(|(_, v)| *v > 0.0).collect();
+            let gathered: Vec<(usize, f64)> =
+                row.iter().copied().enumerate().filter(|(_, v)| *v > 0.0).collect();
             assert_same(&cell(&tokens, i), &gathered, &format!("input.{mode}, cell {i}"));
         }
         if mode == "t" {
@@ -89,6 +89,10 @@ fn check_gathered(file: &SafeTensors<'_>, tokens: &Tokens) {
         ["encoder_pos", "encoder_data", "encoder_pad"].map(|name| rows(file, &format!("batch.{name}")));
     for i in 0..tokens.n_cells() {
         let n = padding[i].iter().filter(|&&is_padding| is_padding == 0.0).count();
-        assert_same(&cell(tokens, i), &pairs(&positions[i][..n], &values[i][..n]), &format!("batch, cell {i}"));
+        assert_same(
+            &cell(tokens, i),
+            &pairs(&positions[i][..n], &values[i][..n]),
+            &format!("batch, cell {i}"),
+        );
     }
 }

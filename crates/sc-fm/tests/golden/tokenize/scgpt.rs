@@ -2,7 +2,9 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use sc_fm::tokenize::bins::{Sides, Ties, bin_values, edges};
-use sc_fm::tokenize::scgpt::{Crop, MaskParams, Scale, ScgptParams, ScgptTokenizer, ScgptVocabulary, mask_values, preprocess};
+use sc_fm::tokenize::scgpt::{
+    Crop, MaskParams, Scale, ScgptParams, ScgptTokenizer, ScgptVocabulary, mask_values, preprocess,
+};
 use sc_fm::tokenize::{EmptyCells, GeneIds, IdSource};
 use sc_io::{Counts, Csr};
 use serde_json::Value;
@@ -33,7 +35,12 @@ fn bins_equal_the_reference() {
 }
 
 /// A row alone: edges, both sides of each value, bins.
-fn check_row<T: sc_fm::tokenize::bins::Value + Into<f64>>(name: &str, row: &[T], n_bins: usize, case: &Value) {
+fn check_row<T: sc_fm::tokenize::bins::Value + Into<f64>>(
+    name: &str,
+    row: &[T],
+    n_bins: usize,
+    case: &Value,
+) {
     let [draws, expected_edges] = ["rands", "edges_f64"].map(|key| field::<Vec<f64>>(case, key));
     let [left, right] = ["left", "right"].map(|key| field::<Vec<usize>>(case, key));
     let expected: Vec<u32> = field(case, "binned");
@@ -71,8 +78,7 @@ fn the_fine_tuning_preparation_equals_the_reference() {
             .collect();
         assert!(recorded.next().is_none(), "all draws are used");
         let n_bins = bin_edges[0].len();
-        let out =
-            preprocess(Counts::new(&x).unwrap(), 1e4, n_bins, |row| Ties::Draws(draws[row])).unwrap();
+        let out = preprocess(Counts::new(&x).unwrap(), 1e4, n_bins, |row| Ties::Draws(draws[row])).unwrap();
 
         assert_eq!(out.binned.to_dense(), csr(&binned).to_dense());
         for ((i, j), &expected) in csr(&logs).to_dense().indexed_iter() {
@@ -114,9 +120,16 @@ fn batches_equal_the_reference_given_its_draws() {
     });
 }
 
-fn check_batches(name: &str, tokenizer: &ScgptTokenizer, vocabulary: &ScgptVocabulary, x: &Csr, batches: &[Value]) {
+fn check_batches(
+    name: &str,
+    tokenizer: &ScgptTokenizer,
+    vocabulary: &ScgptVocabulary,
+    x: &Csr,
+    batches: &[Value],
+) {
     // A batch with an empty cell makes the reference fail; the file then holds the batch without that cell.
-    let batches: Vec<&Value> = batches.iter().map(|batch| batch.get("without_empty").unwrap_or(batch)).collect();
+    let batches: Vec<&Value> =
+        batches.iter().map(|batch| batch.get("without_empty").unwrap_or(batch)).collect();
     fn all<T: serde::de::DeserializeOwned>(batches: &[&Value], key: &str) -> Vec<T> {
         batches.iter().flat_map(|batch| field::<Vec<T>>(batch, key)).collect()
     }
