@@ -86,6 +86,10 @@ fn carried(path: &Path, tokens: &Tokens, obs: &DataFrame, columns: &[&str]) -> R
 fn write_data(path: &Path, tokens: &Tokens, carried: &[(String, Column)]) -> Result<Value> {
     let refused = |source| Error::Arrow { path: path.to_owned(), source };
     let failed = |source| sc_io::Error::Io { path: path.to_owned(), doing: "write", source };
+    if let Some(id) = tokens.ids().iter().find(|&&id| i32::try_from(id).is_err()) {
+        let problem = format!("token {id} is too large for int32");
+        return Err(Error::Dataset { path: path.to_owned(), problem });
+    }
     let list = |item| DataType::List(Arc::new(Field::new("item", item, true)));
     let mut fields =
         vec![Field::new(INPUT_IDS, list(DataType::Int32), true), Field::new(LENGTH, DataType::Int64, true)];
