@@ -2,7 +2,7 @@
 
 Prints CPU seconds; columns of one gene are not summed.
 
-usage: tokenize.py PBMC3K.h5ad DICTIONARIES gc30M|gc104M
+usage: rank_values.py PBMC3K.h5ad DICTIONARIES gc30M|gc104M
 """
 
 import pickle
