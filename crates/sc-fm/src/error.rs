@@ -1,5 +1,6 @@
 //! What can go wrong here, in words that name the place.
 
+use crate::{checkpoint, registry};
 use crate::{checkpoint, models, tokenize};
 
 /// An error of this crate.
@@ -9,6 +10,9 @@ pub enum Error {
     /// A checkpoint that cannot be used.
     #[error(transparent)]
     Checkpoint(#[from] checkpoint::Error),
+    /// Files or a dictionary that are not those of a release.
+    #[error(transparent)]
+    Registry(#[from] registry::Error),
     /// A model that cannot be built of what was given, or cells that it cannot take.
     #[error(transparent)]
     Model(#[from] models::Error),
@@ -25,6 +29,20 @@ impl Error {
     pub fn help(&self) -> Option<&'static str> {
         match self {
             Self::Checkpoint(error) => error.help(),
+            Self::Registry(error) => error.help(),
+            Self::NoMedian { .. } => {
+                Some("take the median and token dictionaries of the same Geneformer release")
+            }
+            Self::NoSpecial { .. } => Some("for a V1 dictionary use `RankParams::V1`"),
+            Self::NoGenes { .. } => Some(
+                "give Ensembl gene ids (ENSG...), or add the mapping dictionary with `with_mapping` for symbols",
+            ),
+            Self::NotCounts { .. } => {
+                Some("give the raw counts, not a normalised, logarithmic or scaled matrix")
+            }
+            Self::NotExpression { .. } => {
+                Some("give counts or their logarithm, not a scaled or centred matrix")
+            }
             Self::Model(error) => error.help(),
             Self::Tokenize(error) => error.help(),
             _ => None,

@@ -160,6 +160,14 @@ pub enum Error {
         /// The names that were looked for.
         looked_for: Vec<String>,
     },
+    /// A file has no matrix in the slot that was asked for.
+    #[error("{}: the file has no `{slot}`", path.display())]
+    NoMatrix {
+        /// The file.
+        path: PathBuf,
+        /// The slot: `X` or `raw.X`.
+        slot: &'static str,
+    },
     /// An element of a file cannot be read.
     #[error("{}: cannot read `{element}`", path.display())]
     Element {

@@ -22,6 +22,7 @@ mod file;
 mod group;
 mod header;
 mod object;
+mod parts;
 mod source;
 mod strings;
 mod writer;
@@ -35,6 +36,7 @@ pub(crate) use dataset::{Dataset, decode_numbers};
 pub(crate) use dtype::{Dtype, Member, NumberKind};
 pub(crate) use file::{File, OpenError};
 pub(crate) use object::{Fault, Object};
+pub(crate) use parts::Parts;
 pub(crate) use writer::{DatasetWriter, Field, GroupWriter, Stored, Writer};
 
 use crate::Problem;

@@ -2,7 +2,7 @@
 //!
 //! [`Packed`] holds a weight in the order in which a [`Kernel`] reads it; [`gemm`] multiplies rows with it. Results
 //! depend on nothing but the operands and the kernel: not on the number of threads, nor on the other rows. For the
-//! kernels named `f32-…` they do not depend on the kernel either. With blocks of 256 inputs,
+//! kernels named `f32-…` they do not depend on the kernel either. With blocks of 384 inputs,
 //!
 //! `y = ((s₀ + s₁) + s₂ …) + bias`, `s_b = fma(a_k, w_k, … fma(a_1, w_1, fma(a_0, w_0, 0)))` over the inputs of block
 //! `b` in order.

@@ -19,6 +19,7 @@ impl Error {
             Self::MissingFile { .. } => {
                 Some("the files of a 10x folder belong together; copy the whole folder")
             }
+            Self::NoMatrix { .. } => Some("choose the slot that holds the counts: X, raw.X or a layer"),
             Self::NotLabels { .. } => Some("choose a column of text, categories, integers or booleans"),
             Self::NoColumn { .. } => Some("column names are case-sensitive"),
             Self::Element { source, .. } | Self::Line { source, .. } | Self::Write { source, .. } => {

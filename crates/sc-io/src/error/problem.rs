@@ -136,6 +136,10 @@ pub enum Problem {
     /// The operating system refused something.
     #[error("input or output failed")]
     Io(#[from] std::io::Error),
+    /// An archive cannot be unpacked.
+    #[cfg(feature = "fetch")]
+    #[error("cannot unpack the archive")]
+    Archive(#[source] Box<crate::fetch::Error>),
     /// It was read, but what it holds does not fit together.
     #[error(transparent)]
     Invalid(Box<Error>),

@@ -4,7 +4,7 @@
 
 /// Words of the inner dimension that one block sums up. An f32 result is the sum over blocks of a chain of fused
 /// multiply-adds, so this number is part of the definition of the result.
-pub(crate) const BLOCK: usize = 256;
+pub(crate) const BLOCK: usize = 384;
 
 /// Words between two rows of a packed left operand. A line more than a block, so that rows do not meet in the same
 /// sets of the cache.

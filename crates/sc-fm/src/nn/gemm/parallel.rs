@@ -26,9 +26,11 @@ use super::{
 /// Multiplications below which a product is not worth a second thread: some 10 µs.
 const SERIAL: usize = 1 << 18;
 
-/// Rows of a task. The packed rows (a block of 256 inputs of each) stay in the second-level cache while the panels
-/// pass.
+/// Rows of a task: packed (one block of the inner dimension), they stay in the second-level cache while panels pass.
 const TASK_ROWS: usize = 96;
+
+/// Panels of a task, at most: its part of the output stays in the second-level cache from block to block.
+const TASK_PANELS: usize = 16;
 
 thread_local! {
     static SCRATCH: RefCell<Buffer> = RefCell::default();
@@ -168,11 +170,12 @@ impl Tasks {
         let row_blocks = rows.div_ceil(TASK_ROWS);
         let threads = rayon::current_num_threads();
         let small = rows.saturating_mul(panels * 32).saturating_mul(weight.steps) < SERIAL;
-        // A group packs the rows of its block anew: not less than 8 panels each, and no more groups than keep the
-        // threads evenly busy.
+        // Each group packs the rows of its block anew, so it has 8 panels or more; 16 tasks for a thread keep all of
+        // them busy to the end.
+        let least = panels.div_ceil(TASK_PANELS);
         let column_groups = match threads {
-            1 => 1,
-            _ => (16 * threads).div_ceil(row_blocks.max(1)).clamp(1, panels.div_ceil(8).max(1)),
+            1 => least,
+            _ => (16 * threads).div_ceil(row_blocks.max(1)).min(panels.div_ceil(8)).max(least),
         };
         Self { tiles, tile_rows, rows, panels, row_blocks, column_groups, threads, small }
     }
