@@ -1,7 +1,6 @@
 //! What can go wrong here, in words that name the place.
 
-use crate::{checkpoint, registry};
-use crate::{checkpoint, models, tokenize};
+use crate::{checkpoint, models, registry, tokenize};
 
 /// An error of this crate.
 #[derive(Debug, thiserror::Error)]
@@ -30,19 +29,6 @@ impl Error {
         match self {
             Self::Checkpoint(error) => error.help(),
             Self::Registry(error) => error.help(),
-            Self::NoMedian { .. } => {
-                Some("take the median and token dictionaries of the same Geneformer release")
-            }
-            Self::NoSpecial { .. } => Some("for a V1 dictionary use `RankParams::V1`"),
-            Self::NoGenes { .. } => Some(
-                "give Ensembl gene ids (ENSG...), or add the mapping dictionary with `with_mapping` for symbols",
-            ),
-            Self::NotCounts { .. } => {
-                Some("give the raw counts, not a normalised, logarithmic or scaled matrix")
-            }
-            Self::NotExpression { .. } => {
-                Some("give counts or their logarithm, not a scaled or centred matrix")
-            }
             Self::Model(error) => error.help(),
             Self::Tokenize(error) => error.help(),
             _ => None,
