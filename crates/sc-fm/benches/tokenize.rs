@@ -95,7 +95,9 @@ fn run(args: &Args) -> Outcome<()> {
         )?;
     }
     if let Some(path) = &args.scgpt {
-        let new = || Ok(ScgptTokenizer::with_ids(&ScgptVocabulary::open(path)?, &symbols, &ScgptParams::default())?);
+        let new = || {
+            Ok(ScgptTokenizer::with_ids(&ScgptVocabulary::open(path)?, &symbols, &ScgptParams::default())?)
+        };
         time("scgpt", new, |tokenizer| Ok(tokenizer.tokenize(&x)?.0))?;
     }
     if let Some(path) = &args.scfoundation {

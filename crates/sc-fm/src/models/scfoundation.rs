@@ -21,12 +21,13 @@ use candle_core::{DType, Tensor};
 pub use config::{PartConfig, ScfoundationConfig};
 pub use input::{Cell, ScfoundationBatch};
 
-use super::parts::TorchLayer;
-use super::{CellEncoder, Error, Hidden, LoadOptions, parts, pooling};
+use super::parts::{Parts, TorchLayer};
+use super::{CellEncoder, Error, Hidden, LoadOptions, pooling};
 use crate::Result;
 use crate::checkpoint::torch::TorchFile;
 use crate::checkpoint::{OpenParams, Weights};
-use crate::nn::{Activation, EncoderLayer, LayerNorm, Linear, NormOrder};
+use crate::nn::gemm::Precision;
+use crate::nn::{Activation, EncoderLayer, LayerNorm, Linear, NormOrder, embedding};
 use performer::PerformerLayer;
 use values::ValueEmbedding;
 
@@ -97,7 +98,7 @@ impl Scfoundation {
         let config = ScfoundationConfig::from_checkpoint(path, config)?;
         let inside = vec![model.key().to_owned(), "state_dict".to_owned()];
         let params = OpenParams { dtype: Some(options.dtype), device: options.device.clone(), inside };
-        Self::from_weights(config, &mut Weights::open_with(path, &params)?)
+        Self::from_weights(config, &mut Weights::open_with(path, &params)?, options.precision)
     }
 
     /// From tensors with the reference's names, with or without `model.` in front.
@@ -105,39 +106,43 @@ impl Scfoundation {
     /// # Errors
     /// Those of [`ScfoundationConfig::validate`]; those of [`Weights::build`] if tensors are missing, have other shapes,
     /// or are no part of the model.
-    pub fn from_weights(config: ScfoundationConfig, weights: &mut Weights) -> Result<Self> {
+    pub fn from_weights(
+        config: ScfoundationConfig,
+        weights: &mut Weights,
+        precision: Precision,
+    ) -> Result<Self> {
         config.validate()?;
         let bare = |name: &str| Some(name.strip_prefix("model.").unwrap_or(name).to_owned());
         *weights = std::mem::take(weights).renamed(bare);
         weights.ignore("decoder.performer.calls_since_last_redraw", "a count of training steps");
-        weights.build(|weights| Self::take(config, weights))
+        weights.build(|weights| Self::take(config, &mut Parts { weights, precision }))
     }
 
-    fn take(config: ScfoundationConfig, weights: &mut Weights) -> Result<Self> {
+    fn take(config: ScfoundationConfig, parts: &mut Parts<'_>) -> Result<Self> {
         let (encoder, decoder) = (&config.encoder, &config.decoder);
         let width = encoder.hidden_dim;
         let order = if encoder.norm_first { NormOrder::Pre } else { NormOrder::Post };
         let layer = TorchLayer { width, inner: 4 * width, n_heads: encoder.heads, order };
         let layers =
-            (0..encoder.depth).map(|i| layer.take(weights, &format!("encoder.transformer_encoder.{i}")));
+            (0..encoder.depth).map(|i| parts.torch_layer(&format!("encoder.transformer_encoder.{i}"), layer));
         let layers = layers.collect::<Result<Vec<_>, _>>()?;
         let performers = (0..decoder.depth)
-            .map(|i| PerformerLayer::take(&config, weights, &format!("decoder.performer.net.layers.{i}")));
+            .map(|i| PerformerLayer::take(&config, parts, &format!("decoder.performer.net.layers.{i}")));
         let performers = performers.collect::<Result<Vec<_>, _>>()?;
         let narrow = decoder.hidden_dim;
-        let output = weights.contains("to_final.weight");
+        let output = parts.any("to_final.");
         let decoder = Decoder {
-            input: parts::linear(weights, "decoder_embed", narrow, width)?,
+            input: parts.linear("decoder_embed", narrow, width)?,
             layers: performers,
-            norm: parts::layer_norm(weights, "decoder.norm", narrow, 1e-5)?,
-            output_norm: parts::layer_norm(weights, "norm", narrow, 1e-5)?,
-            output: output.then(|| parts::linear(weights, "to_final", 1, narrow)).transpose()?,
+            norm: parts.layer_norm("decoder.norm", narrow, 1e-5)?,
+            output_norm: parts.layer_norm("norm", narrow, 1e-5)?,
+            output: output.then(|| parts.linear("to_final", 1, narrow)).transpose()?,
         };
         Ok(Self {
-            values: ValueEmbedding::take(&config, weights)?,
-            positions: parts::embedding(weights, "pos_emb", config.seq_len + 1, width)?,
+            values: ValueEmbedding::take(&config, parts)?,
+            positions: parts.embedding("pos_emb", config.seq_len + 1, width)?,
             layers,
-            norm: parts::layer_norm(weights, "encoder.norm", width, 1e-5)?,
+            norm: parts.layer_norm("encoder.norm", width, 1e-5)?,
             decoder,
             config,
         })
@@ -173,7 +178,7 @@ impl Scfoundation {
     /// [`Error::Value`].
     pub fn encode(&self, batch: &ScfoundationBatch) -> Result<Hidden> {
         let values = self.value_embeddings(batch)?;
-        let positions = self.positions.index_select(&batch.tokens().tensor(self.positions.device())?, 0)?;
+        let positions = embedding(&self.positions, batch.tokens().ids())?;
         let mut states = (values + positions)?;
         for layer in &self.layers {
             states = layer.forward(&states, batch.packing())?;
@@ -223,8 +228,7 @@ impl Scfoundation {
         // Row 0 is the value 0; the rows of the encoder are behind it.
         let mut rows = vec![0u32; seq_len];
         genes.iter().zip(1..).for_each(|(&gene, row)| rows[gene as usize] = row);
-        let rows = Tensor::from_vec(rows, seq_len, states.device())?;
-        let all = Tensor::cat(&[zero, states], 0)?.index_select(&rows, 0)?;
+        let all = embedding(&Tensor::cat(&[zero, states], 0)?, &rows)?;
         let all = (all + self.positions.narrow(0, 0, seq_len)?)?;
         let mut x = self.decoder.input.forward(&all, Activation::Identity)?;
         for layer in &self.decoder.layers {

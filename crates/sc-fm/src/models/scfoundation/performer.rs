@@ -4,8 +4,8 @@
 use candle_core::{D, Result, Tensor};
 
 use super::ScfoundationConfig;
-use crate::checkpoint::{Error, Weights};
-use crate::models::parts;
+use crate::checkpoint::Error;
+use crate::models::parts::Parts;
 use crate::nn::{Activation, FeedForward, LayerNorm, Linear};
 
 /// Keeps the features of the kernel above 0.
@@ -30,28 +30,26 @@ impl PerformerLayer {
     /// `{name}.0` is the attention, `{name}.1` the feed-forward part.
     pub(super) fn take(
         config: &ScfoundationConfig,
-        weights: &mut Weights,
+        parts: &mut Parts<'_>,
         name: &str,
     ) -> std::result::Result<Self, Error> {
         let decoder = &config.decoder;
         let (width, inner) = (decoder.hidden_dim, decoder.heads * decoder.dim_head);
         let directions = format!("{name}.0.fn.fast_attention.projection_matrix");
-        let n_features = weights.shape(&directions).and_then(|shape| shape.first().copied()).unwrap_or(0);
-        let directions = weights.take(&directions, &[n_features, decoder.dim_head])?;
-        let mut inner_part =
-            |part: &str| parts::linear(weights, &format!("{name}.0.fn.{part}"), inner, width);
+        let directions = parts.take(&directions, &[parts.n_rows(&directions), decoder.dim_head])?;
+        let mut inner_part = |part: &str| parts.linear(&format!("{name}.0.fn.{part}"), inner, width);
         let (query, key, value) = (inner_part("to_q")?, inner_part("to_k")?, inner_part("to_v")?);
-        let first = parts::linear(weights, &format!("{name}.1.fn.fn.w1"), 4 * width, width)?;
-        let second = parts::linear(weights, &format!("{name}.1.fn.fn.w2"), width, 4 * width)?;
+        let first = parts.linear(&format!("{name}.1.fn.fn.w1"), 4 * width, width)?;
+        let second = parts.linear(&format!("{name}.1.fn.fn.w2"), width, 4 * width)?;
         Ok(Self {
-            attention_norm: parts::layer_norm(weights, &format!("{name}.0.norm"), width, 1e-5)?,
+            attention_norm: parts.layer_norm(&format!("{name}.0.norm"), width, 1e-5)?,
             query,
             key,
             value,
-            directions: Linear::new(directions, None),
-            output: parts::linear(weights, &format!("{name}.0.fn.to_out"), width, inner)?,
+            directions: parts.linear_of(directions, None),
+            output: parts.linear(&format!("{name}.0.fn.to_out"), width, inner)?,
             n_heads: decoder.heads,
-            feed_forward_norm: parts::layer_norm(weights, &format!("{name}.1.norm"), width, 1e-5)?,
+            feed_forward_norm: parts.layer_norm(&format!("{name}.1.norm"), width, 1e-5)?,
             feed_forward: FeedForward::new(first, second, Activation::Gelu),
         })
     }

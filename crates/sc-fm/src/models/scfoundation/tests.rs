@@ -72,7 +72,7 @@ fn model(with_output: bool) -> Scfoundation {
         let values = normal(shape.iter().product(), 0.5, 1, stream);
         (name, Tensor::from_vec(values, shape, &Device::Cpu).unwrap())
     });
-    Scfoundation::from_weights(config(), &mut Weights::new(tensors)).unwrap()
+    Scfoundation::from_weights(config(), &mut Weights::new(tensors), Precision::default()).unwrap()
 }
 
 const CELL: Cell<'static> = Cell { genes: &[1, 4, 10, 11], values: &[1.5, 0.5, 4.0, 3.2] };

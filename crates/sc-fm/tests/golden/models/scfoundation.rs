@@ -8,6 +8,7 @@ use sc_fm::models::scfoundation::{Cell, Model, Pooling, Scfoundation, Scfoundati
 use sc_fm::models::{CellEncoder, LoadOptions, ScfoundationConfig, embed};
 
 use super::compare::{self, TOLERANCE, Tensors, close};
+use sc_fm::nn::gemm::Precision;
 
 /// What the model sees of cells: positions and values above 0.
 struct Gathered(Vec<(Vec<u32>, Vec<f32>)>);
@@ -35,7 +36,12 @@ impl Gathered {
 fn model(folder: &Path) -> Scfoundation {
     let config = compare::json(&folder.join("meta.json"))["config"].clone();
     let config: ScfoundationConfig = serde_json::from_value(config).unwrap();
-    Scfoundation::from_weights(config, &mut Weights::open(folder.join("model.safetensors")).unwrap()).unwrap()
+    Scfoundation::from_weights(
+        config,
+        &mut Weights::open(folder.join("model.safetensors")).unwrap(),
+        Precision::default(),
+    )
+    .unwrap()
 }
 
 #[test]
