@@ -34,8 +34,8 @@ impl TokenBatch {
         self.packing.iter().map(|rows| &self.ids[rows])
     }
 
-    /// Refuses empty cells, cells of more than `longest` tokens, ids outside `0..n_tokens` and padding.
-    pub(crate) fn check(&self, longest: usize, n_tokens: usize, padding: u32) -> Result<(), Error> {
+    /// Refuses empty cells, cells of more than `longest` tokens, ids outside `0..n_tokens` and padding, if there is such.
+    pub(crate) fn check(&self, longest: usize, n_tokens: usize, padding: Option<u32>) -> Result<(), Error> {
         for (cell, ids) in self.cells().enumerate() {
             if ids.is_empty() {
                 return Err(Error::EmptyCell { cell });
@@ -43,8 +43,9 @@ impl TokenBatch {
             if ids.len() > longest {
                 return Err(Error::TooLong { cell, length: ids.len(), longest });
             }
-            if let Some(position) = ids.iter().position(|&id| id as usize >= n_tokens || id == padding) {
-                return Err(match ids[position] == padding {
+            if let Some(position) = ids.iter().position(|&id| id as usize >= n_tokens || Some(id) == padding)
+            {
+                return Err(match Some(ids[position]) == padding {
                     true => Error::Padding { cell, position },
                     false => Error::Token { cell, position, token: ids[position], n_tokens },
                 });
@@ -88,7 +89,7 @@ mod tests {
 
     #[test]
     fn cells_that_the_model_cannot_take_are_named() {
-        let check = |cells: &[&[u32]]| TokenBatch::new(cells).check(3, 10, 0).unwrap_err();
+        let check = |cells: &[&[u32]]| TokenBatch::new(cells).check(3, 10, Some(0)).unwrap_err();
         assert!(matches!(check(&[&[1], &[]]), Error::EmptyCell { cell: 1 }));
         assert!(matches!(check(&[&[1, 2, 3, 4]]), Error::TooLong { cell: 0, length: 4, longest: 3 }));
         let error = check(&[&[1], &[9, 10]]);

@@ -177,7 +177,7 @@ impl Geneformer {
     /// [`Error::EmptyCell`], [`Error::TooLong`], [`Error::Token`], [`Error::Padding`], [`Error::Layer`].
     pub fn forward(&self, batch: &TokenBatch, layer: Layer) -> Result<Hidden> {
         let config = &self.config;
-        batch.check(config.max_position_embeddings, config.vocab_size, config.pad_token_id)?;
+        batch.check(config.max_position_embeddings, config.vocab_size, Some(config.pad_token_id))?;
         let depth = layer.depth(self.layers.len())?;
         let (device, packing) = (self.word.device(), batch.packing());
         let words = self.word.index_select(&batch.tensor(device)?, 0)?;

@@ -197,7 +197,7 @@ impl Scgpt {
     /// # Errors
     /// [`Error::EmptyCell`], [`Error::Token`], [`Error::Padding`].
     pub fn gene_embeddings(&self, batch: &ScgptBatch) -> Result<Tensor> {
-        batch.tokens().check(usize::MAX, self.n_tokens(), self.specials.pad)?;
+        batch.tokens().check(usize::MAX, self.n_tokens(), Some(self.specials.pad))?;
         Ok(self.genes.forward(&batch.tokens().tensor(self.genes.entries.device())?)?)
     }
 
@@ -370,7 +370,7 @@ impl CellEncoder for Scgpt {
     /// [`Error::EmptyCell`] if nothing is behind it.
     fn check(&self, cells: &[Cell<'_>]) -> Result<()> {
         let batch = ScgptBatch::new(cells)?;
-        batch.tokens().check(usize::MAX, Scgpt::n_tokens(self), self.specials.pad)?;
+        batch.tokens().check(usize::MAX, Scgpt::n_tokens(self), Some(self.specials.pad))?;
         batch.check_values(self.config.input_emb_style, self.values.n_categories())?;
         if let Some(n_labels) = self.norm.as_ref().and_then(BatchNorm::n_labels) {
             batch.labels(n_labels)?;
