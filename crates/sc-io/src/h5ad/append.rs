@@ -25,7 +25,7 @@ use ndarray::{Array2, ArrayView2, s};
 use super::{ReadOptions, element_error, open_error, read, write};
 use crate::anndata::{check, slot};
 use crate::hdf5::{Fault, File, GroupWriter, Writer, difference};
-use crate::{Column, Error, Problem, Result, atomic, keys};
+use crate::{Column, Error, Problem, Result, Value, atomic, keys};
 
 /// Level of gzip for what is added.
 const LEVEL: u32 = 4;
@@ -116,6 +116,20 @@ pub fn obs_column(
         let obs: GroupWriter<'_> = writer.root().existing(keys::OBS)?;
         write::column(&obs, name, column)?;
         obs.string_list_attribute("column-order", &order)
+    })
+}
+
+/// Adds an entry to `uns`.
+///
+/// # Errors
+/// As [`obsm`].
+pub fn uns(path: impl AsRef<Path>, name: &str, value: &Value, options: &AppendOptions) -> Result<()> {
+    let path = path.as_ref();
+    let old = Old::open(path, keys::UNS, name, slot(keys::UNS, name), options)?;
+    old.replaced(path, &[format!("{}/{name}", keys::UNS)], |writer| {
+        let root = writer.root();
+        let group = if old.has_group { root.existing(keys::UNS)? } else { write::dict(&root, keys::UNS)? };
+        write::value(&group, name, value)
     })
 }
 

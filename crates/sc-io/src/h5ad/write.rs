@@ -194,7 +194,7 @@ fn map(parent: &GroupWriter<'_>, name: &str, map: &BTreeMap<String, Value>) -> W
     Ok(())
 }
 
-fn value(parent: &GroupWriter<'_>, name: &str, value: &Value) -> Write {
+pub(super) fn value(parent: &GroupWriter<'_>, name: &str, value: &Value) -> Write {
     match value {
         Value::Null => encoded_dataset(&parent.null(name)?, "null"),
         Value::Bool(b) => {
