@@ -91,6 +91,17 @@ pub(crate) trait Step: Copy {
     fn add<S: Simd>(self, simd: S, sum: S::f32s, x: S::f32s, y: S::f32s) -> S::f32s;
 }
 
+/// `Σ x y`.
+#[derive(Clone, Copy)]
+pub(crate) struct Product;
+
+impl Step for Product {
+    #[inline(always)]
+    fn add<S: Simd>(self, simd: S, sum: S::f32s, x: S::f32s, y: S::f32s) -> S::f32s {
+        simd.mul_add_f32s(x, y, sum)
+    }
+}
+
 /// The processors' vector units that tests compare.
 #[cfg(test)]
 pub(crate) fn every_arch() -> Vec<pulp::Arch> {
