@@ -23,6 +23,13 @@ pub use record::{FileRecord, Ignored, Renamed, Report, sha256};
 pub use safetensors::write as write_safetensors;
 pub use weights::Weights;
 
+pub(crate) use find::find;
+pub(crate) use nearest::nearest;
+pub(crate) use record::size;
+
+/// How many bytes at the beginning of a file [`file_kind`] looks at.
+pub(crate) const KIND_BYTES: u64 = 32;
+
 /// What a file seems to be, by its first bytes, for the error that says it is not what was expected.
 pub(crate) fn file_kind(bytes: &[u8]) -> String {
     match bytes {

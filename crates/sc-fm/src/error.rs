@@ -1,6 +1,6 @@
 //! What can go wrong here, in words that name the place.
 
-use crate::{checkpoint, models, tokenize};
+use crate::{checkpoint, models, registry, tokenize};
 
 /// An error of this crate.
 #[derive(Debug, thiserror::Error)]
@@ -9,6 +9,9 @@ pub enum Error {
     /// A checkpoint that cannot be used.
     #[error(transparent)]
     Checkpoint(#[from] checkpoint::Error),
+    /// Files or a dictionary that are not those of a release.
+    #[error(transparent)]
+    Registry(#[from] registry::Error),
     /// A model that cannot be built of what was given, or cells that it cannot take.
     #[error(transparent)]
     Model(#[from] models::Error),
@@ -25,6 +28,7 @@ impl Error {
     pub fn help(&self) -> Option<&'static str> {
         match self {
             Self::Checkpoint(error) => error.help(),
+            Self::Registry(error) => error.help(),
             Self::Model(error) => error.help(),
             Self::Tokenize(error) => error.help(),
             _ => None,

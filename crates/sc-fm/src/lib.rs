@@ -4,6 +4,7 @@ pub mod checkpoint;
 pub mod error;
 pub mod models;
 pub mod nn;
+pub mod registry;
 pub mod tokenize;
 
 pub use error::Error;

@@ -86,6 +86,13 @@ impl Stored {
     }
 }
 
+/// How many numbers a shape has. `None` if their number, or that of a part of the shape without its sizes of 0, does not
+/// fit: the tensor library multiplies those too.
+pub(crate) fn count(shape: &[usize]) -> Option<usize> {
+    let most = shape.iter().try_fold(1_usize, |count, &size| count.checked_mul(size.max(1)))?;
+    Some(if shape.contains(&0) { 0 } else { most })
+}
+
 /// Bytes of a file that belong together.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Place {
@@ -201,6 +208,9 @@ impl Buffer {
     /// Numbers of the span at `start + Σ index·stride`, in the order of rows.
     pub(crate) fn picked(&self, start: usize, shape: &[usize], strides: &[usize]) -> Self {
         fn pick<T: Copy>(from: &[T], start: usize, shape: &[usize], strides: &[usize]) -> Vec<T> {
+            if shape.contains(&0) {
+                return Vec::new();
+            }
             let mut places = vec![start];
             for (&size, &stride) in shape.iter().zip(strides) {
                 places = places.iter().flat_map(|place| (0..size).map(move |i| place + i * stride)).collect();

@@ -69,7 +69,7 @@ pub enum Error {
     Entry {
         /// The file.
         path: PathBuf,
-        /// The key; empty for the whole file.
+        /// The key.
         key: String,
         /// What its value is.
         found: &'static str,
@@ -122,7 +122,7 @@ pub enum Error {
     },
     /// A file cannot be put in its place.
     #[error(transparent)]
-    Write(#[from] sc_io::Error),
+    Write(Box<sc_io::Error>),
     /// The tensor library refused.
     #[error("tensor {name:?}: the tensor library reports an error")]
     Tensor {
@@ -248,6 +248,12 @@ pub struct Misfit {
     pub nearest: Option<String>,
 }
 
+impl From<sc_io::Error> for Error {
+    fn from(error: sc_io::Error) -> Self {
+        Self::Write(Box::new(error))
+    }
+}
+
 impl Error {
     /// How many names a message lists.
     pub(crate) const LISTED: usize = 12;
@@ -256,6 +262,7 @@ impl Error {
     pub fn help(&self) -> Option<&'static str> {
         match self {
             Self::Pickle { problem, .. } => problem.help(),
+            Self::Write(error) => error.help(),
             Self::Format { found, .. } if found == POINTER => Some(
                 "this is a pointer to the file, not the file: run `git lfs pull`, or fetch the file itself",
             ),

@@ -5,6 +5,10 @@
 use std::path::{Path, PathBuf};
 
 use super::Error;
+use super::source::Source;
+
+/// A commit has 40 digits.
+const MAX_REFERENCE: u64 = 256;
 
 /// The files of one commit.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,10 +46,11 @@ pub(crate) fn resolve(folder: &Path, revision: &str) -> Result<Snapshot, Error> 
         return Err(missing());
     }
     let reference = folder.join("refs").join(revision);
-    let commit = match std::fs::read_to_string(&reference) {
-        Ok(commit) => commit.trim().to_owned(),
-        Err(source) if source.kind() == std::io::ErrorKind::NotFound => revision.to_owned(),
-        Err(source) => return Err(Error::Io { path: reference, doing: "read", source }),
+    let commit = match reference.is_file() {
+        true => {
+            String::from_utf8_lossy(&Source::open(&reference)?.read_all(MAX_REFERENCE)?).trim().to_owned()
+        }
+        false => revision.to_owned(),
     };
     let path = folder.join("snapshots").join(&commit);
     match is_commit(&commit) && path.is_dir() {

@@ -11,7 +11,7 @@ use super::record::FileRecord;
 use super::safetensors::Safetensors;
 use super::source::Source;
 use super::torch::TorchFile;
-use super::{Error, Weights, file_kind, json};
+use super::{Error, KIND_BYTES, Weights, file_kind, json};
 
 /// The index of a model with ten thousand tensors is a tenth of this.
 const MAX_INDEX: u64 = 1 << 24;
@@ -25,7 +25,7 @@ pub struct OpenParams {
     /// Where tensors are put; the CPU by default.
     pub device: Device,
     /// Keys that lead to the dictionary of tensors in a PyTorch file that holds more than one, such as
-    /// `["cell", "state_dict"]`; none by default. Files of other kinds have no keys.
+    /// `["cell", "state_dict"]`; none by default. Files of other kinds have no keys, and refuse any.
     pub inside: Vec<String>,
 }
 
@@ -79,7 +79,7 @@ impl Weights {
 type Loaded = (Vec<(String, Tensor)>, Vec<FileRecord>);
 
 fn single(path: &Path, params: &OpenParams) -> Result<Loaded, Error> {
-    let part = Part::open(path)?;
+    let part = Part::open(path, params)?;
     Ok((part.load(params)?, vec![part.record()]))
 }
 
@@ -110,7 +110,7 @@ fn shards(index: &Path, params: &OpenParams) -> Result<Loaded, Error> {
     let mut parts = Vec::with_capacity(shards.len());
     let mut files = vec![FileRecord::new(index, source.length())];
     for (shard, listed) in &shards {
-        let part = Part::open(&folder.join(shard))?;
+        let part = Part::open(&folder.join(shard), params)?;
         let names: BTreeSet<&str> = part.names(params)?.into_iter().collect();
         if names != *listed {
             let owned = |name: &&str| (*name).to_owned();
@@ -139,13 +139,24 @@ enum Part {
 
 impl Part {
     /// By what is in the file, whatever its name.
-    fn open(path: &Path) -> Result<Self, Error> {
+    fn open(path: &Path, params: &OpenParams) -> Result<Self, Error> {
         let source = Source::open(path)?;
-        let start = source.read(0, source.length().min(16))?;
-        match start.as_slice() {
-            [b'P', b'K', 3, 4, ..] | [0x80, 2, 0x8a, ..] => Ok(Self::Torch(TorchFile::open(path)?)),
-            [_, _, _, _, _, _, _, _, b'{', ..] => Ok(Self::Safetensors(Safetensors::open(path)?)),
-            _ => Err(source.format(0, file_kind(&start), "a .safetensors file or a file of torch.save")),
+        let start = source.read(0, source.length().min(KIND_BYTES))?;
+        if start.get(8) == Some(&b'{') {
+            let nowhere = || Error::NoStateDict {
+                path: path.to_owned(),
+                inside: params.inside.join("."),
+                candidates: Vec::new(),
+            };
+            return if params.inside.is_empty() {
+                Safetensors::open(path).map(Self::Safetensors)
+            } else {
+                Err(nowhere())
+            };
+        }
+        match TorchFile::is(&start) {
+            true => TorchFile::open(path).map(Self::Torch),
+            false => Err(source.format(0, file_kind(&start), "a .safetensors file or a file of torch.save")),
         }
     }
 
@@ -174,3 +185,6 @@ impl Part {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -89,6 +89,11 @@ pub fn sha256(path: impl AsRef<Path>) -> Result<String, Error> {
     sha256_of(&Source::open(path.as_ref())?)
 }
 
+/// Length of a file in bytes.
+pub(crate) fn size(path: &Path) -> Result<u64, Error> {
+    Ok(Source::open(path)?.length())
+}
+
 fn sha256_of(source: &Source) -> Result<String, Error> {
     let mut hasher = Sha256::new();
     source.pieces(0, source.length(), |piece| hasher.update(piece))?;

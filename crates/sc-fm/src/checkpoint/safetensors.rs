@@ -9,13 +9,13 @@ use std::path::Path;
 use candle_core::{DType, Device, Tensor};
 use rayon::prelude::*;
 
-use super::element::{Buffer, Place};
+use super::element::{Buffer, Place, count};
 use super::pickle::Value;
 use super::source::Source;
-use super::{Error, Stored, file_kind, json};
+use super::{Error, KIND_BYTES, Stored, file_kind, json};
 
-/// The limit of the reference implementation.
-const MAX_HEADER: u64 = 100_000_000;
+/// A header of this length names a quarter of a million tensors.
+const MAX_HEADER: u64 = 1 << 25;
 
 /// A file whose header is read and checked; its numbers are still on disk.
 #[derive(Debug)]
@@ -35,7 +35,7 @@ struct Entry {
 impl Safetensors {
     pub(crate) fn open(path: &Path) -> Result<Self, Error> {
         let source = Source::open(path)?;
-        let start = source.read(0, source.length().min(9))?;
+        let start = source.read(0, source.length().min(KIND_BYTES))?;
         let (Some(length), true) = (start.first_chunk::<8>(), start.get(8) == Some(&b'{')) else {
             return Err(source.format(0, file_kind(&start), "the header of a .safetensors file"));
         };
@@ -66,7 +66,7 @@ impl Safetensors {
 
     pub(crate) fn load(&self, dtype: Option<DType>, device: &Device) -> Result<Vec<(String, Tensor)>, Error> {
         let load = |entry: &Entry| {
-            let count = entry.shape.iter().product();
+            let count = entry.place.length as usize / entry.stored.size();
             let numbers = Buffer::read(&self.source, entry.place, entry.stored, 0..count, dtype)?;
             let failed = |source| Error::Tensor { name: entry.name.clone(), source };
             Ok((entry.name.clone(), numbers.into_tensor(&entry.shape, device).map_err(failed)?))
@@ -126,7 +126,7 @@ impl Entry {
         let &[begin, end] = offsets.as_slice() else {
             return Err(wrong("no place".to_owned(), "two offsets"));
         };
-        let bytes = shape.iter().try_fold(stored.size(), |bytes, &size| bytes.checked_mul(size));
+        let bytes = count(&shape).and_then(|count| count.checked_mul(stored.size()));
         if bytes.map(|bytes| bytes as u64) != end.checked_sub(begin) {
             return Err(wrong(
                 format!("shape {shape:?} and the place {begin}..{end}"),
@@ -144,3 +144,6 @@ impl Entry {
         })
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -42,6 +42,11 @@ impl TorchFile {
         Ok(Self { source, value, places })
     }
 
+    /// Whether a file begins as one of `torch.save` does.
+    pub(crate) fn is(start: &[u8]) -> bool {
+        layout::is_known(start)
+    }
+
     /// What was saved: dictionaries, configurations, and [`Value::Tensor`] for each tensor.
     pub fn value(&self) -> &Value {
         &self.value
@@ -60,11 +65,14 @@ impl TorchFile {
         };
         let place = inside.iter().try_fold(&self.value, |value, key| value.get(key)).ok_or_else(lost)?;
         let entries = place.entries().ok_or_else(lost)?;
-        let tensor = |(key, value)| match (key, value) {
-            (&Value::Str(ref name), &Value::Tensor(ref view)) => Ok((name.as_str(), view)),
-            _ => Err(lost()),
-        };
-        entries.iter().map(|(key, value)| tensor((key, value))).collect()
+        let mut views = Vec::with_capacity(entries.len());
+        for entry in entries {
+            match entry {
+                (Value::Str(name), Value::Tensor(view)) => views.push((name.as_str(), view.as_ref())),
+                _ => return Err(lost()),
+            }
+        }
+        Ok(views)
     }
 
     /// Reads tensors. Those that share a storage and a view share their memory.
@@ -145,3 +153,6 @@ fn candidates(value: &Value) -> Vec<String> {
     found.sort_unstable();
     found
 }
+
+#[cfg(test)]
+mod tests;

@@ -18,8 +18,8 @@ const LOCAL: [u8; 4] = *b"PK\x03\x04";
 const LOCAL_LENGTH: u64 = 30;
 /// A comment is at most this long.
 const MAX_COMMENT: usize = 0xffff;
-/// The directory of a file with a million tensors is still smaller.
-const MAX_DIRECTORY: u64 = 1 << 28;
+/// The directory of a file with half a million tensors is still smaller.
+const MAX_DIRECTORY: u64 = 1 << 26;
 
 /// A stored file of the archive.
 #[derive(Debug)]

@@ -12,7 +12,6 @@ pub use matrix::TokenizeParams;
 use std::collections::HashMap;
 
 use matrix::Scratch;
-use order::Entry;
 use sc_io::Counts;
 
 use super::vocabulary::{Gene, Series, Vocabulary};
@@ -74,18 +73,12 @@ pub struct RankedGene {
     pub value: f64,
 }
 
-/// The slot of a column that is no gene of the model.
-const UNKNOWN: u32 = u32::MAX;
-
 /// A Geneformer vocabulary laid over the columns of one matrix.
 #[derive(Clone, Debug)]
 pub struct RankTokenizer {
-    /// For each column, the place of its gene in `genes`.
-    slots: Vec<u32>,
-    /// Genes in the order that breaks ties.
-    genes: Vec<SlotGene>,
-    /// The first genes have one column each, the others several.
-    n_lone: usize,
+    columns: Vec<Column>,
+    /// Genes that several columns share, by their first column.
+    shared: Vec<SharedGene>,
     /// `<cls>` and `<eos>`, if the model wants them.
     specials: Option<(u32, u32)>,
     n_ranks: usize,
@@ -93,8 +86,20 @@ pub struct RankTokenizer {
     report: Report,
 }
 
+/// What a column is to the model.
 #[derive(Clone, Copy, Debug)]
-struct SlotGene {
+struct Column {
+    /// 0 for a column that is no gene, or not alone with it: its counts then have no value of their own.
+    inverse_median: f64,
+    token: u32,
+    /// Place among the genes of several columns, or [`ALONE`].
+    shared: u32,
+}
+
+const ALONE: u32 = u32::MAX;
+
+#[derive(Clone, Copy, Debug)]
+struct SharedGene {
     token: u32,
     inverse_median: f64,
 }
@@ -131,24 +136,25 @@ impl RankTokenizer {
         let coverage = Coverage::of(&tokens, n_versions, vocabulary.n_genes());
         coverage.check(ensembl_ids, params.min_known)?;
 
-        // Shared columns last; a stable sort keeps the order of the matrix within both kinds.
-        let mut columns: Vec<usize> = (0..found.len()).collect();
-        let is_shared = |column: &usize| coverage.shared.binary_search(column).is_ok();
-        columns.sort_by_key(is_shared);
-        let mut slots = vec![UNKNOWN; found.len()];
-        let mut genes = Vec::with_capacity(coverage.n_genes);
-        let mut slot_of: HashMap<u32, u32> = HashMap::with_capacity(coverage.n_genes);
-        for column in columns {
-            let Some((gene, _)) = found[column] else { continue };
-            slots[column] = *slot_of.entry(gene.token).or_insert_with(|| {
-                genes.push(SlotGene { token: gene.token, inverse_median: 1.0 / gene.median });
-                genes.len() as u32 - 1
+        let mut shared = Vec::new();
+        let mut place_of: HashMap<u32, u32> = HashMap::new();
+        let column = |(column, found): (usize, &Option<(Gene, bool)>)| {
+            let none = Column { inverse_median: 0.0, token: 0, shared: ALONE };
+            let Some((Gene { token, median }, _)) = *found else { return none };
+            let inverse_median = 1.0 / median;
+            if coverage.shared.binary_search(&column).is_err() {
+                return Column { inverse_median, token, shared: ALONE };
+            }
+            let place = *place_of.entry(token).or_insert_with(|| {
+                shared.push(SharedGene { token, inverse_median });
+                shared.len() as u32 - 1
             });
-        }
-        let n_lone = found.len() - coverage.unknown.len() - coverage.shared.len();
+            Column { shared: place, ..none }
+        };
+        let columns: Vec<Column> = found.iter().enumerate().map(column).collect();
         let n_ranks = params.model_input_size - if specials.is_some() { 2 } else { 0 };
         let report = Report::new(&coverage, ensembl_ids, Totals::RowSum);
-        Ok(Self { slots, genes, n_lone, specials, n_ranks, coverage, report })
+        Ok(Self { columns, shared, specials, n_ranks, coverage, report })
     }
 
     /// As [`RankTokenizer::new`], with ids that a finder took from a table; the report names the place.
@@ -180,21 +186,26 @@ impl RankTokenizer {
     ///
     /// # Panics
     /// If there is no such row.
-    pub fn rank_cell(&self, counts: Counts<'_>, row: usize, n_counts: Option<f64>) -> Result<Vec<RankedGene>> {
+    pub fn rank_cell(
+        &self,
+        counts: Counts<'_>,
+        row: usize,
+        n_counts: Option<f64>,
+    ) -> Result<Vec<RankedGene>> {
         self.check_width(counts)?;
         let mut scratch = Scratch::default();
         let (columns, values) = counts.csr().row(row);
         self.entries(row, columns, values, n_counts, &mut scratch)?;
-        let gene = |entry: Entry| RankedGene {
-            token: self.genes[entry.slot as usize].token,
-            counts: entry.counts,
-            value: entry.value,
+        let (order, tokens, counts) = scratch.ordered();
+        let gene = |&(value, place): &(f64, u32)| {
+            let place = place as usize;
+            RankedGene { token: tokens[place], counts: counts[place], value }
         };
-        Ok(scratch.ordered().map(gene).collect())
+        Ok(order.iter().map(gene).collect())
     }
 
     fn check_width(&self, counts: Counts<'_>) -> Result<()> {
-        match (counts.n_vars(), self.slots.len()) {
+        match (counts.n_vars(), self.columns.len()) {
             (found, expected) if found != expected => Err(Error::Columns { found, expected }),
             _ => Ok(()),
         }

@@ -75,7 +75,7 @@ fn stored(dtype: DType) -> Option<Stored> {
 
 fn header(tensors: &[(&str, Stored, &Tensor)], metadata: &[(&str, &str)]) -> String {
     let quoted = |text: &str| serde_json::Value::from(text).to_string();
-    let mut header = format!("{{\"__metadata__\":{{\"format\":\"pt\"");
+    let mut header = "{\"__metadata__\":{\"format\":\"pt\"".to_owned();
     for (key, value) in metadata.iter().filter(|(key, _)| *key != "format") {
         header += &format!(",{}:{}", quoted(key), quoted(value));
     }

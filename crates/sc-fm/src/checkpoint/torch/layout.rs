@@ -6,7 +6,7 @@ use super::StorageRef;
 use crate::checkpoint::element::Place;
 use crate::checkpoint::pickle::{self, Problem, Tensors, Value};
 use crate::checkpoint::source::Source;
-use crate::checkpoint::{Error, file_kind, zip};
+use crate::checkpoint::{Error, KIND_BYTES, file_kind, zip};
 
 /// The first pickle of the older layout: protocol 2, the number 0x1950a86a20f9469cfc6c.
 const MAGIC: [u8; 15] = *b"\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19.";
@@ -14,11 +14,16 @@ const VERSION: i64 = 1001;
 
 pub(super) type Contents = (Value, HashMap<String, Place>);
 
+/// Whether a file begins as one of `torch.save` does.
+pub(super) fn is_known(start: &[u8]) -> bool {
+    start.starts_with(b"PK\x03\x04") || start.starts_with(&MAGIC)
+}
+
 pub(super) fn read(source: &Source) -> Result<Contents, Error> {
-    let start = source.read(0, source.length().min(MAGIC.len() as u64))?;
+    let start = source.read(0, source.length().min(KIND_BYTES))?;
     match start.as_slice() {
         [b'P', b'K', 3, 4, ..] => archive(source),
-        _ if start == MAGIC => row(source),
+        _ if start.starts_with(&MAGIC) => row(source),
         _ => Err(source.format(0, file_kind(&start), "a file of torch.save")),
     }
 }

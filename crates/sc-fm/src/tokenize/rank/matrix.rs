@@ -1,10 +1,10 @@
 //! Whole matrices, in one sparse pass.
 
-use sc_io::expression::{Counts, NotCounts};
 use sc_io::Csr;
+use sc_io::expression::{Counts, NotCounts};
 
-use super::order::{Entry, order};
-use super::{RankTokenizer, UNKNOWN};
+use super::order::{Ranked, Sorter};
+use super::{ALONE, Column, RankTokenizer};
 use crate::tokenize::rows::{Piece, tokenize_rows};
 use crate::tokenize::{Cells, EmptyCells, Error, Report, Result, Tokens, Totals};
 
@@ -19,14 +19,18 @@ pub struct TokenizeParams {
     pub keep_uncropped: bool,
 }
 
-/// Buffers of one thread.
+/// Genes of one cell, in the order that breaks ties, and buffers of one thread.
 #[derive(Default)]
 pub(super) struct Scratch {
-    pub(super) entries: Vec<Entry>,
-    /// Sums of the genes with several columns, by slot from `n_lone` on.
+    /// Their tokens.
+    pub(super) tokens: Vec<u32>,
+    /// Their counts per 10,000.
+    pub(super) counts: Vec<f64>,
+    /// What they are ranked by.
+    ranked: Vec<Ranked>,
+    /// Sums of the genes with several columns.
     sums: Vec<f64>,
-    keys: Vec<u64>,
-    order: Vec<u32>,
+    sorter: Sorter,
 }
 
 impl RankTokenizer {
@@ -119,36 +123,33 @@ impl RankTokenizer {
         }
         let sums = self.entries(row, columns, values, cells.total(row), scratch)?;
         piece.sums.push(sums);
-        let n_genes = scratch.entries.len();
+        let n_genes = scratch.tokens.len();
         if n_genes == 0 {
             piece.n_empty += 1;
             if params.empty == EmptyCells::Drop {
                 return Ok(());
             }
         }
-        let wanted = if params.keep_uncropped { n_genes } else { n_genes.min(self.n_ranks) };
-        order(&scratch.entries, wanted, &mut scratch.keys, &mut scratch.order);
-        let ranked = &scratch.order[..n_genes.min(self.n_ranks)];
-        let token = |&place: &u32| self.genes[scratch.entries[place as usize].slot as usize].token;
-        let counts = |&place: &u32| scratch.entries[place as usize].counts as f32;
+        let (order, tokens, counts) = scratch.ordered();
+        let ranked = &order[..n_genes.min(self.n_ranks)];
+        let token = |&(_, place): &Ranked| tokens[place as usize];
         let (first, last) = self.specials.unzip();
         piece.ids.extend(first);
         piece.ids.extend(ranked.iter().map(token));
         piece.ids.extend(last);
         if params.keep_counts {
             piece.values.extend(first.map(|_| 0.0));
-            piece.values.extend(ranked.iter().map(counts));
+            piece.values.extend(ranked.iter().map(|&(_, place)| counts[place as usize] as f32));
             piece.values.extend(last.map(|_| 0.0));
         }
         if params.keep_uncropped {
-            piece.uncropped.extend(scratch.order.iter().map(token));
+            piece.uncropped.extend(order.iter().map(token));
         }
         piece.end_cell(row, n_genes, n_genes > self.n_ranks);
         Ok(())
     }
 
-    /// Fills the scratch with the known genes that have counts, by rising slot. Returns the counts of the known genes
-    /// and of all.
+    /// Fills the scratch with the known genes that have counts. Returns the counts of the known genes and of all.
     pub(super) fn entries(
         &self,
         row: usize,
@@ -157,27 +158,12 @@ impl RankTokenizer {
         total: Option<f64>,
         scratch: &mut Scratch,
     ) -> Result<(f64, f64)> {
-        let Scratch { entries, sums, .. } = scratch;
+        let Scratch { tokens, counts, ranked, sums, .. } = scratch;
+        tokens.clear();
+        counts.clear();
+        ranked.clear();
         sums.clear();
-        sums.resize(self.genes.len() - self.n_lone, 0.0);
-        entries.clear();
-        let (mut known, mut all) = (0.0, 0.0);
-        for (&column, &value) in columns.iter().zip(values) {
-            let count = f64::from(value);
-            all += count;
-            let slot = self.slots[column as usize];
-            if slot == UNKNOWN || value == 0.0 {
-                continue;
-            }
-            known += count;
-            match (slot as usize).checked_sub(self.n_lone) {
-                None => entries.push(Entry { slot, counts: count, value: 0.0 }),
-                Some(shared) => sums[shared] += count,
-            }
-        }
-        for (shared, &counts) in sums.iter().enumerate().filter(|&(_, &counts)| counts > 0.0) {
-            entries.push(Entry { slot: (self.n_lone + shared) as u32, counts, value: 0.0 });
-        }
+        let all = sum(values);
         if all == 0.0 {
             return Ok((0.0, 0.0));
         }
@@ -186,18 +172,53 @@ impl RankTokenizer {
             return Err(Error::TotalCounts { row, value: n_counts });
         }
         let per_count = 1.0 / n_counts;
-        for entry in entries {
-            entry.counts = entry.counts * per_count * 10_000.0;
-            entry.value = entry.counts * self.genes[entry.slot as usize].inverse_median;
+        sums.resize(self.shared.len(), 0.0);
+        let most = columns.len() + sums.len();
+        tokens.resize(most, 0);
+        counts.resize(most, 0.0);
+        ranked.resize(most, (0.0, 0));
+        let (mut n, mut known) = (0, 0.0);
+        // Written in any case, and overwritten by the next if it is no gene with counts: a branch would often be wrong.
+        let mut push = |count: f64, token: u32, inverse_median: f64| {
+            let scaled = count * per_count * 10_000.0;
+            let value = scaled * inverse_median;
+            tokens[n] = token;
+            counts[n] = scaled;
+            ranked[n] = (value, n as u32);
+            let is_gene = value > 0.0;
+            known += if is_gene { count } else { 0.0 };
+            n += usize::from(is_gene);
+        };
+        for (&column, &value) in columns.iter().zip(values) {
+            let Column { inverse_median, token, shared } = self.columns[column as usize];
+            if shared != ALONE {
+                sums[shared as usize] += f64::from(value);
+            }
+            push(value.into(), token, inverse_median);
         }
+        for (&count, gene) in sums.iter().zip(&self.shared) {
+            push(count, gene.token, gene.inverse_median);
+        }
+        tokens.truncate(n);
+        counts.truncate(n);
+        ranked.truncate(n);
         Ok((known, all))
     }
 }
 
+/// Sum of counts, in eight interleaved sums: whole numbers, exact in any order below 2^53.
+fn sum(counts: &[f32]) -> f64 {
+    let mut sums = [0.0; 8];
+    let (eights, rest) = counts.as_chunks::<8>();
+    for eight in eights {
+        sums.iter_mut().zip(eight).for_each(|(sum, &count)| *sum += f64::from(count));
+    }
+    sums.iter().sum::<f64>() + rest.iter().map(|&count| f64::from(count)).sum::<f64>()
+}
+
 impl Scratch {
-    /// All entries, highest value first.
-    pub(super) fn ordered(&mut self) -> impl Iterator<Item = Entry> + '_ {
-        order(&self.entries, self.entries.len(), &mut self.keys, &mut self.order);
-        self.order.iter().map(|&place| self.entries[place as usize])
+    /// The genes, highest value first, and the tokens and counts that their places lead to.
+    pub(super) fn ordered(&mut self) -> (&[Ranked], &[u32], &[f64]) {
+        (self.sorter.sort(&self.ranked), &self.tokens, &self.counts)
     }
 }

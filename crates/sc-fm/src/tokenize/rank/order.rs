@@ -1,68 +1,94 @@
-//! The order of the genes of a cell: by falling value, equal values by slot.
+//! The order of the genes of a cell: by falling value, equal values in the order they come.
 
-/// A gene of a cell before it is ranked.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Entry {
-    pub(super) slot: u32,
-    /// Counts per 10,000.
-    pub(super) counts: f64,
-    /// What genes are ranked by, above 0 and finite.
-    pub(super) value: f64,
+/// A gene of a cell: what it is ranked by, above 0 and finite, and its place among the genes of the cell.
+pub(super) type Ranked = (f64, u32);
+
+/// Cells with fewer genes than this are sorted as they are.
+const FEW: usize = 48;
+/// Bits of one digit, and of both.
+const DIGIT: u32 = 10;
+const KEY: u32 = 2 * DIGIT;
+
+/// Buffers that outlive a cell.
+pub(super) struct Sorter {
+    starts: [[u32; 1 << DIGIT]; 2],
+    by_low: Vec<Ranked>,
+    sorted: Vec<Ranked>,
 }
 
-/// Low bits of a key, which hold the place of the entry.
-const PLACE: u32 = 16;
-
-/// Puts the first `n` places of `entries`, which come by rising slot, into `order`, highest value first.
-///
-/// Sorts one `u64` a gene: 48 bits of the value, then the place. Values that agree in those bits (to 4e-12) are
-/// mostly equal, and then already in their order; the others are put right afterwards.
-pub(super) fn order(entries: &[Entry], n: usize, keys: &mut Vec<u64>, order: &mut Vec<u32>) {
-    order.clear();
-    if entries.len() > 1 << PLACE {
-        let mut places: Vec<u32> = (0..entries.len() as u32).collect();
-        places.sort_by(|&a, &b| exact(entries, a, b));
-        order.extend_from_slice(&places[..n.min(places.len())]);
-        return;
+impl Default for Sorter {
+    fn default() -> Self {
+        Self { starts: [[0; 1 << DIGIT]; 2], by_low: Vec::new(), sorted: Vec::new() }
     }
-    keys.clear();
-    // The bits of numbers above 0 rise with them; the sign bit, always 0, makes room for one more of the others.
-    keys.extend(entries.iter().enumerate().map(|(place, entry)| {
-        let falling = !(entry.value.to_bits() << 1);
-        (falling >> PLACE << PLACE) | place as u64
-    }));
-    let keys = first(keys, n);
-    keys.sort_unstable();
-    order.extend(keys.iter().map(|&key| key as u32 & ((1 << PLACE) - 1)));
-    let mut start = 0;
-    for run in keys.chunk_by(|a, b| a >> PLACE == b >> PLACE) {
-        let places = &mut order[start..start + run.len()];
-        if run.len() > 1 && !places.is_sorted_by(|&a, &b| exact(entries, a, b).is_le()) {
-            places.sort_by(|&a, &b| exact(entries, a, b));
+}
+
+impl Sorter {
+    /// The entries, highest value first, equal values in their old order.
+    ///
+    /// Two stable passes by the digits of a 20-bit key, the leading bits of the value within the range of this cell
+    /// (the bits of positive numbers rise with them); what then still stands wrong is a step or two from its place. No
+    /// branch depends on the values, which is what sorting by comparison spends its time on.
+    pub(super) fn sort(&mut self, entries: &[Ranked]) -> &[Ranked] {
+        let Self { starts, by_low, sorted } = self;
+        sorted.clear();
+        sorted.extend_from_slice(entries);
+        if entries.len() < FEW {
+            insertion_sort(sorted, usize::MAX);
+            return sorted;
         }
-        start += run.len();
+        let bits = entries.iter().map(|(value, _)| value.to_bits());
+        let (low, high) = bits.fold((u64::MAX, 0), |(low, high), bits| (low.min(bits), high.max(bits)));
+        let shift = (u64::BITS - (high - low).leading_zeros()).saturating_sub(KEY);
+        let digits = |value: f64| {
+            let key = (high - value.to_bits()) >> shift;
+            [key & ((1 << DIGIT) - 1), key >> DIGIT].map(|digit| digit as usize)
+        };
+        *starts = [[0; 1 << DIGIT]; 2];
+        for &(value, _) in entries {
+            let [low, high] = digits(value);
+            starts[0][low] += 1;
+            starts[1][high] += 1;
+        }
+        for starts in starts.iter_mut() {
+            let mut next = 0;
+            starts.iter_mut().for_each(|start| next += std::mem::replace(start, next));
+        }
+        by_low.resize(entries.len(), (0.0, 0));
+        let [low_starts, high_starts] = starts;
+        for &entry in entries {
+            let start = &mut low_starts[digits(entry.0)[0]];
+            by_low[*start as usize] = entry;
+            *start += 1;
+        }
+        for &entry in by_low.iter() {
+            let start = &mut high_starts[digits(entry.0)[1]];
+            sorted[*start as usize] = entry;
+            *start += 1;
+        }
+        if !insertion_sort(sorted, 4 * entries.len()) {
+            // Values crowd in few keys. Equal ones still have their old order, and a stable sort leaves it so.
+            sorted.sort_by(|a, b| b.0.total_cmp(&a.0));
+        }
+        sorted
     }
-    order.truncate(n);
 }
 
-/// The `n` lowest keys and all that agree with the last of them but for the place.
-fn first(keys: &mut [u64], n: usize) -> &mut [u64] {
-    if keys.len() <= n || n == 0 {
-        return keys;
-    }
-    let (_, &mut last, rest) = keys.select_nth_unstable(n - 1);
-    let mut more = 0;
-    for i in 0..rest.len() {
-        if rest[i] >> PLACE == last >> PLACE {
-            rest.swap(i, more);
-            more += 1;
+/// Sorts entries that are nearly in order; gives up, with all of them still there, after so many steps.
+fn insertion_sort(entries: &mut [Ranked], mut steps: usize) -> bool {
+    for i in 1..entries.len() {
+        let entry = entries[i];
+        let mut place = i;
+        while place > 0 && entries[place - 1].0 < entry.0 {
+            entries[place] = entries[place - 1];
+            place -= 1;
+        }
+        entries[place] = entry;
+        match steps.checked_sub(i - place) {
+            Some(left) => steps = left,
+            None => return false,
         }
     }
-    &mut keys[..n + more]
-}
-
-fn exact(entries: &[Entry], a: u32, b: u32) -> std::cmp::Ordering {
-    entries[b as usize].value.total_cmp(&entries[a as usize].value).then(a.cmp(&b))
+    true
 }
 
 #[cfg(test)]
@@ -70,40 +96,41 @@ mod tests {
     use super::*;
     use crate::tokenize::draws::{Purpose, generator, uniform};
 
-    fn entries(values: impl IntoIterator<Item = f64>) -> Vec<Entry> {
-        let entry = |(slot, value)| Entry { slot: slot as u32, counts: 1.0, value };
-        values.into_iter().enumerate().map(entry).collect()
-    }
-
-    fn check(entries: &[Entry], n: usize) {
-        let mut expected: Vec<u32> = (0..entries.len() as u32).collect();
-        expected.sort_by(|&a, &b| exact(entries, a, b));
-        expected.truncate(n);
-        let mut found = Vec::new();
-        order(entries, n, &mut Vec::new(), &mut found);
-        assert_eq!(found, expected, "{} entries, first {n}", entries.len());
+    fn check(values: impl IntoIterator<Item = f64>) {
+        let entries: Vec<Ranked> = values.into_iter().zip(0..).collect();
+        let mut expected = entries.clone();
+        expected.sort_by(|a, b| b.0.total_cmp(&a.0));
+        assert_eq!(Sorter::default().sort(&entries), expected, "{} entries", entries.len());
     }
 
     #[test]
-    fn the_packed_sort_equals_the_plain_one() {
+    fn digits_give_the_order_of_a_stable_sort() {
         let mut rng = generator(0, Purpose::Ties, []);
-        for n in [0, 1, 2, 3, 40, 1_000] {
-            let spread = entries((0..n).map(|_| uniform(&mut rng) * 1e4 + 1e-3));
+        for n in [0, 1, 2, 3, 16, 47, 48, 1_000, 5_000] {
+            check((0..n).map(|_| uniform(&mut rng) * 1e4 + 1e-3));
             // Five values for all, and their neighbours in the last bits.
-            let crowded = entries((0..n).map(|i| {
+            check((0..n).map(|i| {
                 let value = f64::from(1 + i % 5) * 0.7;
                 f64::from_bits(value.to_bits() + (uniform(&mut rng) * 3.0) as u64)
             }));
-            for crop in [1, 2, 7, 500, 2_000] {
-                check(&spread, crop);
-                check(&crowded, crop);
-            }
+            // One far away, which leaves a single key to all others.
+            check((0..n).map(|i| if i == 7 { 1e300 } else { uniform(&mut rng) + 1.0 }));
+            check((0..n).map(|_| 2.5));
         }
     }
 
     #[test]
     fn extreme_values_and_very_long_cells_are_in_order_too() {
-        check(&entries([f64::MIN_POSITIVE, 5e-324, f64::MAX, 1.0, 1.0 + f64::EPSILON, 1.0]), 6);
-        check(&entries((0..70_000).map(|i| f64::from(1 + i * 7 % 1_000))), 2_048);
+        check([f64::MIN_POSITIVE, 5e-324, f64::MAX, 1.0, 1.0 + f64::EPSILON, 1.0]);
+        check((0..70_000).map(|i| f64::from(1 + i * 7 % 1_000)));
+    }
+
+    #[test]
+    fn buffers_of_a_long_cell_do_not_show_in_a_short_one() {
+        let mut sorter = Sorter::default();
+        let long: Vec<Ranked> = (0..500).map(|i| (f64::from(i + 1), i)).collect();
+        assert_eq!(sorter.sort(&long)[0], (500.0, 499));
+        assert_eq!(sorter.sort(&[(1.0, 0), (2.0, 1)]), [(2.0, 1), (1.0, 0)]);
+        assert!(sorter.sort(&[]).is_empty());
     }
 }

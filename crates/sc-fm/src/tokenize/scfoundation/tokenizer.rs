@@ -88,12 +88,15 @@ impl ScfoundationTokenizer {
         let found: Vec<Option<u32>> = symbols.iter().map(|symbol| genes.position(symbol.as_ref())).collect();
         let coverage = Coverage::of(&found, 0, genes.n_genes());
         coverage.check(symbols, params.min_known)?;
-        if let (Some(&first), Input::LogNormalized | Input::LogNormalizedWithTotals(_) | Input::BulkLogNormalized) =
-            (coverage.shared.first(), &params.input)
+        if let (
+            Some(&first),
+            Input::LogNormalized | Input::LogNormalizedWithTotals(_) | Input::BulkLogNormalized,
+        ) = (coverage.shared.first(), &params.input)
         {
             let gene = symbols[first].as_ref().to_owned();
             let is_same = |&column: &usize| column > first && found[column] == found[first];
-            let second = (0..found.len()).find(is_same).expect("the first shared column shares with a later one");
+            let second =
+                (0..found.len()).find(is_same).expect("the first shared column shares with a later one");
             return Err(Error::SharedGene { gene, first, second });
         }
         let report = Report::new(&coverage, symbols, Totals::RowSum);
@@ -148,41 +151,43 @@ impl ScfoundationTokenizer {
             _ => Totals::RowSum,
         };
         let none = Tokens::new(Report { totals, ..self.report.clone() }, true, false);
-        tokenize_rows(x.n_rows(), none, Vec::new, |entries, row, piece| {
-            let sums = self.gather(x, row, entries);
+        let scratch = || Scratch::new(self.target as usize);
+        tokenize_rows(x.n_rows(), none, scratch, |scratch, row, piece| {
+            let sums = self.gather(x, row, scratch);
             piece.sums.push(sums);
-            self.row(row, entries, sums.0, median, piece)
+            self.row(row, &mut scratch.entries, sums.0, median, piece)
         })
     }
 
     /// The genes of the list with values in a row, by rising position. Returns the sum of their values and of all.
-    fn gather(&self, x: &Csr, row: usize, entries: &mut Vec<(u32, f64)>) -> (f64, f64) {
+    fn gather(&self, x: &Csr, row: usize, scratch: &mut Scratch) -> (f64, f64) {
         let (columns, values) = x.row(row);
-        entries.clear();
         let mut all = 0.0;
         for (&column, &value) in columns.iter().zip(values) {
             all += f64::from(value);
             let position = self.positions[column as usize];
             if position != UNKNOWN && value > 0.0 {
-                entries.push((position, f64::from(value)));
+                scratch.add(position, value.into());
             }
         }
-        entries.sort_by_key(|&(position, _)| position);
-        entries.dedup_by(|later, first| {
-            let same = later.0 == first.0;
-            first.1 += if same { later.1 } else { 0.0 };
-            same
-        });
-        (entries.iter().map(|&(_, value)| value).sum(), all)
+        (scratch.drain(), all)
     }
 
-    fn row(&self, row: usize, entries: &mut [(u32, f64)], sum: f64, scaled_to: f64, piece: &mut Piece) -> Result<()> {
+    fn row(
+        &self,
+        row: usize,
+        entries: &mut [(u32, f64)],
+        sum: f64,
+        scaled_to: f64,
+        piece: &mut Piece,
+    ) -> Result<()> {
         if entries.is_empty() {
             piece.n_empty += 1;
             return Ok(());
         }
         if let Input::Counts | Input::BulkCounts = self.params.input {
-            entries.iter_mut().for_each(|(_, value)| *value = libm::log1p(*value / sum * scaled_to));
+            let mut log = Recent::new(|count: f64| libm::log1p(count / sum * scaled_to));
+            entries.iter_mut().for_each(|(_, value)| *value = log.get(*value));
         }
         let deepened = |total: f64| match self.params.resolution {
             Resolution::Target(target) => target,
@@ -217,14 +222,68 @@ impl ScfoundationTokenizer {
     /// Median of the samples' totals over the genes of the list, those of 0 left aside; of an even number, the mean of
     /// the middle two.
     fn median_total(&self, x: &Csr) -> f64 {
-        let mut entries = Vec::new();
-        let totals = (0..x.n_rows()).map(|row| self.gather(x, row, &mut entries).0);
+        let mut scratch = Scratch::new(self.target as usize);
+        let totals = (0..x.n_rows()).map(|row| self.gather(x, row, &mut scratch).0);
         let mut totals: Vec<f64> = totals.filter(|&total| total > 0.0).collect();
         totals.sort_unstable_by(f64::total_cmp);
         match totals.len() {
             0 => 1.0,
             n => (totals[(n - 1) / 2] + totals[n / 2]) / 2.0,
         }
+    }
+}
+
+/// Genes of one cell. A bit a position puts them in order without a sort.
+struct Scratch {
+    values: Vec<f64>,
+    used: Vec<u64>,
+    /// Positions, rising, and values.
+    entries: Vec<(u32, f64)>,
+}
+
+impl Scratch {
+    fn new(n_positions: usize) -> Self {
+        Self { values: vec![0.0; n_positions], used: vec![0; n_positions.div_ceil(64)], entries: Vec::new() }
+    }
+
+    fn add(&mut self, position: u32, value: f64) {
+        self.values[position as usize] += value;
+        self.used[position as usize / 64] |= 1 << (position % 64);
+    }
+
+    /// Moves everything into the entries. Returns the sum, added up by rising position.
+    fn drain(&mut self) -> f64 {
+        self.entries.clear();
+        for (word, used) in self.used.iter_mut().enumerate() {
+            while *used != 0 {
+                let position = word as u32 * 64 + used.trailing_zeros();
+                *used &= *used - 1;
+                let value = std::mem::take(&mut self.values[position as usize]);
+                self.entries.push((position, value));
+            }
+        }
+        self.entries.iter().map(|&(_, value)| value).sum()
+    }
+}
+
+/// A function with the results that were asked for lately: a cell repeats few counts many times.
+struct Recent<F> {
+    function: F,
+    results: [(f64, f64); 64],
+}
+
+impl<F: Fn(f64) -> f64> Recent<F> {
+    fn new(function: F) -> Self {
+        // No argument is NaN, so none is found before it was put in.
+        Self { function, results: [(f64::NAN, 0.0); 64] }
+    }
+
+    fn get(&mut self, x: f64) -> f64 {
+        let result = &mut self.results[(x.to_bits().wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 58) as usize];
+        if result.0 != x {
+            *result = (x, (self.function)(x));
+        }
+        result.1
     }
 }
 

@@ -42,9 +42,9 @@ pub struct Rows<'b> {
 
 #[derive(Debug)]
 enum Stored<'b> {
-    Csr { indptr: Vec<usize>, indices: Parts<'b>, values: Parts<'b> },
+    Csr { indptr: Vec<usize>, indices: Box<Parts<'b>>, values: Box<Parts<'b>> },
     Csc(Box<Columns<'b>>),
-    Dense(Parts<'b>),
+    Dense(Box<Parts<'b>>),
 }
 
 impl<'b> Rows<'b> {
@@ -68,7 +68,9 @@ impl<'b> Rows<'b> {
                 check_offsets(n_major, &indptr, length(&indices), length(&values))
                     .map_err(|e| Fault::new(object.member_path(sparse::part(&e)), e))?;
                 let stored = match encoding {
-                    Encoding::Csr => Stored::Csr { indptr, indices, values },
+                    Encoding::Csr => {
+                        Stored::Csr { indptr, indices: Box::new(indices), values: Box::new(values) }
+                    }
                     _ => {
                         let columns = Columns::open(object.path(), n_rows, indptr, indices, values)?;
                         Stored::Csc(Box::new(columns))
@@ -80,7 +82,7 @@ impl<'b> Rows<'b> {
                 let dataset = object.dataset()?;
                 let (n_rows, n_cols) = array::shape(&dataset)?;
                 fits(n_rows, n_cols)?;
-                (Stored::Dense(dataset.parts()?), n_rows, n_cols)
+                (Stored::Dense(Box::new(dataset.parts()?)), n_rows, n_cols)
             }
             _ => {
                 let found = "something else".to_owned();
