@@ -105,3 +105,15 @@ fn damaged_and_lying_sets_are_refused() {
         assert!(error.to_string().contains(message), "{error}");
     }
 }
+
+#[test]
+fn a_set_that_datasets_saved_is_loaded_and_what_is_not_read_is_named() {
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/fm/saved_tokens");
+    let set = load(path).unwrap();
+    assert_eq!((set.ids, set.offsets), (vec![2, 5, 3, 2, 3], vec![0, 3, 5]));
+    let [types, x, ok] = set.obs.as_slice() else { panic!("{:?}", set.obs) };
+    assert_eq!(types.1.labels().unwrap(), [Some("a".to_owned()), Some("b".to_owned())]);
+    assert!(matches!(&x.1, Column::F64(x) if x[0] == 1.5 && x[1].is_nan()), "{x:?}");
+    assert_eq!(ok.1, Column::NullableBool(vec![Some(true), Some(false)]));
+    assert_eq!((set.left_out, set.values), (vec!["c".to_owned()], None));
+}
