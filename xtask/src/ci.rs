@@ -5,13 +5,19 @@ use std::process::Command;
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
+use serde_json::Value;
 
 use crate::{repository, tidy};
+
+/// Stands for every feature of the workspace that builds without a vendor's toolkit.
+const ALL_FEATURES: &str = "--features=all";
+/// Features that need such a toolkit when they are built.
+const NEED_A_TOOLKIT: &[&str] = &["cuda"];
 
 /// Cargo's arguments, step by step; a step whose name ends in `docs` denies warnings of rustdoc.
 const STEPS: &[(&str, &[&str])] = &[
     ("format", &["fmt", "--all", "--check"]),
-    ("clippy", &["clippy", "--workspace", "--all-targets", "--all-features", "--", "-D", "warnings"]),
+    ("clippy", &["clippy", "--workspace", "--all-targets", ALL_FEATURES, "--", "-D", "warnings"]),
     // A feature that only builds together with others is no feature.
     ("sc-eval, default features", &["clippy", "-p", "sc-eval", "--lib", "--", "-D", "warnings"]),
     (
@@ -25,16 +31,22 @@ const STEPS: &[(&str, &[&str])] = &[
         "sc-eval, smartcore alone",
         &["clippy", "-p", "sc-eval", "--lib", "-F", "smartcore", "--", "-D", "warnings"],
     ),
-    ("tests", &["test", "--workspace", "--all-features"]),
-    ("docs", &["doc", "--workspace", "--all-features", "--no-deps"]),
+    ("tests", &["test", "--workspace", ALL_FEATURES]),
+    ("docs", &["doc", "--workspace", ALL_FEATURES, "--no-deps"]),
 ];
 
 pub(crate) fn run() -> Result<()> {
+    let all_features = all_features()?;
     for (name, arguments) in STEPS {
         let start = Instant::now();
+        let arguments = arguments.iter().map(|argument| match *argument {
+            ALL_FEATURES => all_features.as_str(),
+            other => other,
+        });
+        let arguments: Vec<&str> = arguments.collect();
         println!("── {name}: cargo {}", arguments.join(" "));
-        let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-        cargo.args(*arguments).current_dir(repository());
+        let mut cargo = cargo();
+        cargo.args(&arguments).current_dir(repository());
         if name.ends_with("docs") {
             cargo.env("RUSTDOCFLAGS", "-D warnings");
         }
@@ -55,4 +67,30 @@ pub(crate) fn run() -> Result<()> {
     }
     println!("everything passes");
     Ok(())
+}
+
+fn cargo() -> Command {
+    Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
+}
+
+/// `--features=crate/feature,...` with the features of all members of the workspace but those in [`NEED_A_TOOLKIT`].
+fn all_features() -> Result<String> {
+    let metadata = cargo()
+        .args(["metadata", "--no-deps", "--format-version", "1"])
+        .current_dir(repository())
+        .output()
+        .context("cannot start cargo")?;
+    if !metadata.status.success() {
+        bail!("cargo metadata failed: {}", String::from_utf8_lossy(&metadata.stderr).trim());
+    }
+    let metadata: Value = serde_json::from_slice(&metadata.stdout).context("cargo metadata is not JSON")?;
+    let packages = metadata["packages"].as_array().context("cargo metadata lists no packages")?;
+    let mut features = Vec::new();
+    for package in packages {
+        let name = package["name"].as_str().context("a package without a name")?;
+        let of_package = package["features"].as_object().context("a package without features")?;
+        let wanted = of_package.keys().filter(|feature| !NEED_A_TOOLKIT.contains(&feature.as_str()));
+        features.extend(wanted.map(|feature| format!("{name}/{feature}")));
+    }
+    Ok(format!("--features={}", features.join(",")))
 }

@@ -1,6 +1,6 @@
 //! What can go wrong here, in words that name the place.
 
-use crate::{checkpoint, tokenize};
+use crate::{checkpoint, embed, models, registry, tokenize};
 
 /// An error of this crate.
 #[derive(Debug, thiserror::Error)]
@@ -9,9 +9,18 @@ pub enum Error {
     /// A checkpoint that cannot be used.
     #[error(transparent)]
     Checkpoint(#[from] checkpoint::Error),
+    /// Files or a dictionary that are not those of a release.
+    #[error(transparent)]
+    Registry(#[from] registry::Error),
+    /// A model that cannot be built of what was given, or cells that it cannot take.
+    #[error(transparent)]
+    Model(#[from] models::Error),
     /// Input that no tokeniser takes.
     #[error(transparent)]
     Tokenize(#[from] tokenize::Error),
+    /// A folder that holds no model, or a data set that it cannot embed.
+    #[error(transparent)]
+    Embed(#[from] embed::Error),
     /// The tensor library refused.
     #[error("the tensor library reports an error")]
     Tensor(#[from] candle_core::Error),
@@ -21,7 +30,11 @@ impl Error {
     /// What the user can do next; a program prints it after the cause chain.
     pub fn help(&self) -> Option<&'static str> {
         match self {
+            Self::Checkpoint(error) => error.help(),
+            Self::Registry(error) => error.help(),
+            Self::Model(error) => error.help(),
             Self::Tokenize(error) => error.help(),
+            Self::Embed(error) => error.help(),
             _ => None,
         }
     }

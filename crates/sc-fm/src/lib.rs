@@ -1,8 +1,11 @@
 #![doc = include_str!("../README.md")]
 
 pub mod checkpoint;
+pub mod embed;
 pub mod error;
+pub mod models;
 pub mod nn;
+pub mod registry;
 pub mod tokenize;
 
 pub use error::Error;

@@ -6,12 +6,27 @@
 
 mod activation;
 mod attention;
+mod cpu;
+mod cross_entropy;
+mod embedding;
+mod encoder_layer;
+mod feed_forward;
+pub mod gemm;
 mod linear;
 mod norm;
 mod packing;
+mod simd;
+mod softmax;
+#[cfg(test)]
+mod testing;
 
 pub use activation::Activation;
-pub use attention::{AttentionParams, attention};
+pub use attention::{AttentionParams, attention, cross_attention};
+pub use cross_entropy::cross_entropy;
+pub use embedding::embedding;
+pub use encoder_layer::{EncoderLayer, NormOrder, Projection};
+pub use feed_forward::FeedForward;
 pub use linear::Linear;
 pub use norm::LayerNorm;
 pub use packing::Packing;
+pub use softmax::softmax;

@@ -283,15 +283,23 @@ impl AxisMut<'_> {
     }
 }
 
-fn slot(group: &str, name: &str) -> String {
+/// What a member of a group of slots is called in messages.
+pub(crate) fn slot(group: &str, name: &str) -> String {
     format!("{group}[{name:?}]")
 }
 
-fn check(slot: String, what: &'static str, found: usize, axis: &'static str, expected: usize) -> Result<()> {
+/// Whether a slot has the length of its axis.
+pub(crate) fn check(
+    slot: String,
+    what: &'static str,
+    found: usize,
+    axis: &'static str,
+    expected: usize,
+) -> Result<()> {
     if found == expected { Ok(()) } else { Err(Error::SlotShape { slot, what, found, axis, expected }) }
 }
 
-fn no_slot<'a>(group: &'static str, name: &str, known: impl Iterator<Item = &'a String>) -> Error {
+pub(crate) fn no_slot<'a>(group: &'static str, name: &str, known: impl Iterator<Item = &'a String>) -> Error {
     Error::NoSlot { group, name: name.to_owned(), known: known.cloned().collect() }
 }
 

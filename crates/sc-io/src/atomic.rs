@@ -93,13 +93,13 @@ fn new_file(folder: &Path, old: Option<std::fs::Permissions>) -> std::io::Result
 
 /// The new name is on disk only when the folder is.
 #[cfg(unix)]
-fn sync_folder(folder: &Path) -> std::io::Result<()> {
+pub(crate) fn sync_folder(folder: &Path) -> std::io::Result<()> {
     File::open(folder)?.sync_all()
 }
 
 /// Folders cannot be opened as files here; the system writes them on its own.
 #[cfg(not(unix))]
-fn sync_folder(_: &Path) -> std::io::Result<()> {
+pub(crate) fn sync_folder(_: &Path) -> std::io::Result<()> {
     Ok(())
 }
 

@@ -1,4 +1,10 @@
-//! Data that come with the crate: no file, no network.
+//! Data that come with the crate: no file, no network. With the feature `fetch`, also data that can be fetched.
+
+#[cfg(feature = "fetch")]
+mod pbmc3k;
+
+#[cfg(feature = "fetch")]
+pub use pbmc3k::{pbmc3k, read_pbmc3k};
 
 use std::io::Read;
 

@@ -160,6 +160,22 @@ pub enum Error {
         /// The names that were looked for.
         looked_for: Vec<String>,
     },
+    /// A file has no matrix in the slot that was asked for.
+    #[error("{}: the file has no `{slot}`", path.display())]
+    NoMatrix {
+        /// The file.
+        path: PathBuf,
+        /// The slot: `X` or `raw.X`.
+        slot: &'static str,
+    },
+    /// A slot of a file that is there already, and was not to be replaced.
+    #[error("{}: `{slot}` is there already", path.display())]
+    SlotTaken {
+        /// The file.
+        path: PathBuf,
+        /// The slot, such as `obsm["X_pca"]`.
+        slot: String,
+    },
     /// An element of a file cannot be read.
     #[error("{}: cannot read `{element}`", path.display())]
     Element {

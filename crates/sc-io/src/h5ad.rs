@@ -27,6 +27,8 @@
 //! are never opened (external links, external storage and virtual datasets are refused by name); nesting and the number
 //! of objects are bounded; sparse matrices are proven well-formed. Every error names the file and the element.
 
+pub mod append;
+pub mod backed;
 mod encoding;
 mod legacy;
 mod read;
@@ -35,7 +37,7 @@ mod write;
 use std::borrow::Cow;
 use std::path::Path;
 
-use crate::hdf5::{File, Limits, OpenError, Writer};
+use crate::hdf5::{Fault, File, Limits, OpenError, Writer};
 use crate::{AnnData, Error, Problem, Result, atomic};
 
 /// How a file is read.
@@ -142,13 +144,13 @@ impl ReadOptions {
 }
 
 pub(crate) fn read_file(path: &Path, file: &File) -> Result<AnnData> {
-    let adata = read::anndata(file).map_err(|fault| Error::Element {
-        path: path.to_owned(),
-        element: fault.element,
-        source: fault.problem,
-    })?;
+    let adata = read::anndata(file).map_err(|fault| element_error(path, fault))?;
     tracing::info!("read {}: {} cells x {} genes", path.display(), adata.n_obs(), adata.n_vars());
     Ok(adata)
+}
+
+fn element_error(path: &Path, fault: Fault) -> Error {
+    Error::Element { path: path.to_owned(), element: fault.element, source: fault.problem }
 }
 
 pub(crate) fn open_error(path: &Path, error: OpenError) -> Error {

@@ -14,6 +14,7 @@ mod budget;
 mod bytes;
 mod chunk_index;
 mod chunks;
+mod compare;
 mod convert;
 mod dataset;
 mod dense;
@@ -22,11 +23,13 @@ mod file;
 mod group;
 mod header;
 mod object;
+mod parts;
 mod source;
 mod strings;
 mod writer;
 
 pub(crate) use budget::Limits;
+pub(crate) use compare::difference;
 pub(crate) use convert::Number;
 /// A truth value as h5py stores it.
 pub(crate) use rust_hdf5::HBool as StoredBool;
@@ -35,6 +38,7 @@ pub(crate) use dataset::{Dataset, decode_numbers};
 pub(crate) use dtype::{Dtype, Member, NumberKind};
 pub(crate) use file::{File, OpenError};
 pub(crate) use object::{Fault, Object};
+pub(crate) use parts::Parts;
 pub(crate) use writer::{DatasetWriter, Field, GroupWriter, Stored, Writer};
 
 use crate::Problem;

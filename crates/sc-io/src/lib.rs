@@ -25,12 +25,15 @@ pub mod datasets;
 pub mod delimited;
 mod error;
 pub mod expression;
+#[cfg(feature = "fetch")]
+pub mod fetch;
 pub mod frame;
 pub mod h5ad;
 mod hdf5;
 pub mod keys;
 pub mod matrix;
 mod open;
+pub mod row_store;
 pub mod tenx;
 
 pub use anndata::{AnnData, Value};

@@ -2,6 +2,7 @@
 
 mod sparse;
 
+pub(crate) use sparse::check_offsets;
 pub use sparse::{Csc, Csr, InvalidSparse};
 
 use ndarray::Array2;

@@ -54,13 +54,12 @@ fn entries<T>(
     expected: &'static str,
     convert: impl Fn(&Value) -> Option<T>,
 ) -> Result<Vec<(String, T)>, Error> {
-    let Value::Dict(entries) = read(path)? else {
-        return Err(Error::Entry {
-            path: path.to_owned(),
-            key: String::new(),
-            found: "no dictionary",
-            expected: "a dictionary",
-        });
+    let entries = match read(path)? {
+        Value::Dict(entries) => entries,
+        other => {
+            let (path, found) = (path.to_owned(), other.kind().to_owned());
+            return Err(Error::Format { path, offset: 0, found, expected: "a dictionary" });
+        }
     };
     let convert = |(key, value): (Value, Value)| match (key, convert(&value)) {
         (Value::Str(key), Some(value)) => Ok((key, value)),
@@ -75,4 +74,58 @@ fn entries<T>(
         }),
     };
     entries.into_iter().map(convert).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn file(bytes: &[u8]) -> (tempfile::TempDir, std::path::PathBuf) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("dictionary");
+        std::fs::write(&path, bytes).unwrap();
+        (folder, path)
+    }
+
+    fn refused(bytes: &[u8]) -> String {
+        let (_folder, path) = file(bytes);
+        tokens(path).unwrap_err().to_string().split_once("dictionary: ").unwrap().1.to_owned()
+    }
+
+    #[test]
+    fn json_and_pickles_give_the_same_dictionary() {
+        let expected = [("<pad>".to_owned(), 0), ("ENSG1".to_owned(), 7)];
+        for bytes in
+            [b" {\"<pad>\": 0, \"ENSG1\": 7}".as_slice(), b"\x80\x04}(\x8c\x05<pad>K\0\x8c\x05ENSG1K\x07u."]
+        {
+            let (_folder, path) = file(bytes);
+            assert_eq!(tokens(&path).unwrap(), expected);
+            assert_eq!(numbers(&path).unwrap()[1], ("ENSG1".to_owned(), 7.0), "whole numbers are numbers");
+            assert!(texts(&path).is_err());
+        }
+    }
+
+    #[test]
+    fn what_is_no_dictionary_of_tokens_is_refused() {
+        for (bytes, expected) in [
+            (
+                b"{\"A\": -1}".as_slice(),
+                "\"A\" is a whole number, expected a whole number from 0 to 4294967295",
+            ),
+            (b"{\"A\": 4294967296}", "\"A\" is a whole number, expected a whole number from 0 to 4294967295"),
+            (
+                b"{\"A\": 1.0}",
+                "\"A\" is a floating point number, expected a whole number from 0 to 4294967295",
+            ),
+            (b"{\"A\": {}}", "\"A\" is a dictionary, expected a whole number from 0 to 4294967295"),
+            (b"\x80\x02}K\x01K\x02s.", "\"Int(1)\" is a key that is no text, expected text"),
+            (b"\x80\x02].", "at byte 0 is a list, expected a dictionary"),
+            (b"[1]", "at byte 0 is JSON, expected a pickle or a JSON object"),
+            (b"", "at byte 0 is the end of the file, expected a pickle or a JSON object"),
+            (b"gene,token", "at byte 0 is the byte 0x67, expected a pickle or a JSON object"),
+            (b"{\"A\": 1, \"A\": 1}", "not valid JSON"),
+        ] {
+            assert_eq!(refused(bytes), expected);
+        }
+    }
 }

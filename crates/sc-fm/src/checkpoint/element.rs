@@ -1,5 +1,7 @@
 //! Types of numbers on disk, and their way into memory.
 
+use std::ops::Range;
+
 use candle_core::{DType, Device, Tensor};
 use half::{bf16, f16};
 
@@ -84,6 +86,22 @@ impl Stored {
     }
 }
 
+/// How many numbers a shape has. `None` if their number, or that of a part of the shape without its sizes of 0, does not
+/// fit: the tensor library multiplies those too.
+pub(crate) fn count(shape: &[usize]) -> Option<usize> {
+    let most = shape.iter().try_fold(1_usize, |count, &size| count.checked_mul(size.max(1)))?;
+    Some(if shape.contains(&0) { 0 } else { most })
+}
+
+/// Bytes of a file that belong together.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Place {
+    pub(crate) offset: u64,
+    pub(crate) length: u64,
+    /// CRC-32, where the file says it.
+    pub(crate) crc: Option<u32>,
+}
+
 /// Numbers in memory, in their final type.
 #[derive(Debug)]
 pub(crate) enum Buffer {
@@ -103,9 +121,9 @@ fn append<T, const N: usize>(to: &mut Vec<T>, bytes: &[u8], read: impl Fn([u8; N
 /// Floating point numbers of one type to those of another. As in PyTorch, conversions go by way of `f32`, and round to
 /// the nearest, ties to even.
 macro_rules! floats {
-    ($to:expr, $bytes:expr, $stored:expr, $own:pat => $direct:expr, $from_f32:expr) => {
+    ($to:expr, $bytes:expr, $stored:expr, $own:expr => $direct:expr, $from_f32:expr) => {
         match $stored {
-            $own => append($to, $bytes, $direct),
+            stored if stored == $own => append($to, $bytes, $direct),
             Stored::F64 => append($to, $bytes, |b| $from_f32(f64::from_le_bytes(b) as f32)),
             Stored::F32 => append($to, $bytes, |b| $from_f32(f32::from_le_bytes(b))),
             Stored::F16 => append($to, $bytes, |b| $from_f32(f16::from_le_bytes(b).to_f32())),
@@ -145,9 +163,54 @@ impl Buffer {
         }
     }
 
+    /// Numbers `span` of those of type `stored` at a place of a file; floating point as `wanted`. All of the place is read,
+    /// and compared with its checksum if there is one.
+    pub(crate) fn read(
+        source: &Source,
+        place: Place,
+        stored: Stored,
+        span: Range<usize>,
+        wanted: Option<DType>,
+    ) -> Result<Self, Error> {
+        let mut buffer = Self::with_capacity(stored.in_memory(wanted), span.len());
+        let span = (span.start * stored.size()) as u64..(span.end * stored.size()) as u64;
+        let mut crc = crc32fast::Hasher::new();
+        let mut at = 0;
+        source.pieces(place.offset, place.length, |piece| {
+            let length = piece.len() as u64;
+            if place.crc.is_some() {
+                crc.update(piece);
+            }
+            let within = |end: u64| end.saturating_sub(at).min(length) as usize;
+            buffer.extend(stored, &piece[within(span.start)..within(span.end)]);
+            at += length;
+        })?;
+        match place.crc {
+            Some(expected) if crc.clone().finalize() != expected => {
+                let found = format!("{} bytes with the checksum {:08x}", place.length, crc.finalize());
+                Err(source.format(place.offset, found, "the checksum that the archive says"))
+            }
+            _ => Ok(buffer),
+        }
+    }
+
+    pub(crate) fn into_tensor(self, shape: &[usize], device: &Device) -> candle_core::Result<Tensor> {
+        match self {
+            Self::F64(numbers) => Tensor::from_vec(numbers, shape, device),
+            Self::F32(numbers) => Tensor::from_vec(numbers, shape, device),
+            Self::F16(numbers) => Tensor::from_vec(numbers, shape, device),
+            Self::BF16(numbers) => Tensor::from_vec(numbers, shape, device),
+            Self::I64(numbers) => Tensor::from_vec(numbers, shape, device),
+            Self::U8(numbers) => Tensor::from_vec(numbers, shape, device),
+        }
+    }
+
     /// Numbers of the span at `start + Σ index·stride`, in the order of rows.
-    fn picked(&self, start: usize, shape: &[usize], strides: &[usize]) -> Self {
+    pub(crate) fn picked(&self, start: usize, shape: &[usize], strides: &[usize]) -> Self {
         fn pick<T: Copy>(from: &[T], start: usize, shape: &[usize], strides: &[usize]) -> Vec<T> {
+            if shape.contains(&0) {
+                return Vec::new();
+            }
             let mut places = vec![start];
             for (&size, &stride) in shape.iter().zip(strides) {
                 places = places.iter().flat_map(|place| (0..size).map(move |i| place + i * stride)).collect();

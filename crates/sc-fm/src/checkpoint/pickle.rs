@@ -22,7 +22,7 @@ mod tests;
 pub use problem::Problem;
 pub use value::Value;
 
-pub(crate) use machine::{Failure, Parsed, Tensors, parse};
+pub(crate) use machine::{Failure, Tensors, parse};
 
 use std::path::Path;
 
@@ -30,7 +30,7 @@ use super::source::Source;
 use super::{Error, file_kind};
 
 /// A dictionary is a few megabytes, the description of a large model's tensors less than one.
-pub(crate) const MAX_BYTES: u64 = 1 << 28;
+pub(crate) const MAX_BYTES: u64 = 1 << 26;
 
 /// Reads a pickle of protocol 2 to 5 that holds plain data.
 ///

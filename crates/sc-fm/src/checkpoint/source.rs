@@ -19,6 +19,11 @@ pub(crate) struct Source {
 impl Source {
     pub(crate) fn open(path: &Path) -> Result<Self, Error> {
         let failed = |source| Error::Io { path: path.to_owned(), doing: "open", source };
+        if let (Ok(to), Err(reason)) = (std::fs::read_link(path), std::fs::metadata(path))
+            && reason.kind() == std::io::ErrorKind::NotFound
+        {
+            return Err(Error::Dangling { path: path.to_owned(), to });
+        }
         // Asked first, because opening a pipe would wait for somebody to write into it.
         if !std::fs::metadata(path).map_err(failed)?.is_file() {
             return Err(Error::NoFile { path: path.to_owned() });

@@ -1,26 +1,76 @@
 //! Named tensors, each taken once.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use candle_core::Tensor;
+use candle_core::{DType, Device, Tensor};
 
-use super::Error;
+use super::nearest::nearest;
+use super::record::{FileRecord, Ignored, Renamed, Report};
+use super::{Error, Misfit};
 
 /// The tensors of a checkpoint. A model takes what it needs by name and shape; what is left over is an error.
+///
+/// ```
+/// use candle_core::{DType, Device, Tensor};
+/// use sc_fm::checkpoint::{Error, Weights};
+///
+/// let tensor = |size: usize| Tensor::zeros(size, DType::F32, &Device::Cpu);
+/// let mut weights = Weights::new([("norm.weigth".to_owned(), tensor(3)?), ("norm.bias".to_owned(), tensor(3)?)]);
+/// let error = weights
+///     .build(|weights| Ok::<_, Error>((weights.take("norm.weight", &[3])?, weights.take("norm.bias", &[3])?)))
+///     .unwrap_err();
+/// let message = error.to_string();
+/// assert!(message.contains(r#"1 tensor is missing: norm.weight [3] (near: norm.weigth)"#), "{message}");
+/// assert!(message.contains(r#"1 tensor is not used: norm.weigth"#));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Default)]
 pub struct Weights {
     tensors: BTreeMap<String, Tensor>,
+    /// Names that two tensors have.
+    twice: BTreeSet<String>,
+    /// Names in the file, for tensors that have another name now.
+    origins: BTreeMap<String, String>,
+    /// What was missing so far, while a model is built.
+    building: Option<Vec<Misfit>>,
+    report: Report,
 }
 
 impl Weights {
     /// From tensors by name. Variables stay variables: a model built of them can be trained.
     pub fn new(tensors: impl IntoIterator<Item = (String, Tensor)>) -> Self {
-        Self { tensors: tensors.into_iter().collect() }
+        let mut weights = Self::default();
+        for (name, tensor) in tensors {
+            weights.insert(name, tensor);
+        }
+        weights
+    }
+
+    pub(crate) fn loaded(
+        tensors: impl IntoIterator<Item = (String, Tensor)>,
+        files: Vec<FileRecord>,
+        revision: Option<String>,
+    ) -> Self {
+        let mut weights = Self::new(tensors);
+        weights.report = Report { files, revision, ..Report::default() };
+        weights
+    }
+
+    pub(crate) fn insert(&mut self, name: String, tensor: Tensor) {
+        match self.tensors.contains_key(&name) {
+            true => _ = self.twice.insert(name),
+            false => _ = self.tensors.insert(name, tensor),
+        }
     }
 
     /// Whether a tensor of this name is (still) there.
     pub fn contains(&self, name: &str) -> bool {
         self.tensors.contains_key(name)
+    }
+
+    /// The shape of a tensor that is (still) there.
+    pub fn shape(&self, name: &str) -> Option<&[usize]> {
+        self.tensors.get(name).map(Tensor::dims)
     }
 
     /// The names that are (still) there, sorted.
@@ -31,32 +81,144 @@ impl Weights {
     /// Takes a tensor out.
     ///
     /// # Errors
-    /// [`Error::Missing`], [`Error::Shape`].
+    /// [`Error::Missing`], [`Error::Shape`]; inside [`Weights::build`] these come at its end, all together.
+    /// [`Error::Twice`] if two tensors have this name.
     pub fn take(&mut self, name: &str, shape: &[usize]) -> Result<Tensor, Error> {
-        let missing = || Error::Missing { name: name.to_owned(), expected: shape.to_vec() };
-        let tensor = self.tensors.remove(name).ok_or_else(missing)?;
-        if tensor.dims() != shape {
-            let (found, expected) = (tensor.dims().to_vec(), shape.to_vec());
-            return Err(Error::Shape { name: name.to_owned(), found, expected });
+        if self.twice.contains(name) {
+            return Err(Error::Twice { names: self.twice.iter().cloned().collect() });
         }
-        Ok(tensor)
+        let tensor = self.tensors.remove(name);
+        if let Some(tensor) = &tensor
+            && tensor.dims() == shape
+        {
+            self.report.n_taken += 1;
+            self.report.n_parameters += tensor.elem_count();
+            return Ok(tensor.clone());
+        }
+        let (name, expected) = (name.to_owned(), shape.to_vec());
+        let found = tensor.map(|tensor| tensor.dims().to_vec());
+        if let Some(misfits) = &mut self.building {
+            misfits.push(Misfit { name: name.clone(), expected, found, nearest: None });
+            // Nothing comes of it but the shape: `build` returns an error.
+            let zero = Tensor::zeros((), DType::F32, &Device::Cpu).and_then(|zero| zero.broadcast_as(shape));
+            return zero.map_err(|source| Error::Tensor { name, source });
+        }
+        let nearest = nearest(&name, self.names()).map(str::to_owned);
+        Err(match found {
+            Some(found) => Error::Shape { name, found, expected },
+            None => Error::Missing { name, expected, nearest },
+        })
     }
 
-    /// Gives every tensor the name that `rename` returns; `None` drops it.
+    /// Builds a model, and says that it is complete: all that it takes is there in its shape, and nothing is left over.
+    /// What does not fit is told in one error, with the nearest names.
+    ///
+    /// # Errors
+    /// [`Error::Mismatch`], [`Error::Unused`], [`Error::Twice`]; what `build` returns.
+    pub fn build<T, E: From<Error>>(
+        &mut self,
+        build: impl FnOnce(&mut Self) -> Result<T, E>,
+    ) -> Result<T, E> {
+        self.building = Some(Vec::new());
+        let built = build(self);
+        let misfits = self.building.take().unwrap_or_default();
+        match built {
+            Err(error) if misfits.is_empty() => Err(error),
+            // What is left over says nothing of a model that was given up half-way.
+            Err(_) => Err(self.mismatch(misfits, Vec::new()).into()),
+            Ok(model) => {
+                let unused = self.names().map(str::to_owned).collect();
+                match misfits.is_empty() {
+                    true => self.check_rest().map(|()| model).map_err(E::from),
+                    false => Err(self.mismatch(misfits, unused).into()),
+                }
+            }
+        }
+    }
+
+    fn mismatch(&self, mut misfits: Vec<Misfit>, unused: Vec<String>) -> Error {
+        misfits.sort_unstable_by(|a, b| a.name.cmp(&b.name));
+        for misfit in misfits.iter_mut().filter(|misfit| misfit.found.is_none()).take(Error::LISTED) {
+            misfit.nearest = nearest(&misfit.name, self.names()).map(str::to_owned);
+        }
+        Error::Mismatch { misfits, unused }
+    }
+
+    /// Leaves a tensor out, if it is there; `reason` goes into the report. Returns whether it was there.
+    pub fn ignore(&mut self, name: &str, reason: &'static str) -> bool {
+        let was_there = self.tensors.remove(name).is_some();
+        if was_there {
+            self.report.ignored.push(Ignored { name: name.to_owned(), reason });
+        }
+        was_there
+    }
+
+    /// Leaves a tensor out that must be equal to another one of the model, if it is there.
+    ///
+    /// # Errors
+    /// [`Error::NotTied`] if it has another shape or any other value.
+    pub fn tied(&mut self, name: &str, other: &Tensor, to: &'static str) -> Result<(), Error> {
+        let Some(tensor) = self.tensors.get(name) else { return Ok(()) };
+        let is_equal = || -> candle_core::Result<bool> {
+            if tensor.dims() != other.dims() || tensor.dtype() != other.dtype() || tensor.elem_count() == 0 {
+                return Ok(tensor.dims() == other.dims() && tensor.dtype() == other.dtype());
+            }
+            Ok(tensor.eq(other)?.min_all()?.to_scalar::<u8>()? == 1)
+        };
+        match is_equal() {
+            Ok(true) => {
+                self.ignore(name, "equal to the tensor that it is tied to");
+                Ok(())
+            }
+            Ok(false) => Err(Error::NotTied { name: name.to_owned(), to }),
+            Err(source) => Err(Error::Tensor { name: name.to_owned(), source }),
+        }
+    }
+
+    /// Gives every tensor the name that `rename` returns; `None` drops it. A name that two tensors would have is an error
+    /// when it is taken, and at the end.
     #[must_use]
-    pub fn renamed(self, rename: impl Fn(&str) -> Option<String>) -> Self {
-        let renamed = self.tensors.into_iter().filter_map(|(name, tensor)| Some((rename(&name)?, tensor)));
-        Self { tensors: renamed.collect() }
+    pub fn renamed(mut self, rename: impl Fn(&str) -> Option<String>) -> Self {
+        let mut origins = std::mem::take(&mut self.origins);
+        for (name, tensor) in std::mem::take(&mut self.tensors) {
+            let origin = origins.remove(&name).unwrap_or_else(|| name.clone());
+            match rename(&name) {
+                None => self.report.ignored.push(Ignored { name: origin, reason: "not a name of the model" }),
+                Some(new) => {
+                    if new != origin {
+                        self.origins.insert(new.clone(), origin);
+                    }
+                    self.insert(new, tensor);
+                }
+            }
+        }
+        self
+    }
+
+    /// What was loaded, taken, renamed and left out so far.
+    pub fn report(&self) -> Report {
+        let renamed = |(to, from): (&String, &String)| Renamed { from: from.clone(), to: to.clone() };
+        Report { renamed: self.origins.iter().map(renamed).collect(), ..self.report.clone() }
     }
 
     /// Says that the model is complete.
     ///
     /// # Errors
-    /// [`Error::Unused`] if a tensor was not taken.
+    /// [`Error::Unused`] if a tensor was not taken, [`Error::Twice`] if two had one name.
     pub fn finish(self) -> Result<(), Error> {
+        self.check_rest()
+    }
+
+    fn check_rest(&self) -> Result<(), Error> {
+        if !self.twice.is_empty() {
+            return Err(Error::Twice { names: self.twice.iter().cloned().collect() });
+        }
         match self.tensors.is_empty() {
             true => Ok(()),
-            false => Err(Error::Unused { names: self.tensors.into_keys().collect() }),
+            false => Err(Error::Unused { names: self.tensors.keys().cloned().collect() }),
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,8 +1,19 @@
 //! Scaled dot-product attention inside each cell (Vaswani et al. 2017), <https://arxiv.org/abs/1706.03762>.
 
-use candle_core::{D, Result, Tensor};
+mod backward;
+mod composed;
+mod forward;
+mod head;
+mod op;
 
-use super::Packing;
+#[cfg(test)]
+mod tests;
+mod tile;
+
+use candle_core::{Result, Tensor, bail};
+use pulp::Arch;
+
+use super::{Packing, cpu};
 
 /// The shape of an attention.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -18,8 +29,11 @@ pub struct AttentionParams {
 /// * `q`, `k`, `v`: `rows × width`, with the head `h` in the columns `h·d..(h + 1)·d`.
 /// * returns: `rows × width`; differentiable. No token sees another cell.
 ///
+/// In f32 on a processor no matrix of scores is ever stored, in neither direction, and the result of a cell has the
+/// same bits in any company, on any number of threads and on any processor.
+///
 /// # Errors
-/// What the tensor library reports, shapes that do not fit above all.
+/// Shapes that do not fit, and what the tensor library reports.
 pub fn attention(
     q: &Tensor,
     k: &Tensor,
@@ -27,34 +41,63 @@ pub fn attention(
     packing: &Packing,
     params: AttentionParams,
 ) -> Result<Tensor> {
+    cross_attention(q, k, v, packing, packing, params)
+}
+
+/// [`attention`] of the queries of each cell to keys and values of another number, those of all tokens so far for
+/// instance, where `q` holds the latest alone.
+///
+/// * `q`: rows of `queries`; `k`, `v`: rows of `keys`, as many cells. Where `params.causal`, the last query of a cell
+///   sees all its keys, the one before all but one, and so on.
+///
+/// # Errors
+/// As [`attention`], and a cell with queries that have no key to see.
+pub fn cross_attention(
+    q: &Tensor,
+    k: &Tensor,
+    v: &Tensor,
+    queries: &Packing,
+    keys: &Packing,
+    params: AttentionParams,
+) -> Result<Tensor> {
+    check(q, k, v, queries, keys, params)?;
+    if !cpu::is_fused(&[q, k, v]) {
+        return composed::attention(q, k, v, queries, keys, params);
+    }
+    let (q, k, v) = (cpu::contiguous_rows(q)?, cpu::contiguous_rows(k)?, cpu::contiguous_rows(v)?);
+    q.apply_op3(&k, &v, op::Attention::new(queries.clone(), keys.clone(), params, Arch::new()))
+}
+
+fn check(
+    q: &Tensor,
+    k: &Tensor,
+    v: &Tensor,
+    queries: &Packing,
+    keys: &Packing,
+    params: AttentionParams,
+) -> Result<()> {
     let (_, width) = q.dims2()?;
-    let head = width / params.n_heads;
-    let scale = 1.0 / (head as f64).sqrt();
-    let mut cells = Vec::with_capacity(packing.n_cells());
-    for rows in packing.iter().filter(|rows| !rows.is_empty()) {
-        let length = rows.len();
-        let heads = |x: &Tensor| {
-            x.narrow(0, rows.start, length)?
-                .reshape((length, params.n_heads, head))?
-                .transpose(0, 1)?
-                .contiguous()
-        };
-        let (q, k, v) = (heads(q)?, heads(k)?, heads(v)?);
-        let mut scores = (q.matmul(&k.t()?)? * scale)?;
-        if params.causal {
-            let hidden: Vec<f32> = (0..length * length)
-                .map(|i| if i % length > i / length { f32::NEG_INFINITY } else { 0.0 })
-                .collect();
-            let hidden = Tensor::from_vec(hidden, (length, length), q.device())?.to_dtype(q.dtype())?;
-            scores = scores.broadcast_add(&hidden)?;
+    for (name, x, packing) in [("queries", q, queries), ("keys", k, keys), ("values", v, keys)] {
+        let expected = (packing.n_rows(), width);
+        if x.dims2()? != expected {
+            bail!("attention: the {name} have the shape {:?}, expected {expected:?}", x.dims());
         }
-        let highest = scores.max_keepdim(D::Minus1)?.detach();
-        let weights = scores.broadcast_sub(&highest)?.exp()?;
-        let weights = weights.broadcast_div(&weights.sum_keepdim(D::Minus1)?)?;
-        cells.push(weights.matmul(&v)?.transpose(0, 1)?.reshape((length, width))?);
     }
-    match cells.is_empty() {
-        true => Ok(q.clone()),
-        false => Tensor::cat(&cells, 0),
+    if width == 0 || params.n_heads == 0 || width % params.n_heads != 0 {
+        bail!("attention: {} heads do not divide a width of {width}", params.n_heads);
     }
+    if queries.n_cells() != keys.n_cells() {
+        bail!("attention: queries of {} cells, but keys of {}", queries.n_cells(), keys.n_cells());
+    }
+    for (cell, (queries, keys)) in queries.iter().zip(keys.iter()).enumerate() {
+        let needed = if params.causal { queries.len() } else { queries.len().min(1) };
+        if keys.len() < needed {
+            bail!(
+                "attention: cell {cell} has {} queries and {} keys, expected at least {needed} keys",
+                queries.len(),
+                keys.len()
+            );
+        }
+    }
+    Ok(())
 }

@@ -1,37 +1,135 @@
 //! `y = f(x Wᵀ + b)`.
 
-use candle_core::{Result, Tensor};
+mod adapter;
+mod op;
 
+use std::sync::Arc;
+
+use candle_core::{Device, Error, Result, Tensor};
+
+use self::adapter::Adapter;
+use self::op::{Frozen, Product};
 use super::Activation;
+use super::gemm::{Kernel, Precision};
 
 /// A linear layer, with the weight as PyTorch stores it: `out × in`.
+///
+/// On the CPU, weights of f32, f16 and bf16 are multiplied by [`gemm`](super::gemm), with sums in f32. A weight that
+/// cannot be trained is packed here, once; a variable with every call. Elsewhere, and in f64, the tensor library
+/// multiplies.
 #[derive(Clone, Debug)]
 pub struct Linear {
     weight: Tensor,
     bias: Option<Tensor>,
+    kernel: Kernel,
+    frozen: Option<Arc<Frozen>>,
+    adapter: Option<Adapter>,
 }
 
 impl Linear {
     /// * `weight`: `out × in`; `bias`: `out`.
     pub fn new(weight: Tensor, bias: Option<Tensor>) -> Self {
-        Self { weight, bias }
+        Self::with_precision(weight, bias, Precision::default())
     }
 
-    /// The weight, `out × in`.
+    /// As [`Linear::new`], with a say in how exact products on the CPU are.
+    pub fn with_precision(weight: Tensor, bias: Option<Tensor>, precision: Precision) -> Self {
+        let kernel = Kernel::new(precision);
+        let frozen = Frozen::new(&weight, bias.as_ref(), kernel).map(Arc::new);
+        Self { weight, bias, kernel, frozen, adapter: None }
+    }
+
+    /// Adds `scale · (x Aᵀ) Bᵀ` to the product, before the activation (LoRA, Hu et al. 2021),
+    /// <https://arxiv.org/abs/2106.09685>.
+    ///
+    /// * `a`: `r × in`; `b`: `out × r`.
+    ///
+    /// # Errors
+    /// Shapes that do not fit the layer.
+    pub fn with_adapter(self, a: Tensor, b: Tensor, scale: f64) -> Result<Self> {
+        let adapter = Some(Adapter::new(a, b, scale, &self.weight)?);
+        Ok(Self { adapter, ..self })
+    }
+
+    /// The layer without its adapter, the adapter's product added to the weight; nothing of it can be trained.
+    ///
+    /// # Errors
+    /// What the tensor library reports.
+    pub fn merged(&self) -> Result<Self> {
+        let weight = match &self.adapter {
+            Some(adapter) => (&self.weight + adapter.weight()?)?,
+            None => self.weight.clone(),
+        };
+        let (weight, bias) = (weight.detach(), self.bias.as_ref().map(Tensor::detach));
+        let frozen = Frozen::new(&weight, bias.as_ref(), self.kernel).map(Arc::new);
+        Ok(Self { weight, bias, kernel: self.kernel, frozen, adapter: None })
+    }
+
+    /// The weight, `out × in`, without an adapter's part.
     pub fn weight(&self) -> &Tensor {
         &self.weight
     }
 
-    /// `activation(x Wᵀ + b)` for `x`: `rows × in`.
+    /// The bias, one value for each output.
+    pub fn bias(&self) -> Option<&Tensor> {
+        self.bias.as_ref()
+    }
+
+    /// The kernel that multiplies on the CPU.
+    pub fn kernel(&self) -> Kernel {
+        self.kernel
+    }
+
+    /// `activation(x Wᵀ + b)` for `x`: `rows × in`; differentiable.
+    ///
+    /// The result has the type of `x`.
     ///
     /// # Errors
     /// What the tensor library reports, shapes that do not fit above all.
     pub fn forward(&self, x: &Tensor, activation: Activation) -> Result<Tensor> {
-        let y = x.matmul(&self.weight.t()?)?;
-        let y = match &self.bias {
-            Some(bias) => y.broadcast_add(bias)?,
+        let fused = self.adapter.is_none() && activation == Activation::Relu && self.on_cpu(x);
+        let y = if self.on_cpu(x) { self.product(x, fused)? } else { self.composed(x)? };
+        let y = match &self.adapter {
+            Some(adapter) => (y + adapter.forward(x)?)?,
             None => y,
         };
-        activation.forward(&y)
+        if fused { Ok(y) } else { activation.forward(&y) }
+    }
+
+    fn on_cpu(&self, x: &Tensor) -> bool {
+        let ours = |tensor: &Tensor| matches!(tensor.device(), Device::Cpu) && op::is_ours(tensor.dtype());
+        ours(x) && ours(&self.weight) && self.bias.as_ref().is_none_or(ours)
+    }
+
+    fn product(&self, x: &Tensor, relu: bool) -> Result<Tensor> {
+        let mismatch = |lhs: &Tensor, rhs: &Tensor| {
+            let (lhs, rhs) = (lhs.shape().clone(), rhs.shape().clone());
+            Error::ShapeMismatchBinaryOp { lhs, rhs, op: "linear" }.bt()
+        };
+        let ((_, columns), (outputs, inputs)) = (x.dims2()?, self.weight.dims2()?);
+        if columns != inputs {
+            return Err(mismatch(x, &self.weight));
+        }
+        if let Some(bias) = self.bias.as_ref().filter(|bias| bias.dims() != [outputs]) {
+            return Err(mismatch(&self.weight, bias));
+        }
+        let op = Product { frozen: self.frozen.clone(), kernel: self.kernel, relu };
+        match (&self.frozen, &self.bias) {
+            (Some(_), _) => x.apply_op1(op),
+            (None, None) => x.apply_op2(&self.weight, op),
+            (None, Some(bias)) => x.apply_op3(&self.weight, bias, op),
+        }
+    }
+
+    /// The product by the tensor library.
+    fn composed(&self, x: &Tensor) -> Result<Tensor> {
+        let y = x.matmul(&self.weight.t()?)?;
+        match &self.bias {
+            Some(bias) => y.broadcast_add(bias),
+            None => Ok(y),
+        }
     }
 }
+
+#[cfg(test)]
+mod tests;

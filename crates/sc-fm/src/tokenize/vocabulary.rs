@@ -132,6 +132,12 @@ impl Vocabulary {
         self.specials.get(key).copied().or_else(|| self.genes.get(key).map(|gene| gene.token))
     }
 
+    /// Every gene and special token with its number, in no particular order.
+    pub fn keys(&self) -> impl Iterator<Item = (&str, u32)> {
+        let genes = self.genes.iter().map(|(key, gene)| (key.as_str(), gene.token));
+        genes.chain(self.specials.iter().map(|(key, &token)| (key.as_str(), token)))
+    }
+
     /// The gene that the id of a column means, if the model knows it, and whether its version had to go for that. Ids
     /// are compared in upper case.
     pub(crate) fn gene(&self, id: &str) -> Option<(Gene, bool)> {

@@ -1,5 +1,8 @@
 //! What the reference implementations compute, on small models and on released files.
+#![allow(clippy::unwrap_used, reason = "a test fails where something is not there")]
 
 mod checkpoint;
+mod models;
+mod registry;
 mod support;
 mod tokenize;

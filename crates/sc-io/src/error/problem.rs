@@ -127,6 +127,9 @@ pub enum Problem {
         /// Which part.
         what: String,
     },
+    /// It is a table of records, as anndata 0.6 wrote it: nothing can be added to one.
+    #[error("is a table of records, as anndata 0.6 wrote it, to which nothing can be added")]
+    Records,
     /// A part of a file contradicts its format.
     #[error("{0}")]
     Malformed(String),
@@ -136,6 +139,10 @@ pub enum Problem {
     /// The operating system refused something.
     #[error("input or output failed")]
     Io(#[from] std::io::Error),
+    /// An archive cannot be unpacked.
+    #[cfg(feature = "fetch")]
+    #[error("cannot unpack the archive")]
+    Archive(#[source] Box<crate::fetch::Error>),
     /// It was read, but what it holds does not fit together.
     #[error(transparent)]
     Invalid(Box<Error>),

@@ -1,8 +1,8 @@
 //! A whole file, slot by slot.
 
-mod array;
+pub(super) mod array;
 mod frame;
-mod sparse;
+pub(super) mod sparse;
 mod value;
 
 use std::collections::HashSet;
@@ -15,26 +15,16 @@ use crate::anndata::Raw;
 use crate::hdf5::{Fault, File, Object};
 use crate::{AnnData, Csr, DataFrame, Matrix, Problem, keys};
 
-type Read<T> = Result<T, Fault>;
+pub(super) type Read<T> = Result<T, Fault>;
 
 /// Reads everything that this crate holds.
 pub(super) fn anndata(file: &File) -> Read<AnnData> {
     let root = file.root()?;
-    match encoding::expect(&root)? {
-        // Files before 0.8 do not say what they are.
-        Encoding::AnnData | Encoding::Dict => {}
-        _ => return Err(root.fault(not("an anndata file"))),
-    }
+    let (obs, var) = axes(&root)?;
     let uns = root.find(keys::UNS)?;
-    let obs = table(&root, keys::OBS, uns.as_ref())?;
-    let var = table(&root, keys::VAR, uns.as_ref())?;
-    warn_of_repeats(keys::OBS, &obs);
-    warn_of_repeats(keys::VAR, &var);
     let mut adata = AnnData::without_x(obs, var);
 
-    if let Some(x) = root.find(keys::X)?
-        && !matches!(encoding::of(&x)?, Ok(Encoding::Null))
-    {
+    if let Some(x) = x(&root)? {
         let matrix = matrix(&x)?;
         adata.set_x(Some(matrix)).map_err(|e| x.fault(e))?;
     }
@@ -73,6 +63,29 @@ pub(super) fn anndata(file: &File) -> Read<AnnData> {
         adata.set_raw(Some(raw)).map_err(|e| Fault::new(keys::RAW, e))?;
     }
     Ok(adata)
+}
+
+/// `obs` and `var`.
+pub(super) fn axes(root: &Object<'_>) -> Read<(DataFrame, DataFrame)> {
+    match encoding::expect(root)? {
+        // Files before 0.8 do not say what they are.
+        Encoding::AnnData | Encoding::Dict => {}
+        _ => return Err(root.fault(not("an anndata file"))),
+    }
+    let uns = root.find(keys::UNS)?;
+    let obs = table(root, keys::OBS, uns.as_ref())?;
+    let var = table(root, keys::VAR, uns.as_ref())?;
+    warn_of_repeats(keys::OBS, &obs);
+    warn_of_repeats(keys::VAR, &var);
+    Ok((obs, var))
+}
+
+/// `X`, if there is one.
+pub(super) fn x<'f>(root: &Object<'f>) -> Read<Option<Object<'f>>> {
+    match root.find(keys::X)? {
+        Some(x) if matches!(encoding::of(&x)?, Ok(Encoding::Null)) => Ok(None),
+        found => Ok(found),
+    }
 }
 
 fn not(what: &'static str) -> Problem {
@@ -144,8 +157,27 @@ fn arrays(group: &Object<'_>) -> Read<Vec<(String, Array2<f32>)>> {
     Ok(arrays)
 }
 
-/// `raw`, which before 0.7 was `raw.X` and `raw.var` beside the other slots.
 fn raw(root: &Object<'_>, uns: Option<&Object<'_>>) -> Read<Option<Raw>> {
+    let Some((x, var)) = raw_parts(root, uns)? else { return Ok(None) };
+    Raw::new(matrix(&x)?, var).map(Some).map_err(|e| x.fault(e))
+}
+
+/// The matrix and the table of `raw`.
+pub(super) fn raw_parts<'f>(
+    root: &Object<'f>,
+    uns: Option<&Object<'f>>,
+) -> Read<Option<(Object<'f>, DataFrame)>> {
+    let Some((x, var)) = raw_objects(root)? else { return Ok(None) };
+    let frame = match encoding::expect(&var)? {
+        Encoding::DataFrame => frame::read(&var)?,
+        Encoding::RecArray => legacy::records(&var, uns)?,
+        _ => return Err(var.fault(not("a dataframe"))),
+    };
+    Ok(Some((x, frame)))
+}
+
+/// `X` and `var` of `raw`, which before 0.7 were `raw.X` and `raw.var` beside the other slots.
+pub(super) fn raw_objects<'f>(root: &Object<'f>) -> Read<Option<(Object<'f>, Object<'f>)>> {
     let (x, var) = if let Some(raw) = root.find(keys::RAW)? {
         if matches!(encoding::of(&raw)?, Ok(Encoding::Null)) {
             return Ok(None);
@@ -160,11 +192,5 @@ fn raw(root: &Object<'_>, uns: Option<&Object<'_>>) -> Read<Option<Raw>> {
     } else {
         (root.find("raw.X")?, root.find("raw.var")?)
     };
-    let (Some(x), Some(var)) = (x, var) else { return Ok(None) };
-    let frame = match encoding::expect(&var)? {
-        Encoding::DataFrame => frame::read(&var)?,
-        Encoding::RecArray => legacy::records(&var, uns)?,
-        _ => return Err(var.fault(not("a dataframe"))),
-    };
-    Raw::new(matrix(&x)?, frame).map(Some).map_err(|e| x.fault(e))
+    Ok(x.zip(var))
 }

@@ -65,6 +65,16 @@ impl Budget {
         }
     }
 
+    /// Checks bytes that are given back before more are asked for: a part of a dataset.
+    pub(super) fn allow(&self, bytes: Option<u64>) -> Decoded<()> {
+        let factor = self.limits.max_expand;
+        let declared = bytes.unwrap_or(u64::MAX);
+        if declared > self.file.saturating_mul(factor).max(ALWAYS_ALLOWED) {
+            return Err(Problem::Declared { declared, file: self.file, factor });
+        }
+        Ok(())
+    }
+
     /// Takes note of bytes read as structure: headers, heaps, trees. A file whose structures point at the same bytes again
     /// and again would take for ever.
     pub(super) fn walk(&self, bytes: u64) -> Decoded<()> {

@@ -14,6 +14,9 @@ use super::{Decoded, format};
 use crate::Problem;
 
 mod arrays;
+mod kept;
+
+use kept::Kept;
 
 /// One stored chunk.
 #[derive(Clone, Debug)]
@@ -36,7 +39,6 @@ pub(super) struct Grid {
     pub(super) counts: Vec<u64>,
     /// Bytes of a chunk before the filters.
     pub(super) bytes: u64,
-    /// Number of chunks.
     total: u64,
 }
 
@@ -61,6 +63,11 @@ impl Grid {
         }
     }
 
+    /// Number of chunks, stored or not.
+    pub(super) fn total(&self) -> u64 {
+        self.total
+    }
+
     /// The place of the chunk with this number, last axis fastest.
     fn place(&self, mut number: u64) -> Vec<u64> {
         let mut place = vec![0; self.counts.len()];
@@ -72,8 +79,39 @@ impl Grid {
     }
 }
 
-/// The grid of a chunked dataset and its stored chunks, in the order of their places, each at most once.
-pub(super) fn read(dataset: &Dataset<'_>) -> Decoded<(Grid, Vec<Chunk>)> {
+/// The chunks of a dataset, looked up once.
+#[derive(Debug)]
+pub(super) struct ChunkIndex {
+    pub(super) grid: Grid,
+    /// Those that are stored, in the order of their places, each at most once and inside the file.
+    pub(super) chunks: Vec<Chunk>,
+    /// Inflated chunks of which a part was read.
+    pub(super) kept: Kept,
+}
+
+impl ChunkIndex {
+    /// Reads the index of a chunked dataset and checks every chunk against the length of the file.
+    pub(super) fn read(dataset: &Dataset<'_>) -> Decoded<Self> {
+        let (grid, chunks) = read(dataset)?;
+        let source = &dataset.file.source;
+        for chunk in &chunks {
+            if dataset.filters.is_none() && chunk.size != grid.bytes {
+                let why = format!(
+                    "the chunk at {:?} has {} bytes, expected {}",
+                    chunk.place, chunk.size, grid.bytes
+                );
+                return Err(Problem::Malformed(why));
+            }
+            let outside =
+                Problem::Outside { offset: chunk.address, length: chunk.size, end: source.length() };
+            let end = chunk.address.checked_add(chunk.size).ok_or(outside)?;
+            source.read_at_most(end, 0)?;
+        }
+        Ok(Self { grid, chunks, kept: Kept::default() })
+    }
+}
+
+fn read(dataset: &Dataset<'_>) -> Decoded<(Grid, Vec<Chunk>)> {
     let (grid, mut chunks) = match &dataset.layout {
         DataLayoutMessage::ChunkedV3 { chunk_dims, b_tree_address } => {
             let grid = Grid::new(&dataset.dims, chunk_dims, dataset.element_size)?;

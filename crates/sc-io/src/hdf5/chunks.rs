@@ -1,13 +1,15 @@
 //! Values from storage into memory: in blocks or chunks, inflated and converted on the caller's threads.
 
+use std::sync::Arc;
+
 use rayon::prelude::*;
 use rust_hdf5::format::UNDEF_ADDR;
 use rust_hdf5::format::messages::data_layout::DataLayoutMessage;
 use rust_hdf5::format::messages::filter::reverse_filters_masked_into;
 
-use super::chunk_index::{self, Chunk, Grid};
+use super::chunk_index::{Chunk, ChunkIndex, Grid};
 use super::dataset::Dataset;
-use super::{Decoded, format};
+use super::format;
 use crate::Problem;
 
 /// Values of a block of contiguous storage that one thread reads at a time.
@@ -41,41 +43,76 @@ impl From<Problem> for ReadError {
 
 type ReadResult = Result<(), ReadError>;
 
+/// Which rows of a dataset are read: positions along its first axis. A dataset without axes has one row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Rows {
+    pub(super) start: u64,
+    pub(super) end: u64,
+}
+
 /// One reading of a dataset.
 pub(super) struct Read<'a> {
     dataset: &'a Dataset<'a>,
     element_size: usize,
+    rows: Rows,
+    /// Values in one row.
+    width: u64,
 }
 
 impl<'a> Read<'a> {
-    pub(super) fn new(dataset: &'a Dataset<'a>) -> Decoded<Self> {
-        Ok(Self { dataset, element_size: dataset.element_size })
+    /// All rows.
+    pub(super) fn whole(dataset: &'a Dataset<'a>) -> Self {
+        Self::rows(dataset, Rows { start: 0, end: dataset.dims.first().copied().unwrap_or(1) })
     }
 
-    /// Fills `out`, which has room for all elements and holds zeros.
+    /// Some rows, which the dataset has.
+    pub(super) fn rows(dataset: &'a Dataset<'a>, rows: Rows) -> Self {
+        // Where there are values at all, their number was found to fit before.
+        let width = dataset.dims.iter().skip(1).fold(1, |n: u64, &d| n.saturating_mul(d));
+        Self { dataset, element_size: dataset.element_size, rows, width }
+    }
+
+    /// Fills `out`, which has room for all elements of the rows and holds zeros.
+    ///
+    /// `index` are the chunks, where they are known already.
     pub(super) fn into<T: Copy + Default + Send + Sync>(
         self,
         out: &mut [T],
         values: &Values<'_, T>,
+        index: Option<&ChunkIndex>,
     ) -> ReadResult {
         if out.is_empty() {
             return Ok(());
         }
         match &self.dataset.layout {
             DataLayoutMessage::Compact { data } => {
+                let start = self.first() as usize * self.element_size;
                 let n = out.len() / values.per_element * self.element_size;
-                let Some(data) = data.get(..n) else {
+                let Some(data) = data.get(start..).and_then(|data| data.get(..n)) else {
                     return Err(Problem::Malformed("its values are cut short".to_owned()).into());
                 };
-                self.convert(data, out, values, 0)
+                self.convert(data, out, values, self.first() as usize)
             }
             DataLayoutMessage::Contiguous { address: UNDEF_ADDR, .. } => self.fill(out, values),
             DataLayoutMessage::Contiguous { address, size } => self.contiguous(*address, *size, out, values),
             _ => {
-                let (grid, chunks) = chunk_index::read(self.dataset)?;
-                self.chunked(&grid, &chunks, out, values)
+                // A chunk may be larger than what is read of it; it is inflated whole.
+                let asked = (out.len() / values.per_element * self.element_size) as u64;
+                let budget = &self.dataset.file.budget;
+                if let Some(index) = index {
+                    budget.allow(Some(index.grid.bytes.saturating_sub(asked)))?;
+                    return self.chunked(index, out, values);
+                }
+                let index = ChunkIndex::read(self.dataset)?;
+                budget.declare(Some(index.grid.bytes.saturating_sub(asked)))?;
+                self.chunked(&index, out, values)
             }
         }
+    }
+
+    /// The position of the first value among all of the dataset.
+    fn first(&self) -> u64 {
+        self.rows.start * self.width
     }
 
     fn convert<T>(&self, bytes: &[u8], out: &mut [T], values: &Values<'_, T>, first: usize) -> ReadResult {
@@ -103,131 +140,146 @@ impl<'a> Read<'a> {
         out: &mut [T],
         values: &Values<'_, T>,
     ) -> ReadResult {
+        let skipped = self.first() * self.element_size as u64;
         let bytes = (out.len() / values.per_element * self.element_size) as u64;
-        if size < bytes {
-            let why = format!("it has {size} bytes where its shape needs {bytes}");
+        if size < skipped + bytes {
+            let why = format!("it has {size} bytes where its shape needs {}", skipped + bytes);
             return Err(Problem::Malformed(why).into());
         }
         // One check of the whole, so that the error does not depend on which block is read first.
         let source = &self.dataset.file.source;
-        let end = address.checked_add(bytes).ok_or(Problem::Outside {
+        let end = address.checked_add(skipped + bytes).ok_or(Problem::Outside {
             offset: address,
-            length: bytes,
+            length: skipped + bytes,
             end: source.length(),
         })?;
         source.read_at_most(end, 0)?;
+        let (address, first) = (address + skipped, self.first() as usize);
         let blocks = out.par_chunks_mut(BLOCK * values.per_element).enumerate();
         first_error(blocks.map_init(Vec::new, |buffer, (i, out)| {
             let n = out.len() / values.per_element * self.element_size;
             buffer.resize(n, 0);
             source.read_into(address + (i * BLOCK * self.element_size) as u64, buffer)?;
-            self.convert(buffer, out, values, i * BLOCK)
+            self.convert(buffer, out, values, first + i * BLOCK)
         }))
     }
 
     /// Chunks that share the first number of their place fill one band of `out`; bands are independent.
     fn chunked<T: Copy + Send + Sync>(
         &self,
-        grid: &Grid,
-        chunks: &[Chunk],
+        index: &ChunkIndex,
         out: &mut [T],
         values: &Values<'_, T>,
     ) -> ReadResult {
-        let source = &self.dataset.file.source;
-        for chunk in chunks {
-            if self.dataset.filters.is_none() && chunk.size != grid.bytes {
-                let why = format!(
-                    "the chunk at {:?} has {} bytes, expected {}",
-                    chunk.place, chunk.size, grid.bytes
-                );
-                return Err(Problem::Malformed(why).into());
-            }
-            let outside =
-                Problem::Outside { offset: chunk.address, length: chunk.size, end: source.length() };
-            let end = chunk.address.checked_add(chunk.size).ok_or(outside)?;
-            source.read_at_most(end, 0)?;
-        }
-        // A chunk may be larger than the dataset; it is inflated whole.
-        let whole = (out.len() / values.per_element * self.element_size) as u64;
-        self.dataset.file.budget.declare(Some(grid.bytes.saturating_sub(whole)))?;
-
-        let total: u64 = grid.counts.iter().product();
-        if (chunks.len() as u64) < total {
+        let ChunkIndex { grid, chunks, .. } = index;
+        if (chunks.len() as u64) < grid.total() {
             self.fill(out, values)?;
         }
-        let row: u64 = self.dataset.dims[1..].iter().product();
-        let band = usize::try_from(grid.chunk[0].saturating_mul(row)).unwrap_or(usize::MAX).min(out.len());
-        if band == 0 {
-            return Ok(());
+        let mut bands = Vec::new();
+        let mut rest = out;
+        let mut row = self.rows.start;
+        while row < self.rows.end {
+            let number = row / grid.chunk[0];
+            let end = (number + 1).saturating_mul(grid.chunk[0]).min(self.rows.end);
+            let (band, behind) = rest.split_at_mut(((end - row) * self.width) as usize * values.per_element);
+            bands.push((number, Rows { start: row, end }, band));
+            (rest, row) = (behind, end);
         }
-        let bands = out.par_chunks_mut(band.saturating_mul(values.per_element)).enumerate();
-        first_error(bands.map_init(Buffers::default, |buffers, (i, out)| {
-            let start = chunks.partition_point(|c| c.place[0] < i as u64);
-            let end = chunks.partition_point(|c| c.place[0] <= i as u64);
-            for chunk in &chunks[start..end] {
-                self.inflate(grid, chunk, buffers)?;
-                self.scatter(grid, chunk, &buffers.image, out, values, i * band)?;
+        first_error(bands.into_par_iter().map_init(Buffers::default, |buffers, (number, rows, out)| {
+            let start = chunks.partition_point(|c| c.place[0] < number);
+            let end = chunks.partition_point(|c| c.place[0] <= number);
+            for at in start..end {
+                self.chunk(index, at, rows, buffers, out, values)?;
             }
             Ok(())
         }))
     }
 
-    fn inflate(&self, grid: &Grid, chunk: &Chunk, buffers: &mut Buffers) -> ReadResult {
-        let image_size = grid.bytes as usize;
-        buffers.image.resize(image_size, 0);
+    /// One chunk's part of a band. A chunk of which rows are left over is kept: the next reading probably wants them.
+    fn chunk<T: Copy>(
+        &self,
+        index: &ChunkIndex,
+        at: usize,
+        rows: Rows,
+        buffers: &mut Buffers,
+        out: &mut [T],
+        values: &Values<'_, T>,
+    ) -> ReadResult {
+        let (grid, chunk) = (&index.grid, &index.chunks[at]);
+        let origin = chunk.place[0] * grid.chunk[0];
+        let end = (origin + grid.chunk[0]).min(self.dataset.dims[0]);
+        if rows == (Rows { start: origin, end }) {
+            let mut image = std::mem::take(&mut buffers.image);
+            let result = self
+                .inflate(grid, chunk, buffers, &mut image)
+                .and_then(|()| self.scatter(grid, chunk, rows, &image, out, values));
+            buffers.image = image;
+            return result;
+        }
+        let image = match index.kept.get(at) {
+            Some(image) => image,
+            None => {
+                let mut image = Vec::new();
+                self.inflate(grid, chunk, buffers, &mut image)?;
+                index.kept.put(at, Arc::from(image))
+            }
+        };
+        self.scatter(grid, chunk, rows, &image, out, values)
+    }
+
+    fn inflate(&self, grid: &Grid, chunk: &Chunk, buffers: &mut Buffers, image: &mut Vec<u8>) -> ReadResult {
+        image.resize(grid.bytes as usize, 0);
         let source = &self.dataset.file.source;
         match &self.dataset.filters {
-            None => source.read_into(chunk.address, &mut buffers.image)?,
+            None => source.read_into(chunk.address, image)?,
             Some(filters) => {
                 buffers.stored.resize(chunk.size as usize, 0);
                 source.read_into(chunk.address, &mut buffers.stored)?;
-                reverse_filters_masked_into(
-                    filters,
-                    &buffers.stored,
-                    chunk.skipped_filters,
-                    &mut buffers.image,
-                )
-                .map_err(format)?;
+                reverse_filters_masked_into(filters, &buffers.stored, chunk.skipped_filters, image)
+                    .map_err(format)?;
             }
         }
         Ok(())
     }
 
-    /// Copies the part of a chunk that lies inside the dataset, run by run along the last axis.
+    /// Copies the part of a chunk that lies in `rows`, run by run along the last axis; `out` starts at the first of them.
     fn scatter<T: Copy>(
         &self,
         grid: &Grid,
         chunk: &Chunk,
+        rows: Rows,
         image: &[u8],
         out: &mut [T],
         values: &Values<'_, T>,
-        band_start: usize,
     ) -> ReadResult {
         let dims = &self.dataset.dims;
         let origin: Vec<u64> = chunk.place.iter().zip(&grid.chunk).map(|(p, c)| p * c).collect();
-        let extent: Vec<u64> =
+        let mut from = vec![0u64; dims.len()];
+        let mut to: Vec<u64> =
             origin.iter().zip(dims).zip(&grid.chunk).map(|((&o, &d), &c)| c.min(d - o)).collect();
+        from[0] = rows.start - origin[0];
+        to[0] = rows.end - origin[0];
         let last = dims.len() - 1;
-        let run = extent[last] as usize;
-        let rows: u64 = extent[..last].iter().product();
-        let mut within = vec![0u64; last];
-        for _ in 0..rows {
+        let run = (to[last] - from[last]) as usize;
+        let runs: u64 = from[..last].iter().zip(&to).map(|(from, to)| to - from).product();
+        let first = (rows.start * self.width) as usize;
+        let mut within = from.clone();
+        for _ in 0..runs {
             let (mut stored, mut target) = (0u64, 0u64);
-            for axis in 0..last {
+            for axis in 0..dims.len() {
                 stored = stored * grid.chunk[axis] + within[axis];
                 target = target * dims[axis] + origin[axis] + within[axis];
             }
-            let stored = (stored * grid.chunk[last]) as usize * self.element_size;
-            let target = (target * dims[last] + origin[last]) as usize;
-            let at = (target - band_start) * values.per_element;
+            let (stored, target) = (stored as usize * self.element_size, target as usize);
+            let at = (target - first) * values.per_element;
             let bytes = &image[stored..stored + run * self.element_size];
             self.convert(bytes, &mut out[at..at + run * values.per_element], values, target)?;
             for axis in (0..last).rev() {
                 within[axis] += 1;
-                if within[axis] < extent[axis] {
+                if within[axis] < to[axis] {
                     break;
                 }
-                within[axis] = 0;
+                within[axis] = from[axis];
             }
         }
         Ok(())

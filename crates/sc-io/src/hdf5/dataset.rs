@@ -15,11 +15,12 @@ use rust_hdf5::format::messages::{
 };
 use rust_hdf5::format::object_header::ObjectHeaderMessage;
 
-use super::chunks::{Read, Values};
+use super::chunks::{Read, ReadError, Values};
 use super::convert::{Number, convert, describe};
 use super::dtype::{self, Dtype, NumberKind};
 use super::file::File;
 use super::object::Fault;
+use super::parts::Parts;
 use super::{Decoded, format, strings};
 use crate::Problem;
 
@@ -119,7 +120,7 @@ impl<'f> Dataset<'f> {
         &self.dtype
     }
 
-    fn count(&self) -> Decoded<usize> {
+    pub(super) fn count(&self) -> Decoded<usize> {
         if self.null {
             return Ok(0);
         }
@@ -143,18 +144,13 @@ impl<'f> Dataset<'f> {
         self.file.budget.declare((count as u64).checked_mul(T::SIZE.max(kind.size() as u64)))?;
         let mut out = vec![T::default(); count];
         let values = Values { per_element: 1, convert: &|bytes, out| convert(kind, big_endian, bytes, out) };
-        Read::new(self)?.into(&mut out, &values).map_err(|e| match e {
-            super::chunks::ReadError::Problem(problem) => problem,
-            super::chunks::ReadError::Value { at, bytes } => {
-                let value = describe(kind, big_endian, &bytes);
-                if T::EXPECTED == f32::EXPECTED && kind != NumberKind::Bool {
-                    Problem::NotExact { at, value }
-                } else {
-                    Problem::Value { at, value, expected: T::EXPECTED.to_owned() }
-                }
-            }
-        })?;
+        Read::whole(self).into(&mut out, &values, None).map_err(|e| unfit::<T>(e, kind, big_endian))?;
         Ok(out)
+    }
+
+    /// It, for reading in parts.
+    pub(crate) fn parts(self) -> Result<Parts<'f>, Fault> {
+        Parts::new(self)
     }
 
     /// Its bytes as stored, value behind value.
@@ -171,11 +167,9 @@ impl<'f> Dataset<'f> {
             Ok(())
         };
         let values = Values { per_element: self.element_size, convert: &copy };
-        Read::new(self)?.into(&mut out, &values).map_err(|e| match e {
-            super::chunks::ReadError::Problem(problem) => problem,
-            super::chunks::ReadError::Value { .. } => {
-                Problem::Malformed("bytes could not be copied".to_owned())
-            }
+        Read::whole(self).into(&mut out, &values, None).map_err(|e| match e {
+            ReadError::Problem(problem) => problem,
+            ReadError::Value { .. } => Problem::Malformed("bytes could not be copied".to_owned()),
         })?;
         Ok(out)
     }
@@ -197,6 +191,21 @@ impl<'f> Dataset<'f> {
     /// The texts of one field of records, of which `bytes` are those of [`Dataset::bytes`].
     pub(crate) fn field_strings(&self, dtype: &Dtype, bytes: &[u8]) -> Result<Vec<String>, Fault> {
         strings::decode(self.file, dtype, bytes).map_err(|p| self.fault(p))
+    }
+}
+
+/// What a number that cannot be read means.
+pub(super) fn unfit<T: Number>(error: ReadError, kind: NumberKind, big_endian: bool) -> Problem {
+    match error {
+        ReadError::Problem(problem) => problem,
+        ReadError::Value { at, bytes } => {
+            let value = describe(kind, big_endian, &bytes);
+            if T::EXPECTED == f32::EXPECTED && kind != NumberKind::Bool {
+                Problem::NotExact { at, value }
+            } else {
+                Problem::Value { at, value, expected: T::EXPECTED.to_owned() }
+            }
+        }
     }
 }
 

@@ -131,22 +131,7 @@ impl Compressed {
     }
 
     fn check_shape(&self) -> Result<(), InvalidSparse> {
-        let (found, expected) = (self.indptr.len(), self.n_major.saturating_add(1));
-        if found != expected {
-            return Err(InvalidSparse::IndptrLength { found, expected });
-        }
-        if self.indptr[0] != 0 {
-            return Err(InvalidSparse::IndptrStart { found: self.indptr[0] });
-        }
-        if let Some(at) = self.indptr.windows(2).position(|pair| pair[0] > pair[1]) {
-            let (before, after) = (self.indptr[at], self.indptr[at + 1]);
-            return Err(InvalidSparse::IndptrOrder { at: at + 1, before, after });
-        }
-        let (found, indices, values) = (self.indptr[self.n_major], self.indices.len(), self.values.len());
-        if found != indices || found != values {
-            return Err(InvalidSparse::StoredLength { found, indices, values });
-        }
-        Ok(())
+        check_offsets(self.n_major, &self.indptr, self.indices.len(), self.values.len())
     }
 
     fn check_bound(&self, major: usize, largest: Option<u32>) -> Result<(), InvalidSparse> {
@@ -227,6 +212,30 @@ impl Compressed {
         }
         Self { n_major: self.n_major, n_minor: columns.len(), indptr, indices, values }
     }
+}
+
+/// Whether `indptr` are the offsets of `n_major` rows or columns into so many indices and values.
+pub(crate) fn check_offsets(
+    n_major: usize,
+    indptr: &[usize],
+    indices: usize,
+    values: usize,
+) -> Result<(), InvalidSparse> {
+    let (found, expected) = (indptr.len(), n_major.saturating_add(1));
+    if found != expected {
+        return Err(InvalidSparse::IndptrLength { found, expected });
+    }
+    if indptr[0] != 0 {
+        return Err(InvalidSparse::IndptrStart { found: indptr[0] });
+    }
+    if let Some(at) = indptr.windows(2).position(|pair| pair[0] > pair[1]) {
+        return Err(InvalidSparse::IndptrOrder { at: at + 1, before: indptr[at], after: indptr[at + 1] });
+    }
+    let found = indptr[n_major];
+    if found != indices || found != values {
+        return Err(InvalidSparse::StoredLength { found, indices, values });
+    }
+    Ok(())
 }
 
 /// A sparse matrix compressed by row. Within a row, column indices increase strictly.

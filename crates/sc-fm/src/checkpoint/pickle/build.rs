@@ -138,7 +138,7 @@ impl Machine<'_> {
                 }
                 Value::Dict(pairs)
             }
-            Node::Tensor(view) => Value::Tensor((**view).clone()),
+            Node::Tensor(view) => Value::Tensor(view.clone()),
             Node::Global(global) => return Err(Problem::Class { name: global.name() }),
             Node::Dtype(_) => return Err(Problem::Class { name: "numpy.dtype" }),
             Node::Storage(_) => return Err(Problem::Class { name: "a torch storage" }),
@@ -148,17 +148,13 @@ impl Machine<'_> {
     fn check_keys(&self, entries: &[(Id, Id)]) -> Result<(), Problem> {
         let (mut texts, mut numbers) = (HashSet::with_capacity(entries.len()), HashSet::new());
         for &(key, _) in entries {
-            let is_new = match self.node(key) {
-                Node::Str(text) => texts.insert(text.as_ref()),
-                Node::Int(number) => numbers.insert(*number),
+            let (is_new, key): (bool, &dyn std::fmt::Debug) = match self.node(key) {
+                Node::Str(text) => (texts.insert(text.as_ref()), text),
+                Node::Int(number) => (numbers.insert(*number), number),
                 _ => return Err(Problem::Key),
             };
             if !is_new {
-                let key = match self.node(key) {
-                    Node::Str(text) => format!("{text:?}"),
-                    node => format!("{node:?}"),
-                };
-                return Err(Problem::KeyTwice { key });
+                return Err(Problem::KeyTwice { key: format!("{key:?}") });
             }
         }
         Ok(())

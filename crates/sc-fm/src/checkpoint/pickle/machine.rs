@@ -24,6 +24,7 @@ pub(crate) enum Tensors {
 }
 
 /// A pickle, read to its end.
+#[derive(Debug)]
 pub(crate) struct Parsed {
     pub(crate) value: Value,
     /// Bytes up to and with the end of the pickle.
@@ -197,8 +198,7 @@ impl<'a> Machine<'a> {
             op::BINPUT => self.keep::<1>(name)?,
             op::LONG_BINPUT => self.keep::<4>(name)?,
             op::MEMOIZE => {
-                let top = self.top(name)?;
-                self.memo.insert(self.memo.len() as u64, top);
+                self.remember(name, self.memo.len() as u64)?;
             }
             op::BINGET => self.fetch::<1>()?,
             op::LONG_BINGET => self.fetch::<4>()?,
@@ -367,7 +367,7 @@ impl<'a> Machine<'a> {
     fn set_items(&mut self, opcode: &'static str, items: &[Id]) -> Result<(), Problem> {
         let target = self.top(opcode)?;
         match &mut self.nodes[target as usize] {
-            Node::Dict { entries, .. } if items.len() % 2 == 0 => {
+            Node::Dict { entries, .. } if items.len().is_multiple_of(2) => {
                 entries.extend(items.chunks_exact(2).map(|pair| (pair[0], pair[1])));
             }
             Node::Dict { .. } => return Err(Problem::Stack { opcode, needed: "a value for every key" }),
@@ -378,7 +378,14 @@ impl<'a> Machine<'a> {
 
     fn keep<const N: usize>(&mut self, opcode: &'static str) -> Result<(), Problem> {
         let index = self.number::<N>()?;
+        self.remember(opcode, index)
+    }
+
+    fn remember(&mut self, opcode: &'static str, index: u64) -> Result<(), Problem> {
         let top = self.top(opcode)?;
+        if self.memo.len() == MAX_NODES {
+            return Err(Problem::Size { limit: MAX_NODES, what: "kept values" });
+        }
         self.memo.insert(index, top);
         Ok(())
     }

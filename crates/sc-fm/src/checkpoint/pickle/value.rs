@@ -25,7 +25,7 @@ pub enum Value {
     /// A dictionary, ordered or not, in the order of the file. Keys are text or whole numbers, each there once.
     Dict(Vec<(Value, Value)>),
     /// A tensor of a PyTorch file; its numbers stay in the file.
-    Tensor(TensorView),
+    Tensor(Box<TensorView>),
 }
 
 impl Value {

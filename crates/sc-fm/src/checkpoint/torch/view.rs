@@ -1,6 +1,6 @@
 //! A tensor as a file of PyTorch describes it: a shape and strides over a part of a storage.
 
-use crate::checkpoint::element::Stored;
+use crate::checkpoint::element::{Stored, count};
 
 /// A row of numbers in the file.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,8 +33,7 @@ impl TensorView {
             return None;
         }
         let view = Self { storage, offset, shape, strides };
-        let count = view.shape.iter().try_fold(1_usize, |count, &size| count.checked_mul(size))?;
-        let fits = count <= view.storage.length && view.end()? <= view.storage.length;
+        let fits = count(&view.shape)? <= view.storage.length && view.end()? <= view.storage.length;
         fits.then_some(view)
     }
 
@@ -52,11 +51,6 @@ impl TensorView {
         &self.strides
     }
 
-    /// Number of its numbers.
-    pub(crate) fn count(&self) -> usize {
-        self.shape.iter().product()
-    }
-
     /// One past the last number of the storage that it reads; `None` if there is no such place.
     pub(crate) fn end(&self) -> Option<usize> {
         if self.shape.contains(&0) {
@@ -70,11 +64,12 @@ impl TensorView {
     /// Whether its numbers lie one after another, in the order of rows.
     pub(crate) fn is_contiguous(&self) -> bool {
         let mut expected = 1;
-        self.shape.iter().zip(&self.strides).rev().all(|(&size, &stride)| {
-            let fits = size == 1 || stride == expected;
-            expected *= size;
-            fits
-        })
+        self.shape.contains(&0)
+            || self.shape.iter().zip(&self.strides).rev().all(|(&size, &stride)| {
+                let fits = size == 1 || stride == expected;
+                expected *= size;
+                fits
+            })
     }
 }
 
@@ -105,5 +100,10 @@ mod tests {
         assert!(view(6, usize::MAX, &[2], &[1]).is_none());
         assert!(view(6, 0, &[2], &[usize::MAX]).is_none());
         assert!(view(6, 0, &[1000, 1000], &[0, 0]).is_none(), "a million numbers out of one");
+        assert!(
+            view(6, 0, &[0, usize::MAX, 2], &[1, 1, 1]).is_none(),
+            "no numbers, but a shape that overflows"
+        );
+        assert!(view(6, 0, &[1 << 40, 0], &[7, 7]).unwrap().is_contiguous());
     }
 }

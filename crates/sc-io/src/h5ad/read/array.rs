@@ -9,13 +9,18 @@ use crate::hdf5::{Dataset, Number, Object};
 /// An array of two axes, as `f32`.
 pub(super) fn dense(object: &Object<'_>) -> Read<Array2<f32>> {
     let dataset = object.dataset()?;
+    let shape = shape(&dataset)?;
+    let values = dataset.numbers::<f32>()?;
+    Array2::from_shape_vec(shape, values).map_err(|_| wrong_shape(&dataset))
+}
+
+/// The shape of an array of two axes.
+pub(in crate::h5ad) fn shape(dataset: &Dataset<'_>) -> Read<(usize, usize)> {
     let &[rows, columns] = dataset.dims() else {
         let found = dataset.dims().to_vec();
         return Err(dataset.fault(Problem::Shape { found, expected: "two axes".to_owned() }));
     };
-    let shape = (axis(&dataset, rows)?, axis(&dataset, columns)?);
-    let values = dataset.numbers::<f32>()?;
-    Array2::from_shape_vec(shape, values).map_err(|_| wrong_shape(&dataset))
+    Ok((axis(dataset, rows)?, axis(dataset, columns)?))
 }
 
 /// An array of any number of axes.

@@ -2,7 +2,7 @@
 
 use super::Read;
 use super::array::one_axis;
-use crate::hdf5::{Fault, Number, Object};
+use crate::hdf5::{Dataset, Fault, Number, Object};
 use crate::{Csc, Csr, InvalidSparse, Problem};
 
 /// Columns or rows of a sparse matrix are numbered in 32 bits.
@@ -20,7 +20,8 @@ pub(super) fn csc(group: &Object<'_>) -> Read<Csc> {
     Csc::from_unsorted(rows, columns, indptr, indices, values).map_err(|e| blamed(group, e))
 }
 
-fn shape(group: &Object<'_>) -> Read<(usize, usize)> {
+/// The shape that the group declares.
+pub(in crate::h5ad) fn shape(group: &Object<'_>) -> Read<(usize, usize)> {
     let attribute = match group.attribute("shape")? {
         Some(shape) => Some(shape),
         None => group.attribute("h5sparse_shape")?,
@@ -41,16 +42,25 @@ fn parts(group: &Object<'_>) -> Read<(Vec<usize>, Vec<u32>, Vec<f32>)> {
 }
 
 fn list<T: Number>(group: &Object<'_>, name: &str) -> Read<Vec<T>> {
+    array(group, name)?.numbers()
+}
+
+/// One of the three arrays.
+pub(in crate::h5ad) fn array<'f>(group: &Object<'f>, name: &str) -> Read<Dataset<'f>> {
     let dataset = group.member(name)?.dataset()?;
     one_axis(&dataset)?;
-    dataset.numbers()
+    Ok(dataset)
 }
 
 /// Names the array that is wrong.
 fn blamed(group: &Object<'_>, error: InvalidSparse) -> Fault {
-    let part = match error {
+    Fault::new(group.member_path(part(&error)), error)
+}
+
+/// The array that an error is about.
+pub(in crate::h5ad) fn part(error: &InvalidSparse) -> &'static str {
+    match error {
         InvalidSparse::IndexBound { .. } | InvalidSparse::IndexOrder { .. } => "indices",
         _ => "indptr",
-    };
-    Fault::new(group.member_path(part), error)
+    }
 }

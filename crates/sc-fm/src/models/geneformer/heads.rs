@@ -1,0 +1,78 @@
+//! What stands on top of the encoder: the masked language model and the classifiers.
+
+use candle_core::Tensor;
+
+use super::GeneformerConfig;
+use crate::Result;
+use crate::models::parts::Parts;
+use crate::models::{Error, Hidden, pooling};
+use crate::nn::{Activation, LayerNorm, Linear};
+
+/// Those heads that a checkpoint holds.
+#[derive(Clone, Debug)]
+pub(super) struct Heads {
+    mlm: Option<Mlm>,
+    pooler: Option<Linear>,
+    classifier: Option<Linear>,
+}
+
+/// Dense, function, norm, and the word embeddings as decoder.
+#[derive(Clone, Debug)]
+struct Mlm {
+    dense: Linear,
+    activation: Activation,
+    norm: LayerNorm,
+    decoder: Linear,
+}
+
+impl Heads {
+    pub(super) fn take(config: &GeneformerConfig, word: &Tensor, parts: &mut Parts<'_>) -> Result<Self> {
+        let width = config.hidden_size;
+        let mlm = parts.any("cls.").then(|| Mlm::take(config, word, parts)).transpose()?;
+        let pooler = parts.any("pooler.").then(|| parts.linear("pooler.dense", width, width));
+        let pooler = pooler.transpose()?;
+        let classifier = parts.any("classifier.");
+        let classifier = classifier.then(|| parts.linear("classifier", config.n_labels(), width));
+        Ok(Self { mlm, pooler, classifier: classifier.transpose()? })
+    }
+
+    pub(super) fn mlm_logits(&self, states: &Tensor) -> Result<Tensor> {
+        let head = self.mlm.as_ref().ok_or(Error::NoHead { head: "masked language model" })?;
+        let states = head.norm.forward(&head.dense.forward(states, head.activation)?)?;
+        Ok(head.decoder.forward(&states, Activation::Identity)?)
+    }
+
+    pub(super) fn pooled(&self, last: &Hidden) -> Result<Tensor> {
+        let pooler = self.pooler.as_ref().ok_or(Error::NoHead { head: "pooler" })?;
+        if let Some(cell) = last.packing.iter().position(|rows| rows.is_empty()) {
+            return Err(Error::EmptyCell { cell }.into());
+        }
+        let first = pooling::select(&last.states, last.packing.iter().map(|rows| rows.start))?;
+        Ok(pooler.forward(&first, Activation::Tanh)?)
+    }
+
+    pub(super) fn cell_logits(&self, last: &Hidden) -> Result<Tensor> {
+        let classifier = self.classifier.as_ref().ok_or(Error::NoHead { head: "classifier" })?;
+        Ok(classifier.forward(&self.pooled(last)?, Activation::Identity)?)
+    }
+
+    pub(super) fn gene_logits(&self, states: &Tensor) -> Result<Tensor> {
+        let head = "classifier of genes";
+        let classifier = self.classifier.as_ref().filter(|_| self.pooler.is_none());
+        Ok(classifier.ok_or(Error::NoHead { head })?.forward(states, Activation::Identity)?)
+    }
+}
+
+impl Mlm {
+    fn take(config: &GeneformerConfig, word: &Tensor, parts: &mut Parts<'_>) -> Result<Self> {
+        let width = config.hidden_size;
+        let dense = parts.linear("cls.predictions.transform.dense", width, width)?;
+        let eps = config.layer_norm_eps;
+        let norm = parts.layer_norm("cls.predictions.transform.LayerNorm", width, eps)?;
+        let bias = parts.take("cls.predictions.bias", &[config.vocab_size])?;
+        parts.weights.tied("cls.predictions.decoder.weight", word, "embeddings.word_embeddings.weight")?;
+        parts.weights.tied("cls.predictions.decoder.bias", &bias, "cls.predictions.bias")?;
+        let decoder = parts.linear_of(word.clone(), Some(bias));
+        Ok(Self { dense, activation: config.hidden_act.activation(), norm, decoder })
+    }
+}

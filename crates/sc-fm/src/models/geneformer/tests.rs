@@ -1,0 +1,153 @@
+use super::*;
+use crate::models::{CellEncoder, embed};
+
+const V2: InputFormat = InputFormat::V2 { cls: 2, eos: 3 };
+
+fn config() -> GeneformerConfig {
+    let json = r#"{"model_type": "bert", "hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2,
+        "intermediate_size": 24, "vocab_size": 30, "max_position_embeddings": 12, "hidden_act": "relu",
+        "initializer_range": 0.5}"#;
+    serde_json::from_str(json).unwrap()
+}
+
+fn model(format: InputFormat) -> Geneformer {
+    Geneformer::random(config(), format, 1).unwrap()
+}
+
+fn bits(embeddings: &ndarray::Array2<f32>) -> Vec<u32> {
+    embeddings.iter().map(|x| x.to_bits()).collect()
+}
+
+#[test]
+fn a_model_of_random_weights_is_complete_and_repeatable() {
+    let mut weights = Geneformer::random_weights(&config(), 1, &Device::Cpu).unwrap();
+    Geneformer::from_weights(config(), V2, &mut weights, Precision::default()).unwrap();
+    assert_eq!(weights.names().count(), 0);
+    let logits = |model: &Geneformer| {
+        let last = model.forward(&TokenBatch::new(&[[5, 6, 1]]), Layer::Last).unwrap();
+        model.mlm_logits(&last).unwrap().to_vec2::<f32>().unwrap()
+    };
+    assert_eq!(logits(&model(V2)).len(), 3);
+    assert_eq!(logits(&model(V2))[0].len(), 30);
+    assert_eq!(logits(&model(V2)), logits(&model(V2)));
+    assert_ne!(logits(&model(V2)), logits(&Geneformer::random(config(), V2, 2).unwrap()));
+}
+
+#[test]
+fn checkpoints_are_taken_with_or_without_their_prefix_and_ties_are_compared() {
+    let weights = || Geneformer::random_weights(&config(), 1, &Device::Cpu).unwrap();
+    let add = |name: &str, tensor: Tensor| {
+        let mut all: Vec<(String, Tensor)> = vec![(name.to_owned(), tensor)];
+        let mut rest = weights();
+        for (name, shape, _) in config().parameters() {
+            all.push((name.clone(), rest.take(&name, &shape).unwrap()));
+        }
+        Weights::new(all)
+    };
+    let build = |mut weights: Weights| {
+        Geneformer::from_weights(config(), InputFormat::V1, &mut weights, Precision::default())
+    };
+    build(weights().renamed(|name| Some(name.strip_prefix("bert.").unwrap_or(name).to_owned()))).unwrap();
+    build(add("bert.embeddings.position_ids", Tensor::arange(0u32, 12, &Device::Cpu).unwrap())).unwrap();
+    let word = weights().take("bert.embeddings.word_embeddings.weight", &[30, 16]).unwrap();
+    build(add("cls.predictions.decoder.weight", word.clone())).unwrap();
+    let error = build(add("cls.predictions.decoder.weight", (word + 1.0).unwrap())).unwrap_err();
+    assert!(error.to_string().contains("cls.predictions.decoder.weight"), "{error}");
+    let error = build(add(
+        "cls.seq_relationship.bias",
+        Tensor::zeros(2, candle_core::DType::F32, &Device::Cpu).unwrap(),
+    ));
+    assert!(error.unwrap_err().to_string().contains("cls.seq_relationship.bias"));
+}
+
+#[test]
+fn a_checkpoint_without_a_head_says_so() {
+    let weights = Geneformer::random_weights(&config(), 1, &Device::Cpu).unwrap();
+    let mut weights = weights.renamed(|name| (!name.starts_with("cls.")).then(|| name.to_owned()));
+    let model =
+        Geneformer::from_weights(config(), InputFormat::V1, &mut weights, Precision::default()).unwrap();
+    let last = model.forward(&TokenBatch::new(&[[5, 6]]), Layer::Last).unwrap();
+    let error = model.mlm_logits(&last).unwrap_err();
+    assert_eq!(error.to_string(), "the checkpoint has no masked language model");
+    assert!(error.help().unwrap().contains("trained with it"));
+    assert!(model.cell_logits(&last).unwrap_err().to_string().ends_with("no classifier"));
+    assert!(model.gene_logits(&last).unwrap_err().to_string().ends_with("no classifier of genes"));
+    assert!(model.pooled(&last).unwrap_err().to_string().ends_with("no pooler"));
+}
+
+#[test]
+fn a_cell_has_the_same_bits_in_any_company() {
+    let model = model(V2);
+    let cells: Vec<Vec<u32>> = (0..7usize)
+        .map(|i| {
+            [2].into_iter()
+                .chain((0..1 + (i * 5) % 9).map(|g| 4 + ((g * 7 + i) % 26) as u32))
+                .chain([3])
+                .collect()
+        })
+        .collect();
+    let slices: Vec<&[u32]> = cells.iter().map(Vec::as_slice).collect();
+    for (pooling, layer) in [(Pooling::Cell, Layer::SecondToLast), (Pooling::Cls, Layer::Last)] {
+        let encoder = model.encoder(pooling, layer).unwrap();
+        let together = embed(&encoder, &slices, 1000).unwrap();
+        let alone = embed(&encoder, &slices, 1).unwrap();
+        assert_eq!(bits(&together), bits(&alone));
+        let reversed: Vec<&[u32]> = slices.iter().rev().copied().collect();
+        let mut reversed = embed(&encoder, &reversed, 13).unwrap();
+        reversed.invert_axis(ndarray::Axis(0));
+        assert_eq!(bits(&reversed), bits(&together));
+    }
+}
+
+#[test]
+fn cells_that_do_not_fit_the_release_are_refused() {
+    let model = model(V2);
+    let encoder = model.encoder(Pooling::Cls, Layer::default()).unwrap();
+    let error = |cell: &[u32]| encoder.encode(&[&[2, 9, 3], cell]).unwrap_err();
+    assert_eq!(error(&[9, 8, 3]).to_string(), "cell 1 has token 9 where the model expects 2 (<cls>)");
+    assert_eq!(error(&[2, 9, 8]).to_string(), "cell 1 has token 8 where the model expects 3 (<eos>)");
+    assert!(error(&[9]).help().unwrap().contains("special tokens"));
+    assert!(error(&[2, 3]).help().unwrap().contains("drop cells"));
+    assert_eq!(error(&[2, 30, 3]).to_string(), "token 1 of cell 1 is 30, but the model has 30 tokens");
+    assert!(error(&[2, 30, 3]).help().unwrap().contains("dictionary"));
+    assert!(error(&[2, 9, 0]).to_string().ends_with("is padding"));
+    let long = [&[2][..], &[7; 11], &[3]].concat();
+    assert_eq!(error(&long).to_string(), "cell 1 has 13 tokens, but the model takes 12 at most");
+    assert!(error(&long).help().unwrap().contains("input size"));
+    model.forward(&TokenBatch::new(&[[9, 1]]), Layer::Last).unwrap();
+}
+
+#[test]
+fn v1_has_no_cls() {
+    let model = model(InputFormat::V1);
+    let error = model.encoder(Pooling::Cls, Layer::Last).unwrap_err();
+    assert_eq!(error.to_string(), "the model's input has no <cls> token");
+    assert!(error.help().unwrap().contains("mean"));
+    assert!(model.encoder(Pooling::Cell, Layer::Index(3)).is_err());
+}
+
+#[test]
+fn every_weight_of_a_trainable_model_gets_a_gradient() {
+    let mut weights = Geneformer::random_weights(&config(), 1, &Device::Cpu).unwrap();
+    let mut variables = vec![];
+    let tensors: Vec<(String, Tensor)> = config()
+        .parameters()
+        .into_iter()
+        .map(|(name, shape, _)| {
+            let variable = candle_core::Var::from_tensor(&weights.take(&name, &shape).unwrap()).unwrap();
+            variables.push((name.clone(), variable.clone()));
+            (name, variable.as_tensor().clone())
+        })
+        .collect();
+    let mut weights = Weights::new(tensors);
+    let model = Geneformer::from_weights(config(), V2, &mut weights, Precision::default()).unwrap();
+    let last = model.forward(&TokenBatch::new(&[vec![2, 5, 6, 3], vec![2, 9, 3]]), Layer::Last).unwrap();
+    let loss = model.mlm_logits(&last).unwrap().sqr().unwrap().sum_all().unwrap();
+    let gradients = loss.backward().unwrap();
+    for (name, variable) in &variables {
+        let gradient = gradients.get(variable).unwrap_or_else(|| panic!("{name} has no gradient"));
+        let size = gradient.abs().unwrap().sum_all().unwrap().to_scalar::<f32>().unwrap();
+        // A constant added to all scores of a query changes no weight of the softmax.
+        assert!(size > 0.0 && size.is_finite() || name.ends_with("self.key.bias"), "{name}: {size}");
+    }
+}

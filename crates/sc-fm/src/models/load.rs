@@ -1,0 +1,83 @@
+//! From a directory to weights.
+
+use std::path::{Path, PathBuf};
+
+use candle_core::{DType, Device};
+use serde::de::DeserializeOwned;
+
+use super::Error;
+use crate::Result;
+use crate::checkpoint::{OpenParams, Weights, hub};
+use crate::nn::gemm::Precision;
+
+/// How a model is loaded.
+#[derive(Clone, Debug)]
+pub struct LoadOptions {
+    /// Where it computes. Default: the CPU.
+    pub device: Device,
+    /// What tensors are stored in: `F32` (default), `F16` or `BF16`. Embeddings are `F32` in any case.
+    pub dtype: DType,
+    /// How exact products on the CPU are. Default: errors of single precision, in the fastest way that there is.
+    pub precision: Precision,
+}
+
+impl Default for LoadOptions {
+    fn default() -> Self {
+        Self { device: Device::Cpu, dtype: DType::F32, precision: Precision::default() }
+    }
+}
+
+/// Reads a configuration.
+pub(crate) fn config<T: DeserializeOwned>(path: &Path, model: &'static str) -> Result<T, Error> {
+    let text = std::fs::read_to_string(path).map_err(|source| Error::Read { path: path.into(), source })?;
+    serde_json::from_str(&text).map_err(|source| Error::Parse { path: path.into(), model, source })
+}
+
+/// The folder that holds a model's files: itself, or the snapshot `main` of a model's folder in a hub cache.
+pub(crate) fn folder(path: &Path) -> Result<PathBuf> {
+    match path.join("snapshots").is_dir() {
+        true => Ok(hub::resolve(path, "main")?.path),
+        false => Ok(path.to_owned()),
+    }
+}
+
+/// Reads the weights of a folder, or of a file.
+pub(crate) fn weights(path: &Path, options: &LoadOptions) -> Result<Weights> {
+    let params =
+        OpenParams { dtype: Some(options.dtype), device: options.device.clone(), ..OpenParams::default() };
+    Ok(Weights::open_with(path, &params)?)
+}
+
+/// Refuses sizes that no model has: 0, and those that would overflow when multiplied.
+pub(crate) fn check_sizes(sizes: &[(&'static str, usize)]) -> Result<(), Error> {
+    match sizes.iter().find(|(_, size)| !(1..=1 << 24).contains(size)) {
+        Some(&(field, size)) => Err(refuse(field, size, "1 to 16,777,216")),
+        None => Ok(()),
+    }
+}
+
+/// Refuses heads that do not divide the width.
+pub(crate) fn check_heads(
+    field: &'static str,
+    n_heads: usize,
+    width_field: &str,
+    width: usize,
+) -> Result<(), Error> {
+    match width.is_multiple_of(n_heads) {
+        true => Ok(()),
+        false => Err(refuse(field, n_heads, format!("a divisor of `{width_field}` {width}"))),
+    }
+}
+
+/// Refuses a share to drop that leaves nothing.
+pub(crate) fn check_share(field: &'static str, share: f64) -> Result<(), Error> {
+    match (0.0..1.0).contains(&share) {
+        true => Ok(()),
+        false => Err(refuse(field, share, "at least 0 and below 1")),
+    }
+}
+
+/// A field with a value that the model cannot have.
+pub(crate) fn refuse(field: &'static str, found: impl ToString, expected: impl Into<String>) -> Error {
+    Error::Config { field, found: found.to_string(), expected: expected.into() }
+}

@@ -1,0 +1,179 @@
+//! Attention of one block of queries, over blocks of keys with a running softmax (Dao et al. 2022,
+//! <https://arxiv.org/abs/2205.14135>).
+
+use std::ops::Range;
+
+use pulp::{Simd, WithSimd};
+
+use super::head::{Heads, KEYS, QUERIES, Visible, scores};
+use super::tile::{Out, Right, Transposed, product};
+use crate::nn::cpu::Matrix;
+use crate::nn::simd::exp;
+
+/// A block of queries of a cell, all heads.
+pub(super) struct Block<'a> {
+    pub(super) q: Matrix<'a>,
+    pub(super) k: Matrix<'a>,
+    pub(super) v: Matrix<'a>,
+    pub(super) heads: Heads,
+    /// The rows of the block.
+    pub(super) queries: Range<usize>,
+    /// Place of the first of them in the cell.
+    pub(super) first: usize,
+    /// The rows of the cell's keys.
+    pub(super) keys: Range<usize>,
+    pub(super) visible: Visible,
+    /// The result of the block: rows of all heads.
+    pub(super) out: &'a mut [f32],
+    /// For each query and head the shift of its scores and the factor of its weights.
+    pub(super) stats: &'a mut [[f32; 2]],
+    pub(super) scratch: &'a mut Scratch,
+}
+
+/// Memory that tasks use again.
+pub(super) struct Scratch {
+    queries: Vec<f32>,
+    /// A row for each key, a lane for each query.
+    weights: Vec<f32>,
+    out: Vec<f32>,
+    values: Vec<f32>,
+    lanes: Lanes,
+}
+
+/// What is known of each query so far.
+struct Lanes {
+    highest: [f32; QUERIES],
+    shift: [f32; QUERIES],
+    sum: [f32; QUERIES],
+    /// What the latest block of keys makes of earlier weights.
+    fade: [f32; QUERIES],
+}
+
+impl Scratch {
+    pub(super) fn new(heads: Heads) -> Self {
+        let none = [0.0; QUERIES];
+        Self {
+            queries: vec![0.0; QUERIES * heads.size],
+            weights: vec![0.0; QUERIES * KEYS],
+            out: vec![0.0; QUERIES * heads.padded],
+            values: Vec::new(),
+            lanes: Lanes { highest: none, shift: none, sum: none, fade: none },
+        }
+    }
+}
+
+impl WithSimd for Block<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let Self { heads, first, visible, out, stats, scratch, .. } = self;
+        let Scratch { queries: transposed, weights, out: sums, values: copy, lanes } = scratch;
+        let (n, width) = (self.queries.len(), heads.n_heads * heads.size);
+        for h in 0..heads.n_heads {
+            let queries = heads.view(self.q, self.queries.clone(), h);
+            let keys = heads.view(self.k, self.keys.clone(), h);
+            let values = heads.view(self.v, self.keys.clone(), h).right(copy);
+            let columns = queries.transpose(heads.scale, transposed);
+            sums.fill(0.0);
+            lanes.highest.fill(f32::NEG_INFINITY);
+            lanes.sum.fill(0.0);
+
+            for start in (0..visible.from(0, usize::MAX, first + n - 1)).step_by(KEYS) {
+                let block = start..(start + KEYS).min(keys.n_rows);
+                let weights = &mut weights[..];
+                scores(simd, keys.rows(block.clone()), transposed, columns, weights);
+                for (row, key) in weights.chunks_exact_mut(QUERIES).zip(block.clone()) {
+                    row[..visible.blind(key, first, columns)].fill(f32::NEG_INFINITY);
+                }
+                lanes.weigh(simd, &mut weights[..block.len() * QUERIES], columns);
+                for (row, &fade) in sums.chunks_exact_mut(heads.padded).zip(&lanes.fade[..n]) {
+                    if fade != 1.0 {
+                        row.iter_mut().for_each(|x| *x *= fade);
+                    }
+                }
+                let values = Right { data: &values.data[start * values.stride..], ..values };
+                let seen = |i: usize| visible.from(start, block.len(), first + i.min(n - 1));
+                add_values(simd, weights, values, n, heads.padded, seen, sums);
+            }
+
+            for i in 0..n {
+                let factor = 1.0 / lanes.sum[i];
+                let row = &mut out[i * width + h * heads.size..][..heads.size];
+                row.iter_mut().zip(&sums[i * heads.padded..]).for_each(|(out, x)| *out = x * factor);
+                stats[i * heads.n_heads + h] = [lanes.shift[i], factor];
+            }
+        }
+    }
+}
+
+impl Lanes {
+    /// Scores become weights relative to the highest score so far.
+    #[inline(always)]
+    fn weigh<S: Simd>(&mut self, simd: S, scores: &mut [f32], columns: usize) {
+        let lowest = simd.splat_f32s(f32::NEG_INFINITY);
+        for lane in (0..columns).step_by(S::F32_LANES) {
+            let at = lane..lane + S::F32_LANES;
+            let before = S::as_simd_f32s(&self.highest[at.clone()]).0[0];
+            // Two maxima by turns, for each waits for the one before. NaN is passed over.
+            let (mut highest, mut other) = (before, before);
+            for rows in scores.chunks(2 * QUERIES) {
+                highest = simd.max_f32s(S::as_simd_f32s(&rows[at.clone()]).0[0], highest);
+                if let Some(row) = rows.get(QUERIES..) {
+                    if !row.is_empty() {
+                        other = simd.max_f32s(S::as_simd_f32s(&row[at.clone()]).0[0], other);
+                    }
+                }
+            }
+            let highest = simd.max_f32s(highest, other);
+            // Where every score so far is −∞ the weights are 0, not NaN, for a later block may hold others.
+            let none = simd.equal_f32s(highest, lowest);
+            let shift = simd.select_f32s(none, simd.splat_f32s(0.0), highest);
+            let fade = exp(simd, simd.sub_f32s(before, shift));
+            let mut sum = simd.mul_f32s(S::as_simd_f32s(&self.sum[at.clone()]).0[0], fade);
+            for row in scores.chunks_exact_mut(QUERIES) {
+                let x = &mut S::as_mut_simd_f32s(&mut row[at.clone()]).0[0];
+                *x = exp(simd, simd.sub_f32s(*x, shift));
+                sum = simd.add_f32s(sum, *x);
+            }
+            for (values, x) in [
+                (&mut self.highest, highest),
+                (&mut self.shift, shift),
+                (&mut self.fade, fade),
+                (&mut self.sum, sum),
+            ] {
+                S::as_mut_simd_f32s(&mut values[at.clone()]).0[0] = x;
+            }
+        }
+    }
+}
+
+/// Adds the weighted values of the keys that each of `n` queries sees.
+#[inline(always)]
+fn add_values<S: Simd>(
+    simd: S,
+    weights: &[f32],
+    values: Right<'_>,
+    n: usize,
+    padded: usize,
+    seen: impl Fn(usize) -> usize,
+    sums: &mut [f32],
+) {
+    const ROWS: usize = 6;
+    for first in (0..n).step_by(ROWS) {
+        // What the first of the queries sees they all see.
+        let depth = seen(first);
+        let left = Transposed { data: &weights[first..], stride: QUERIES };
+        let out = Out { data: &mut sums[first * padded..], stride: padded, width: padded, add: true };
+        product::<S, ROWS, 4>(simd, depth, left, values, out);
+        for i in first + 1..first + ROWS {
+            let more = seen(i) - depth;
+            if more > 0 {
+                let left = Transposed { data: &weights[depth * QUERIES + i..], stride: QUERIES };
+                let right = Right { data: &values.data[depth * values.stride..], ..values };
+                let out = Out { data: &mut sums[i * padded..], stride: padded, width: padded, add: true };
+                product::<S, 1, 4>(simd, more, left, right, out);
+            }
+        }
+    }
+}

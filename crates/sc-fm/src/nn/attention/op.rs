@@ -1,0 +1,128 @@
+//! Attention as an operation of the tensor library.
+
+use std::sync::OnceLock;
+
+use candle_core::{CpuStorage, CustomOp3, Layout, Result, Shape, Tensor};
+use pulp::Arch;
+use rayon::prelude::*;
+
+use super::forward::{Block, Scratch};
+use super::head::{Heads, QUERIES, Visible};
+use super::{AttentionParams, backward};
+use crate::nn::Packing;
+use crate::nn::cpu::{self, Matrix};
+
+/// Attention of the queries of each cell to its keys.
+pub(super) struct Attention {
+    pub(super) queries: Packing,
+    pub(super) keys: Packing,
+    params: AttentionParams,
+    pub(super) arch: Arch,
+    /// Shift and factor of the weights of each query and head, as the forward pass found them.
+    stats: OnceLock<Vec<[f32; 2]>>,
+}
+
+impl Attention {
+    pub(super) fn new(queries: Packing, keys: Packing, params: AttentionParams, arch: Arch) -> Self {
+        Self { queries, keys, params, arch, stats: OnceLock::new() }
+    }
+
+    /// What the queries of a cell see.
+    pub(super) fn visible(&self, cell: usize) -> Visible {
+        let (n_queries, n_keys) = (self.queries.rows(cell).len(), self.keys.rows(cell).len());
+        Visible { n_keys, causal: self.params.causal.then(|| n_keys + 1 - n_queries.max(1)) }
+    }
+
+    fn forward(&self, q: Matrix<'_>, k: Matrix<'_>, v: Matrix<'_>) -> (Vec<f32>, Vec<[f32; 2]>) {
+        let width = q.n_cols;
+        let heads = Heads::new(width, self.params.n_heads);
+        let mut out = vec![0.0; q.n_rows * width];
+        let mut stats = vec![[0.0; 2]; q.n_rows * heads.n_heads];
+        let outs = cpu::split(&mut out, self.queries.iter().map(|rows| rows.len() * width));
+        let cell_stats = cpu::split(&mut stats, self.queries.iter().map(|rows| rows.len() * heads.n_heads));
+        let mut tasks = Vec::new();
+        for (cell, (out, stats)) in outs.into_iter().zip(cell_stats).enumerate() {
+            let blocks = out.chunks_mut(QUERIES * width).zip(stats.chunks_mut(QUERIES * heads.n_heads));
+            tasks.extend(blocks.enumerate().map(|(b, (out, stats))| (cell, b * QUERIES, out, stats)));
+        }
+        tasks.into_par_iter().with_max_len(1).for_each_init(
+            || Scratch::new(heads),
+            |scratch, (cell, first, out, stats)| {
+                let start = self.queries.rows(cell).start + first;
+                let queries = start..start + out.len() / width;
+                let (keys, visible) = (self.keys.rows(cell), self.visible(cell));
+                self.arch.dispatch(Block {
+                    q,
+                    k,
+                    v,
+                    heads,
+                    queries,
+                    first,
+                    keys,
+                    visible,
+                    out,
+                    stats,
+                    scratch,
+                });
+            },
+        );
+        (out, stats)
+    }
+}
+
+impl CustomOp3 for Attention {
+    fn name(&self) -> &'static str {
+        "attention"
+    }
+
+    fn cpu_fwd(
+        &self,
+        q: &CpuStorage,
+        q_layout: &Layout,
+        k: &CpuStorage,
+        k_layout: &Layout,
+        v: &CpuStorage,
+        v_layout: &Layout,
+    ) -> Result<(CpuStorage, Shape)> {
+        let (q, k, v) = (cpu::matrix(q, q_layout)?, cpu::matrix(k, k_layout)?, cpu::matrix(v, v_layout)?);
+        let (out, stats) = self.forward(q, k, v);
+        // An op runs once.
+        self.stats.get_or_init(|| stats);
+        Ok(cpu::result(out, (q.n_rows, q.n_cols)))
+    }
+
+    fn bwd(
+        &self,
+        q: &Tensor,
+        k: &Tensor,
+        v: &Tensor,
+        out: &Tensor,
+        gradient: &Tensor,
+    ) -> Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
+        let Some(stats) = self.stats.get() else {
+            candle_core::bail!("attention was differentiated before it was computed");
+        };
+        let gradient = cpu::contiguous_rows(gradient)?;
+        let [dq, dk, dv] = {
+            let tensors = [q, k, v, out, &gradient].map(Tensor::storage_and_layout);
+            let matrix = |i: usize| {
+                let (storage, layout) = &tensors[i];
+                cpu::matrix(cpu::storage(storage)?, layout)
+            };
+            let inputs = backward::Inputs {
+                q: matrix(0)?,
+                k: matrix(1)?,
+                v: matrix(2)?,
+                out: matrix(3)?,
+                gradient: matrix(4)?,
+                stats,
+            };
+            backward::gradients(self, inputs, Heads::new(inputs.q.n_cols, self.params.n_heads))
+        };
+        Ok((
+            Some(Tensor::from_vec(dq, q.shape(), q.device())?),
+            Some(Tensor::from_vec(dk, k.shape(), k.device())?),
+            Some(Tensor::from_vec(dv, v.shape(), v.device())?),
+        ))
+    }
+}

@@ -1,0 +1,28 @@
+//! Two linear layers with a function between them.
+
+use candle_core::{Result, Tensor};
+
+use super::{Activation, Linear};
+
+/// `f(x W₁ᵀ + b₁) W₂ᵀ + b₂`, row by row.
+#[derive(Clone, Debug)]
+pub struct FeedForward {
+    first: Linear,
+    second: Linear,
+    activation: Activation,
+}
+
+impl FeedForward {
+    /// * `first`: to the inner width; `second`: back again.
+    pub fn new(first: Linear, second: Linear, activation: Activation) -> Self {
+        Self { first, second, activation }
+    }
+
+    /// For `x`: `rows × width`, the same shape; differentiable.
+    ///
+    /// # Errors
+    /// What the tensor library reports, shapes that do not fit above all.
+    pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
+        self.second.forward(&self.first.forward(x, self.activation)?, Activation::Identity)
+    }
+}

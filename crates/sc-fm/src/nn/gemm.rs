@@ -1,0 +1,47 @@
+//! Matrix products on the CPU: `A · Wᵀ`, with the weight packed once and the micro-kernel chosen at run time.
+//!
+//! [`Packed`] holds a weight in the order in which a [`Kernel`] reads it; [`gemm`] multiplies rows with it. Results
+//! depend on nothing but the operands and the kernel: not on the number of threads, nor on the other rows. For the
+//! kernels named `f32-…` they do not depend on the kernel either. With blocks of 384 inputs,
+//!
+//! `y = ((s₀ + s₁) + s₂ …) + bias`, `s_b = fma(a_k, w_k, … fma(a_1, w_1, fma(a_0, w_0, 0)))` over the inputs of block
+//! `b` in order.
+//!
+//! [`Serial`] does the same on one thread and in memory that is reused, for blocks held in the cache. Scores of
+//! attention, `Q · Kᵀ`, take the keys as the weight; `P · V` takes [`View::t`] of the values, and adds to what is there.
+
+mod block;
+mod buffer;
+mod kernel;
+mod micro;
+mod packed;
+mod parallel;
+mod scalar;
+mod view;
+
+#[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+mod amx;
+#[cfg(target_arch = "x86_64")]
+mod avx2;
+#[cfg(target_arch = "x86_64")]
+mod avx512;
+
+#[cfg(test)]
+mod tests;
+
+pub use kernel::{Kernel, Precision};
+pub use packed::Packed;
+pub use parallel::{Serial, gemm, gemm_vec};
+pub use view::View;
+
+/// What happens to a product on its way to memory: what is there already is added (or not), then the bias, then the
+/// activation.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Epilogue<'a> {
+    /// Whether the product is added to what the output holds.
+    pub accumulate: bool,
+    /// One value for each output.
+    pub bias: Option<&'a [f32]>,
+    /// Whether values below 0 become 0; a NaN stays.
+    pub relu: bool,
+}

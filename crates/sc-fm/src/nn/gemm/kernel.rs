@@ -1,0 +1,162 @@
+//! Which micro-kernel computes, chosen when the program runs.
+
+use super::micro::{Format, Micro};
+
+/// How exactly products are computed. More is never wrong: a processor without the instructions for less computes f32.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Precision {
+    /// Fused multiply-adds in f32: the same bits on every processor.
+    F32,
+    /// The fastest way to errors of a few 10⁻⁶ of the sum of absolute products: three products of bf16 in the tile
+    /// registers (AMX) of processors that have them, else as `F32`.
+    #[default]
+    F32Grade,
+    /// Operands rounded to bf16 (errors of a few 10⁻³), sums in f32, where the processor multiplies bf16; else as `F32`.
+    Bf16,
+}
+
+/// A micro-kernel that this processor can run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Kernel(pub(super) Kind);
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Kind {
+    Scalar,
+    #[cfg(target_arch = "x86_64")]
+    Avx2,
+    #[cfg(target_arch = "x86_64")]
+    Avx512,
+    #[cfg(target_arch = "x86_64")]
+    Avx512Bf16,
+    #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+    AmxBf16,
+    #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+    AmxSplit,
+    #[cfg(test)]
+    PlainBf16,
+    #[cfg(all(test, target_arch = "x86_64", target_os = "linux"))]
+    EmulatedBf16,
+    #[cfg(all(test, target_arch = "x86_64", target_os = "linux"))]
+    EmulatedSplit,
+}
+
+/// Runs `$body` with `$micro` as the type of a kernel.
+macro_rules! with_micro {
+    ($kernel:expr, $micro:ident => $body:expr) => {{
+        use crate::nn::gemm::{self, kernel::Kind};
+        match $kernel.0 {
+            Kind::Scalar => {
+                type $micro = gemm::scalar::Scalar;
+                $body
+            }
+            #[cfg(target_arch = "x86_64")]
+            Kind::Avx2 => {
+                type $micro = gemm::avx2::Avx2;
+                $body
+            }
+            #[cfg(target_arch = "x86_64")]
+            Kind::Avx512 => {
+                type $micro = gemm::avx512::Avx512;
+                $body
+            }
+            #[cfg(target_arch = "x86_64")]
+            Kind::Avx512Bf16 => {
+                type $micro = gemm::avx512::Avx512Bf16;
+                $body
+            }
+            #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+            Kind::AmxBf16 => {
+                type $micro = gemm::amx::Amx<gemm::amx::Registers, false>;
+                $body
+            }
+            #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+            Kind::AmxSplit => {
+                type $micro = gemm::amx::Amx<gemm::amx::Registers, true>;
+                $body
+            }
+            #[cfg(test)]
+            Kind::PlainBf16 => {
+                type $micro = gemm::tests::plain::PlainBf16;
+                $body
+            }
+            #[cfg(all(test, target_arch = "x86_64", target_os = "linux"))]
+            Kind::EmulatedBf16 => {
+                type $micro = gemm::amx::Amx<gemm::amx::emulated::Emulated, false>;
+                $body
+            }
+            #[cfg(all(test, target_arch = "x86_64", target_os = "linux"))]
+            Kind::EmulatedSplit => {
+                type $micro = gemm::amx::Amx<gemm::amx::emulated::Emulated, true>;
+                $body
+            }
+        }
+    }};
+}
+pub(super) use with_micro;
+
+impl Kernel {
+    /// The fastest kernel of this processor for a precision.
+    pub fn new(precision: Precision) -> Self {
+        let wanted: &[&str] = match precision {
+            Precision::F32 => &["f32-avx512", "f32-avx2"],
+            Precision::F32Grade => &["bf16x3-amx", "f32-avx512", "f32-avx2"],
+            Precision::Bf16 => &["bf16-amx", "bf16-avx512", "f32-avx512", "f32-avx2"],
+        };
+        let available = Self::available();
+        let find = |name: &&str| available.iter().find(|kernel| kernel.name() == *name).copied();
+        wanted.iter().find_map(find).unwrap_or(Self(Kind::Scalar))
+    }
+
+    /// Every kernel that this processor can run; the first is the plain one.
+    pub fn available() -> Vec<Self> {
+        let mut kinds = vec![Kind::Scalar];
+        #[cfg(target_arch = "x86_64")]
+        {
+            if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
+                kinds.push(Kind::Avx2);
+            }
+            if is_x86_feature_detected!("avx512f") {
+                kinds.push(Kind::Avx512);
+                if is_x86_feature_detected!("avx512bf16") {
+                    kinds.push(Kind::Avx512Bf16);
+                }
+                #[cfg(target_os = "linux")]
+                if super::amx::permitted() {
+                    kinds.extend([Kind::AmxBf16, Kind::AmxSplit]);
+                }
+            }
+        }
+        kinds.into_iter().map(Self).collect()
+    }
+
+    /// Its name, for the record of a run: the arithmetic and the instructions.
+    pub fn name(self) -> &'static str {
+        match self.0 {
+            Kind::Scalar => "f32-scalar",
+            #[cfg(target_arch = "x86_64")]
+            Kind::Avx2 => "f32-avx2",
+            #[cfg(target_arch = "x86_64")]
+            Kind::Avx512 => "f32-avx512",
+            #[cfg(target_arch = "x86_64")]
+            Kind::Avx512Bf16 => "bf16-avx512",
+            #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+            Kind::AmxBf16 => "bf16-amx",
+            #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+            Kind::AmxSplit => "bf16x3-amx",
+            #[cfg(test)]
+            Kind::PlainBf16 => "bf16-plain",
+            #[cfg(all(test, target_arch = "x86_64", target_os = "linux"))]
+            Kind::EmulatedBf16 => "bf16-emulated",
+            #[cfg(all(test, target_arch = "x86_64", target_os = "linux"))]
+            Kind::EmulatedSplit => "bf16x3-emulated",
+        }
+    }
+
+    pub(super) fn format(self) -> Format {
+        with_micro!(self, M => M::FORMAT)
+    }
+
+    pub(super) fn rows(self) -> usize {
+        with_micro!(self, M => M::ROWS)
+    }
+}

@@ -1,0 +1,92 @@
+//! A matrix seen through strides.
+
+use std::ops::Range;
+
+/// A matrix in memory that may be transposed or part of a wider one: element `(i, j)` is at `i · row + j · column`.
+#[derive(Clone, Copy, Debug)]
+pub struct View<'a> {
+    data: &'a [f32],
+    rows: usize,
+    columns: usize,
+    row: usize,
+    column: usize,
+}
+
+impl<'a> View<'a> {
+    /// `rows × columns` values, row after row.
+    ///
+    /// # Panics
+    /// If `data` is shorter.
+    pub fn new(data: &'a [f32], rows: usize, columns: usize) -> Self {
+        Self::strided(data, (rows, columns), (columns, 1))
+    }
+
+    /// With the distance between rows and that between columns, in values.
+    ///
+    /// # Panics
+    /// If an element lies beyond `data`.
+    pub fn strided(data: &'a [f32], (rows, columns): (usize, usize), (row, column): (usize, usize)) -> Self {
+        let last = |n: usize, stride: usize| (n - 1).checked_mul(stride);
+        let fits = rows == 0
+            || columns == 0
+            || last(rows, row)
+                .zip(last(columns, column))
+                .and_then(|(i, j)| i.checked_add(j))
+                .is_some_and(|last| last < data.len());
+        assert!(
+            fits,
+            "{rows} x {columns} values, {row} and {column} apart, lie beyond a slice of {}",
+            data.len()
+        );
+        Self { data, rows, columns, row, column }
+    }
+
+    /// Number of rows.
+    pub fn rows(&self) -> usize {
+        self.rows
+    }
+
+    /// Number of columns.
+    pub fn columns(&self) -> usize {
+        self.columns
+    }
+
+    /// The transpose; nothing is moved.
+    #[must_use]
+    pub fn t(self) -> Self {
+        let Self { data, rows, columns, row, column } = self;
+        Self { data, rows: columns, columns: rows, row: column, column: row }
+    }
+
+    /// The element `(i, j)`.
+    pub(super) fn get(&self, i: usize, j: usize) -> f32 {
+        self.data[i * self.row + j * self.column]
+    }
+
+    /// The elements `columns` of row `i`, if they lie side by side.
+    pub(super) fn in_row(&self, i: usize, columns: Range<usize>) -> Option<&'a [f32]> {
+        (self.column == 1).then(|| &self.data[i * self.row..][columns])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_transpose_and_a_part_of_a_matrix_are_views_of_the_same_values() {
+        let data: Vec<f32> = (0..12).map(|i| i as f32).collect();
+        let view = View::new(&data, 3, 4);
+        assert_eq!((view.get(2, 1), view.t().get(1, 2)), (9.0, 9.0));
+        assert_eq!(view.in_row(1, 1..3), Some([5.0, 6.0].as_slice()));
+        assert_eq!(view.t().in_row(1, 1..3), None);
+        let part = View::strided(&data[1..], (3, 2), (4, 1));
+        assert_eq!((part.get(0, 0), part.get(2, 1)), (1.0, 10.0));
+    }
+
+    #[test]
+    #[should_panic(expected = "3 x 4 values, 4 and 1 apart, lie beyond a slice of 11")]
+    fn a_view_stays_inside_its_slice() {
+        View::new(&[0.0; 11], 3, 4);
+    }
+}

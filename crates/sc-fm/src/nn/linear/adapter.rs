@@ -1,0 +1,38 @@
+//! A trainable product of two thin matrices beside a weight.
+
+use candle_core::{Error, Result, Tensor};
+
+use super::Linear;
+use crate::nn::Activation;
+use crate::nn::gemm::Precision;
+
+#[derive(Clone, Debug)]
+pub(super) struct Adapter {
+    /// `r × in` and `out × r`; boxed, as they are layers inside a layer.
+    down: Box<Linear>,
+    up: Box<Linear>,
+    scale: f64,
+}
+
+impl Adapter {
+    pub(super) fn new(a: Tensor, b: Tensor, scale: f64, weight: &Tensor) -> Result<Self> {
+        let ((r, inputs), (outputs, r_up)) = (a.dims2()?, b.dims2()?);
+        if r != r_up || weight.dims() != [outputs, inputs] {
+            let (lhs, rhs) = (b.shape().clone(), a.shape().clone());
+            return Err(Error::ShapeMismatchBinaryOp { lhs, rhs, op: "adapter" }.bt());
+        }
+        let layer = |weight| Box::new(Linear::with_precision(weight, None, Precision::F32Grade));
+        Ok(Self { down: layer(a), up: layer(b), scale })
+    }
+
+    /// `scale · (x Aᵀ) Bᵀ`.
+    pub(super) fn forward(&self, x: &Tensor) -> Result<Tensor> {
+        let thin = (self.down.forward(x, Activation::Identity)? * self.scale)?;
+        self.up.forward(&thin, Activation::Identity)
+    }
+
+    /// `scale · B A`, the weight that it stands for.
+    pub(super) fn weight(&self) -> Result<Tensor> {
+        self.up.weight().matmul(self.down.weight())? * self.scale
+    }
+}

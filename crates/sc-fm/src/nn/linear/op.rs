@@ -1,0 +1,271 @@
+//! The product and its derivatives, as an operation of the tensor library.
+
+use std::borrow::Cow;
+use std::sync::{Arc, OnceLock};
+
+use candle_core::backend::BackendStorage;
+use candle_core::{
+    CpuStorage, CustomOp1, CustomOp2, CustomOp3, DType, Device, Error, Layout, Result, Shape, Storage, Tensor,
+};
+use rayon::prelude::*;
+
+use crate::nn::gemm::{Epilogue, Kernel, Packed, View, gemm_vec};
+
+/// Whether products of this type are computed here.
+pub(super) fn is_ours(dtype: DType) -> bool {
+    matches!(dtype, DType::F32 | DType::F16 | DType::BF16)
+}
+
+/// A weight that does not change, packed.
+#[derive(Debug)]
+pub(super) struct Frozen {
+    weight: Tensor,
+    packed: Packed,
+    bias: Option<Vec<f32>>,
+    /// For the derivative by `x`; packed when one is first asked for.
+    transposed: OnceLock<Packed>,
+}
+
+impl Frozen {
+    /// Nothing where the weight or the bias can be trained, or is not a thing that we multiply with.
+    pub(super) fn new(weight: &Tensor, bias: Option<&Tensor>, kernel: Kernel) -> Option<Self> {
+        let fixed = |tensor: &Tensor| {
+            matches!(tensor.device(), Device::Cpu) && is_ours(tensor.dtype()) && !tensor.track_op()
+        };
+        let (outputs, _) = weight.dims2().ok()?;
+        if !fixed(weight) || !bias.is_none_or(|bias| fixed(bias) && bias.dims() == [outputs]) {
+            return None;
+        }
+        let packed = with_matrix(weight, |view| Packed::new(view, kernel)).ok()?;
+        let bias = match bias {
+            Some(bias) => Some(vector(bias).ok()?),
+            None => None,
+        };
+        Some(Self { weight: weight.clone(), packed, bias, transposed: OnceLock::new() })
+    }
+
+    fn transposed(&self) -> Result<&Packed> {
+        if let Some(packed) = self.transposed.get() {
+            return Ok(packed);
+        }
+        let packed = with_matrix(&self.weight, |view| Packed::new(view.t(), self.packed.kernel()))?;
+        Ok(self.transposed.get_or_init(|| packed))
+    }
+}
+
+/// `x Wᵀ + b`, and 0 in place of what is below, if asked. Of one tensor (`x`) where the weight is frozen, else of two
+/// or three: `x`, the weight, the bias.
+pub(super) struct Product {
+    pub(super) frozen: Option<Arc<Frozen>>,
+    pub(super) kernel: Kernel,
+    pub(super) relu: bool,
+}
+
+impl Product {
+    fn forward(
+        &self,
+        (x, layout): (&CpuStorage, &Layout),
+        weight: &Packed,
+        bias: Option<&[f32]>,
+    ) -> Result<(CpuStorage, Shape)> {
+        let x_matrix = Matrix::new(x, layout)?;
+        let epilogue = Epilogue { bias, relu: self.relu, accumulate: false };
+        let shape = Shape::from((x_matrix.rows, weight.outputs()));
+        let y = CpuStorage::F32(gemm_vec(x_matrix.view(), weight, epilogue));
+        match x.dtype() {
+            DType::F32 => Ok((y, shape)),
+            dtype => Ok((y.to_dtype(&Layout::contiguous(&shape), dtype)?, shape)),
+        }
+    }
+
+    /// The gradients by `x`, the weight and the bias, as far as they are wanted.
+    fn backward(
+        &self,
+        x: &Tensor,
+        weight: Option<&Tensor>,
+        bias: Option<&Tensor>,
+        (y, grad): (&Tensor, &Tensor),
+    ) -> Result<[Option<Tensor>; 3]> {
+        let (rows, outputs) = grad.dims2()?;
+        let grad = if self.relu { where_positive(y, grad)? } else { vector(grad)? };
+        let view = View::new(&grad, rows, outputs);
+        let plain = Epilogue::default();
+        let wanted = |tensor: &&Tensor| tensor.track_op();
+        let tensor = |values: Vec<f32>, like: &Tensor| {
+            Tensor::from_vec(values, like.shape(), &Device::Cpu)?.to_dtype(like.dtype())
+        };
+        let by_x = match (&self.frozen, weight) {
+            _ if !x.track_op() => None,
+            (Some(frozen), _) => Some(gemm_vec(view, frozen.transposed()?, plain)),
+            (None, Some(weight)) => {
+                let packed = with_matrix(weight, |weight| Packed::new(weight.t(), self.kernel))?;
+                Some(gemm_vec(view, &packed, plain))
+            }
+            (None, None) => None,
+        };
+        let by_weight = match weight.filter(wanted) {
+            Some(weight) => {
+                let packed = with_matrix(x, |x| Packed::new(x.t(), self.kernel))?;
+                Some(tensor(gemm_vec(view.t(), &packed, plain), weight)?)
+            }
+            None => None,
+        };
+        let by_bias = match bias.filter(wanted) {
+            Some(bias) => Some(tensor(column_sums(&grad, outputs), bias)?),
+            None => None,
+        };
+        Ok([by_x.map(|values| tensor(values, x)).transpose()?, by_weight, by_bias])
+    }
+}
+
+impl CustomOp1 for Product {
+    fn name(&self) -> &'static str {
+        "linear"
+    }
+
+    fn cpu_fwd(&self, x: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
+        let frozen = self.frozen.as_ref().expect("an operation of one tensor has a frozen weight");
+        self.forward((x, layout), &frozen.packed, frozen.bias.as_deref())
+    }
+
+    fn bwd(&self, x: &Tensor, y: &Tensor, grad: &Tensor) -> Result<Option<Tensor>> {
+        let [by_x, ..] = self.backward(x, None, None, (y, grad))?;
+        Ok(by_x)
+    }
+}
+
+impl CustomOp2 for Product {
+    fn name(&self) -> &'static str {
+        "linear"
+    }
+
+    fn cpu_fwd(
+        &self,
+        x: &CpuStorage,
+        xl: &Layout,
+        w: &CpuStorage,
+        wl: &Layout,
+    ) -> Result<(CpuStorage, Shape)> {
+        let packed = Packed::new(Matrix::new(w, wl)?.view(), self.kernel);
+        self.forward((x, xl), &packed, None)
+    }
+
+    fn bwd(
+        &self,
+        x: &Tensor,
+        weight: &Tensor,
+        y: &Tensor,
+        grad: &Tensor,
+    ) -> Result<(Option<Tensor>, Option<Tensor>)> {
+        let [by_x, by_weight, _] = self.backward(x, Some(weight), None, (y, grad))?;
+        Ok((by_x, by_weight))
+    }
+}
+
+impl CustomOp3 for Product {
+    fn name(&self) -> &'static str {
+        "linear"
+    }
+
+    fn cpu_fwd(
+        &self,
+        x: &CpuStorage,
+        xl: &Layout,
+        w: &CpuStorage,
+        wl: &Layout,
+        b: &CpuStorage,
+        bl: &Layout,
+    ) -> Result<(CpuStorage, Shape)> {
+        let packed = Packed::new(Matrix::new(w, wl)?.view(), self.kernel);
+        let bias = Matrix::new(b, bl)?;
+        let bias: Vec<f32> = (0..bias.columns).map(|j| bias.data[j * bias.strides.1]).collect();
+        self.forward((x, xl), &packed, Some(&bias))
+    }
+
+    fn bwd(
+        &self,
+        x: &Tensor,
+        weight: &Tensor,
+        bias: &Tensor,
+        y: &Tensor,
+        grad: &Tensor,
+    ) -> Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
+        let [by_x, by_weight, by_bias] = self.backward(x, Some(weight), Some(bias), (y, grad))?;
+        Ok((by_x, by_weight, by_bias))
+    }
+}
+
+/// The values of a tensor of at most two dimensions in f32: as they lie, or a copy.
+struct Matrix<'a> {
+    data: Cow<'a, [f32]>,
+    rows: usize,
+    columns: usize,
+    strides: (usize, usize),
+}
+
+impl<'a> Matrix<'a> {
+    fn new(storage: &'a CpuStorage, layout: &Layout) -> Result<Self> {
+        let (rows, columns, row, column) = match (layout.dims(), layout.stride()) {
+            (&[columns], &[column]) => (1, columns, 0, column),
+            (&[rows, columns], &[row, column]) => (rows, columns, row, column),
+            _ => return Err(Error::Msg(format!("expected a matrix, found {:?}", layout.shape())).bt()),
+        };
+        let places = || (0..rows).flat_map(move |i| (0..columns).map(move |j| i * row + j * column));
+        let offset = layout.start_offset();
+        let (data, strides): (Cow<'a, [f32]>, _) = match storage {
+            CpuStorage::F32(values) => (Cow::Borrowed(&values[offset..]), (row, column)),
+            CpuStorage::F16(values) => {
+                (places().map(|at| values[offset + at].to_f32()).collect(), (columns, 1))
+            }
+            CpuStorage::BF16(values) => {
+                (places().map(|at| values[offset + at].to_f32()).collect(), (columns, 1))
+            }
+            _ => return Err(Error::UnsupportedDTypeForOp(storage.dtype(), "linear").bt()),
+        };
+        Ok(Self { data, rows, columns, strides })
+    }
+
+    fn view(&self) -> View<'_> {
+        View::strided(&self.data, (self.rows, self.columns), self.strides)
+    }
+}
+
+/// Calls `f` with a tensor on the CPU as a matrix.
+fn with_matrix<T>(tensor: &Tensor, f: impl FnOnce(View<'_>) -> T) -> Result<T> {
+    let (storage, layout) = tensor.storage_and_layout();
+    match &*storage {
+        Storage::Cpu(storage) => Ok(f(Matrix::new(storage, layout)?.view())),
+        _ => Err(Error::Msg("expected a tensor on the CPU".to_owned()).bt()),
+    }
+}
+
+/// The values of a tensor in f32, row after row.
+fn vector(tensor: &Tensor) -> Result<Vec<f32>> {
+    tensor.flatten_all()?.to_dtype(DType::F32)?.to_vec1()
+}
+
+/// `grad` where `y` is not 0 or below: the derivative of the fused activation. A NaN in `y` lets it pass.
+fn where_positive(y: &Tensor, grad: &Tensor) -> Result<Vec<f32>> {
+    let (y, mut grad) = (vector(y)?, vector(grad)?);
+    grad.par_chunks_mut(1 << 14).zip(y.par_chunks(1 << 14)).for_each(|(grad, y)| {
+        for (grad, y) in grad.iter_mut().zip(y) {
+            if *y <= 0.0 {
+                *grad = 0.0;
+            }
+        }
+    });
+    Ok(grad)
+}
+
+/// The sum of each column, over rows in order, in f64.
+fn column_sums(values: &[f32], columns: usize) -> Vec<f32> {
+    let mut sums = vec![0f64; columns];
+    sums.par_chunks_mut(256).enumerate().for_each(|(chunk, sums)| {
+        for row in values.chunks_exact(columns) {
+            for (sum, value) in sums.iter_mut().zip(&row[chunk * 256..]) {
+                *sum += f64::from(*value);
+            }
+        }
+    });
+    sums.into_iter().map(|sum| sum as f32).collect()
+}

@@ -1,0 +1,199 @@
+use candle_core::{DType, Var};
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::{RngCore, SeedableRng};
+
+use super::*;
+
+fn tensor(rows: usize, columns: usize, seed: u64) -> Tensor {
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    let values = (0..rows * columns).map(|_| (rng.next_u32() >> 8) as f32 / 8_388_608.0 - 1.0).collect();
+    Tensor::from_vec(values, (rows, columns), &Device::Cpu).unwrap()
+}
+
+fn bias(n: usize, seed: u64) -> Tensor {
+    tensor(1, n, seed).squeeze(0).unwrap()
+}
+
+fn largest_difference(a: &Tensor, b: &Tensor) -> f64 {
+    let difference = (a.to_dtype(DType::F64).unwrap() - b.to_dtype(DType::F64).unwrap()).unwrap();
+    difference.abs().unwrap().max_all().unwrap().to_scalar().unwrap()
+}
+
+fn bits(tensor: &Tensor) -> Vec<u32> {
+    let values: Vec<f32> = tensor.flatten_all().unwrap().to_vec1().unwrap();
+    values.into_iter().map(f32::to_bits).collect()
+}
+
+/// `activation(x Wᵀ + b)` in f64.
+fn twin(x: &Tensor, w: &Tensor, b: &Tensor, activation: Activation) -> Tensor {
+    let wide = |tensor: &Tensor| tensor.to_dtype(DType::F64).unwrap();
+    let y = wide(x).matmul(&wide(w).t().unwrap()).unwrap().broadcast_add(&wide(b)).unwrap();
+    activation.forward(&y).unwrap()
+}
+
+#[test]
+fn frozen_weights_and_variables_give_the_same_bits() {
+    let (x, w, b) = (tensor(29, 70, 1), tensor(45, 70, 2), bias(45, 3));
+    let variable = Linear::new(Var::from_tensor(&w).unwrap().as_tensor().clone(), Some(b.clone()));
+    let frozen = Linear::new(w.clone(), Some(b.clone()));
+    assert!(frozen.frozen.is_some() && variable.frozen.is_none());
+    for activation in [Activation::Identity, Activation::Relu, Activation::Gelu] {
+        let y = frozen.forward(&x, activation).unwrap();
+        assert!(largest_difference(&y, &twin(&x, &w, &b, activation)) < 1e-5, "{activation:?}");
+        assert_eq!(bits(&y), bits(&variable.forward(&x, activation).unwrap()), "{activation:?}");
+    }
+}
+
+#[test]
+fn a_weight_that_changes_after_construction_is_seen() {
+    let var = Var::from_tensor(&tensor(4, 6, 1)).unwrap();
+    let layer = Linear::new(var.as_tensor().clone(), None);
+    let (x, other) = (tensor(3, 6, 2), tensor(4, 6, 3));
+    var.set(&other).unwrap();
+    let zero = bias(4, 9).zeros_like().unwrap();
+    let y = layer.forward(&x, Activation::Identity).unwrap();
+    assert!(largest_difference(&y, &twin(&x, &other, &zero, Activation::Identity)) < 1e-5);
+}
+
+#[test]
+fn parts_and_transposes_of_tensors_need_no_copy() {
+    let (wide, w, b) = (tensor(20, 30, 1), tensor(30, 9, 2), bias(9, 3));
+    let (x, w) =
+        (wide.narrow(0, 3, 11).unwrap().narrow(1, 5, 12).unwrap(), w.narrow(0, 1, 12).unwrap().t().unwrap());
+    let y = Linear::new(w.clone(), Some(b.clone())).forward(&x, Activation::Identity).unwrap();
+    assert!(largest_difference(&y, &twin(&x, &w, &b, Activation::Identity)) < 1e-5);
+}
+
+#[test]
+fn half_precision_weights_are_summed_in_f32() {
+    let (x, w, b) = (tensor(15, 600, 1), tensor(21, 600, 2), bias(21, 3));
+    for dtype in [DType::F16, DType::BF16] {
+        let half = |tensor: &Tensor| tensor.to_dtype(dtype).unwrap();
+        let (x, w, b) = (half(&x), half(&w), half(&b));
+        let layer = Linear::new(w.clone(), Some(b.clone()));
+        let y = layer.forward(&x, Activation::Relu).unwrap();
+        assert_eq!(y.dtype(), dtype);
+        // One rounding, of the result: half a unit in the last of 8 or 11 bits.
+        let expected = twin(&x, &w, &b, Activation::Relu);
+        let largest: f64 = expected.max_all().unwrap().to_scalar().unwrap();
+        let unit = if dtype == DType::F16 { 2f64.powi(-11) } else { 2f64.powi(-8) };
+        assert!(largest_difference(&y, &expected) <= largest * unit, "{dtype:?}");
+        // Sums of f32 input stay f32.
+        let y = layer.forward(&x.to_dtype(DType::F32).unwrap(), Activation::Relu).unwrap();
+        assert!(largest_difference(&y, &expected) < 1e-4, "{dtype:?}");
+    }
+}
+
+/// `Σ (layer(x) · direction)`, the scalar whose derivatives are checked.
+fn loss(layer: &Linear, x: &Tensor, direction: &Tensor, activation: Activation) -> Tensor {
+    (layer.forward(x, activation).unwrap() * direction).unwrap().sum_all().unwrap()
+}
+
+/// The derivative of `f` by each value of `at`, by differences in both directions.
+fn differences(at: &Tensor, f: impl Fn(Tensor) -> Tensor) -> Tensor {
+    let step = 1e-2f32;
+    let values: Vec<f32> = at.flatten_all().unwrap().to_vec1().unwrap();
+    let derivative = |i: usize| {
+        let moved = |by: f32| {
+            let mut values = values.clone();
+            values[i] += by;
+            f64::from(
+                f(Tensor::from_vec(values, at.shape(), &Device::Cpu).unwrap()).to_scalar::<f32>().unwrap(),
+            )
+        };
+        ((moved(step) - moved(-step)) / f64::from(2.0 * step)) as f32
+    };
+    Tensor::from_vec((0..values.len()).map(derivative).collect(), at.shape(), &Device::Cpu).unwrap()
+}
+
+#[test]
+fn gradients_equal_finite_differences() {
+    // No value before the activation is nearer to 0 than a step moves it, so differences do not cross the kink.
+    let (x, w, b) = (tensor(5, 7, 31), tensor(6, 7, 32), bias(6, 33));
+    let y = twin(&x, &w, &b, Activation::Identity).abs().unwrap();
+    assert!(y.min_all().unwrap().to_scalar::<f64>().unwrap() > 0.011);
+    let direction = tensor(5, 6, 24);
+    for activation in [Activation::Identity, Activation::Relu, Activation::Tanh] {
+        let vars = [&x, &w, &b].map(|tensor| Var::from_tensor(tensor).unwrap());
+        let layer = Linear::new(vars[1].as_tensor().clone(), Some(vars[2].as_tensor().clone()));
+        let gradients = loss(&layer, vars[0].as_tensor(), &direction, activation).backward().unwrap();
+        let expected = [
+            differences(&x, |x| loss(&Linear::new(w.clone(), Some(b.clone())), &x, &direction, activation)),
+            differences(&w, |w| loss(&Linear::new(w, Some(b.clone())), &x, &direction, activation)),
+            differences(&b, |b| loss(&Linear::new(w.clone(), Some(b)), &x, &direction, activation)),
+        ];
+        for ((var, expected), name) in vars.iter().zip(&expected).zip(["x", "weight", "bias"]) {
+            let gradient = gradients.get(var.as_tensor()).expect("every variable has a gradient");
+            let difference = largest_difference(gradient, expected);
+            assert!(difference < 2e-3, "{activation:?}, {name}: {difference}");
+        }
+        // A frozen layer passes the same gradient on.
+        let frozen = Linear::new(w.clone(), Some(b.clone()));
+        let by_x = loss(&frozen, vars[0].as_tensor(), &direction, activation).backward().unwrap();
+        let by_x = by_x.get(vars[0].as_tensor()).expect("x is a variable");
+        assert_eq!(bits(by_x), bits(gradients.get(vars[0].as_tensor()).unwrap()));
+    }
+}
+
+#[test]
+fn a_bias_alone_can_be_trained() {
+    let (x, w, b) = (tensor(5, 7, 1), tensor(6, 7, 2), Var::from_tensor(&bias(6, 3)).unwrap());
+    let layer = Linear::new(w.clone(), Some(b.as_tensor().clone()));
+    let direction = tensor(5, 6, 4);
+    let gradients = loss(&layer, &x, &direction, Activation::Identity).backward().unwrap();
+    assert!(gradients.get(&w).is_none());
+    let expected = direction.sum(0).unwrap();
+    assert!(largest_difference(gradients.get(b.as_tensor()).unwrap(), &expected) < 1e-6);
+}
+
+#[test]
+fn an_adapter_is_trained_beside_a_frozen_weight_and_merges_into_it() {
+    let (x, w, b) = (tensor(9, 12, 1), tensor(10, 12, 2), bias(10, 3));
+    let (down, up) =
+        (Var::from_tensor(&tensor(4, 12, 4)).unwrap(), Var::from_tensor(&tensor(10, 4, 5)).unwrap());
+    let plain = Linear::new(w, Some(b));
+    let layer = plain.clone().with_adapter(down.as_tensor().clone(), up.as_tensor().clone(), 0.5).unwrap();
+    let y = layer.forward(&x, Activation::Relu).unwrap();
+    assert!(largest_difference(&y, &layer.merged().unwrap().forward(&x, Activation::Relu).unwrap()) < 1e-5);
+    assert!(largest_difference(&y, &plain.forward(&x, Activation::Relu).unwrap()) > 0.1);
+
+    let direction = tensor(9, 10, 6);
+    let gradients = loss(&layer, &x, &direction, Activation::Identity).backward().unwrap();
+    let by_down = gradients.get(down.as_tensor()).expect("A is trained");
+    let expected = differences(down.as_tensor(), |a| {
+        let layer = plain.clone().with_adapter(a, up.as_tensor().clone(), 0.5).unwrap();
+        loss(&layer, &x, &direction, Activation::Identity)
+    });
+    assert!(largest_difference(by_down, &expected) < 5e-3);
+    assert!(gradients.get(up.as_tensor()).is_some(), "B is trained");
+    assert!(gradients.get(plain.weight()).is_none(), "the weight is not");
+}
+
+#[test]
+fn shapes_that_do_not_fit_are_named() {
+    let layer = Linear::new(tensor(4, 6, 1), None);
+    let message = layer.forward(&tensor(3, 5, 2), Activation::Identity).unwrap_err().to_string();
+    assert!(message.starts_with("shape mismatch in linear, lhs: [3, 5], rhs: [4, 6]"), "{message}");
+    let layer = Linear::new(tensor(4, 6, 1), Some(bias(5, 2)));
+    let message = layer.forward(&tensor(3, 6, 2), Activation::Identity).unwrap_err().to_string();
+    assert!(message.starts_with("shape mismatch in linear, lhs: [4, 6], rhs: [5]"), "{message}");
+    let layer = Linear::new(tensor(4, 6, 1), None);
+    let message = layer.with_adapter(tensor(2, 6, 1), tensor(5, 2, 1), 1.0).unwrap_err().to_string();
+    assert!(message.starts_with("shape mismatch in adapter, lhs: [5, 2], rhs: [2, 6]"), "{message}");
+    assert!(Linear::new(tensor(4, 6, 1), None).forward(&bias(6, 1), Activation::Identity).is_err());
+}
+
+#[test]
+fn other_types_are_left_to_the_tensor_library() {
+    let wide = |tensor: Tensor| tensor.to_dtype(DType::F64).unwrap();
+    let (x, w, b) = (wide(tensor(3, 6, 1)), wide(tensor(4, 6, 2)), wide(bias(4, 3)));
+    let y = Linear::new(w.clone(), Some(b.clone())).forward(&x, Activation::Relu).unwrap();
+    assert!(largest_difference(&y, &twin(&x, &w, &b, Activation::Relu)) < 1e-12);
+}
+
+#[test]
+fn no_rows_are_no_error() {
+    let layer = Linear::new(tensor(4, 6, 1), Some(bias(4, 2)));
+    let y = layer.forward(&tensor(0, 6, 3), Activation::Relu).unwrap();
+    assert_eq!(y.dims(), [0, 4]);
+}
