@@ -58,7 +58,7 @@ fn folders_that_may_not_be_replaced_are_left_alone() {
     std::fs::create_dir(&path).unwrap();
     std::fs::write(path.join("thesis"), "years").unwrap();
     let error = save(&path, &tokens, &obs, &[], false).unwrap_err();
-    assert!(matches!(&error, Error::Io(sc_io::Error::Exists { .. })) && error.help().is_some(), "{error}");
+    assert!(error.to_string().contains("exists already") && error.help().is_some(), "{error}");
     let error = save(&path, &tokens, &obs, &[], true).unwrap_err();
     assert!(error.to_string().contains("is not replaced"), "{error}");
     assert_eq!(std::fs::read_to_string(path.join("thesis")).unwrap(), "years");
@@ -72,7 +72,7 @@ fn tables_and_columns_that_do_not_fit_are_refused() {
     let save = |obs: &DataFrame, columns: &[&str]| save(&path, &tokens, obs, columns, false).unwrap_err();
     let short = obs.select(&[0, 1]);
     assert!(matches!(save(&short, &["n"]), Error::Length { found: 2, expected: 2_500, .. }));
-    assert!(matches!(save(&obs, &["typ"]), Error::Io(sc_io::Error::NoColumn { .. })));
+    assert!(save(&obs, &["typ"]).to_string().contains("did you mean \"type\"?"));
     obs.insert("length", Column::I64(vec![0; 2_500])).unwrap();
     assert!(save(&obs, &["length"]).to_string().contains("\"length\""));
     assert!(!path.exists());
