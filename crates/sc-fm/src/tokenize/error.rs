@@ -12,7 +12,7 @@ pub enum Error {
     NotCounts(#[from] NotCounts),
     /// A table or a file that cannot be read or written.
     #[error(transparent)]
-    Io(#[from] sc_io::Error),
+    Io(Box<sc_io::Error>),
     /// A pickled dictionary that cannot be read.
     #[error(transparent)]
     Checkpoint(#[from] crate::checkpoint::Error),
@@ -316,6 +316,13 @@ pub enum Error {
         /// Why.
         source: arrow_schema::ArrowError,
     },
+}
+
+impl From<sc_io::Error> for Error {
+    fn from(error: sc_io::Error) -> Self {
+        // By far the largest of all; in a box, the others travel lightly.
+        Self::Io(Box::new(error))
+    }
 }
 
 impl Error {

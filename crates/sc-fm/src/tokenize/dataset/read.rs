@@ -25,6 +25,8 @@ pub struct TokenSet {
     pub values: Option<Vec<f32>>,
     /// The other columns, one entry a cell.
     pub obs: Vec<(String, Column)>,
+    /// Columns of lists and other kinds, which were not read.
+    pub left_out: Vec<String>,
 }
 
 impl TokenSet {
@@ -52,11 +54,12 @@ impl TokenSet {
 ///
 /// # Errors
 /// [`Error::Io`] if a file is missing, [`Error::Arrow`] if one is damaged, [`Error::Dataset`] if the columns are not those
-/// of a set of tokens or hold gaps.
+/// of a set of tokens or hold gaps where none may be.
 pub fn load(path: impl AsRef<Path>) -> Result<TokenSet> {
     let folder = path.as_ref();
     let problem = |problem: String| Error::Dataset { path: folder.to_owned(), problem };
-    let mut set = TokenSet { offsets: vec![0], ids: Vec::new(), values: None, obs: Vec::new() };
+    let mut set =
+        TokenSet { offsets: vec![0], ids: Vec::new(), values: None, obs: Vec::new(), left_out: Vec::new() };
     let mut first = true;
     for name in data_files(folder)? {
         let path = folder.join(&name);
@@ -132,20 +135,24 @@ fn add(set: &mut TokenSet, batch: &RecordBatch, first: bool) -> Result<(), Strin
         set.values = Some(values);
     }
     set.offsets.extend(ends);
-    let others =
-        schema.fields().iter().filter(|field| ![INPUT_IDS, LENGTH, COUNTS].contains(&field.name().as_str()));
-    for (place, field) in others.enumerate() {
-        let array = column(field.name()).ok_or("a column without values")?;
-        let found =
-            carried(array).ok_or_else(|| format!("{:?} holds {}", field.name(), array.data_type()))?;
-        if first {
-            set.obs.push((field.name().clone(), found));
-            continue;
+    let fields = schema.fields().iter().zip(batch.columns());
+    let others = fields.filter(|(field, _)| ![INPUT_IDS, LENGTH, COUNTS].contains(&field.name().as_str()));
+    for (field, array) in others {
+        let name = field.name();
+        match (carried(array), set.obs.iter_mut().find(|(known, _)| known == name)) {
+            (Some(found), Some((_, known))) => {
+                if !extend(known, found) {
+                    return Err(format!("{name:?} is not the same in all files"));
+                }
+            }
+            (Some(found), None) if first => set.obs.push((name.clone(), found)),
+            (None, None) if first => set.left_out.push(name.clone()),
+            (None, None) if set.left_out.contains(name) => {}
+            _ => return Err(format!("{name:?} is not in all files")),
         }
-        let (name, known) = set.obs.get_mut(place).ok_or("files have different columns")?;
-        if name != field.name() || !extend(known, found) {
-            return Err(format!("{name:?} is not the same in all files"));
-        }
+    }
+    if let Some((name, _)) = set.obs.iter().find(|(_, column)| column.len() != set.n_cells()) {
+        return Err(format!("{name:?} is not in all files"));
     }
     Ok(())
 }
