@@ -3,7 +3,7 @@
 //! `cargo bench -p sc-fm --bench tokenize -- MATRIX [--geneformer FOLDER] [--series gc104M] [--scgpt VOCAB]
 //! [--scfoundation LIST]` prints a line for each tokeniser that was given its dictionaries: seconds to set it up, and
 //! CPU seconds for the whole matrix (the proof that it holds counts among them), the best of nine runs. MATRIX is
-//! anything that `sc_io::open` reads. `tokenize.py` beside this file times the NumPy way of Geneformer's tokeniser.
+//! anything that `sc_io::open` reads. `rank_values.py` beside this file times the NumPy way of Geneformer's tokeniser.
 
 use std::io::Write;
 use std::path::PathBuf;

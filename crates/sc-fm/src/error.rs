@@ -1,6 +1,6 @@
 //! What can go wrong here, in words that name the place.
 
-use crate::{checkpoint, models, registry, tokenize};
+use crate::{checkpoint, embed, models, registry, tokenize};
 
 /// An error of this crate.
 #[derive(Debug, thiserror::Error)]
@@ -18,6 +18,9 @@ pub enum Error {
     /// Input that no tokeniser takes.
     #[error(transparent)]
     Tokenize(#[from] tokenize::Error),
+    /// A folder that holds no model, or a data set that it cannot embed.
+    #[error(transparent)]
+    Embed(#[from] embed::Error),
     /// The tensor library refused.
     #[error("the tensor library reports an error")]
     Tensor(#[from] candle_core::Error),
@@ -31,6 +34,7 @@ impl Error {
             Self::Registry(error) => error.help(),
             Self::Model(error) => error.help(),
             Self::Tokenize(error) => error.help(),
+            Self::Embed(error) => error.help(),
             _ => None,
         }
     }

@@ -15,19 +15,21 @@
 mod batch;
 mod embed;
 mod error;
+mod exact_sum;
 pub mod geneformer;
 mod layer;
 mod load;
 mod lora;
 mod normal;
 mod parts;
-mod pooling;
+pub(crate) mod pooling;
 pub mod scfoundation;
 pub mod scgpt;
 
 pub use batch::TokenBatch;
 pub use embed::{CellEncoder, embed};
 pub use error::Error;
+pub(crate) use exact_sum::ExactSum;
 pub use geneformer::{Geneformer, GeneformerConfig};
 pub use layer::{Hidden, Layer};
 pub use load::LoadOptions;

@@ -12,7 +12,7 @@ mod heads;
 
 use std::path::Path;
 
-use candle_core::{Device, Tensor};
+use candle_core::{DType, Device, Tensor};
 
 pub use config::{GeneformerConfig, HiddenAct};
 pub use encoder::{GeneMeans, GeneformerEncoder, Pooling};
@@ -144,8 +144,8 @@ impl Geneformer {
         let mut tensors = vec![];
         for (stream, (name, shape, start)) in (0..).zip(config.parameters()) {
             let tensor = match start {
-                Start::Zeros => Tensor::zeros(shape, candle_core::DType::F32, device)?,
-                Start::Ones => Tensor::ones(shape, candle_core::DType::F32, device)?,
+                Start::Zeros => Tensor::zeros(shape, DType::F32, device)?,
+                Start::Ones => Tensor::ones(shape, DType::F32, device)?,
                 Start::Normal | Start::NormalButPadding => {
                     let n = shape.iter().product();
                     let mut values = normal::normal(n, config.initializer_range, seed, stream);
@@ -164,6 +164,11 @@ impl Geneformer {
     /// The shape of the model.
     pub fn config(&self) -> &GeneformerConfig {
         &self.config
+    }
+
+    /// What the model computes in.
+    pub fn dtype(&self) -> DType {
+        self.word.dtype()
     }
 
     /// What a cell's tokens look like.

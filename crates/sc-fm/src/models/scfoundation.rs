@@ -103,13 +103,19 @@ impl Scfoundation {
     /// Those of [`ScfoundationConfig::from_checkpoint`], [`TorchFile::open`], [`Weights::open_with`] and
     /// [`Scfoundation::from_weights`].
     pub fn load(path: &Path, model: Model, options: &LoadOptions) -> Result<Self> {
+        let (config, mut weights) = Self::read(path, model, options)?;
+        Self::from_weights(config, &mut weights, options.precision)
+    }
+
+    /// The configuration and the tensors of one of the models of a checkpoint.
+    pub(crate) fn read(path: &Path, model: Model, options: &LoadOptions) -> Result<(ScfoundationConfig, Weights)> {
         let file = TorchFile::open(path)?;
         let nothing = crate::checkpoint::pickle::Value::None;
         let config = file.value().get(model.key()).and_then(|model| model.get("config")).unwrap_or(&nothing);
         let config = ScfoundationConfig::from_checkpoint(path, config)?;
         let inside = vec![model.key().to_owned(), "state_dict".to_owned()];
         let params = OpenParams { dtype: Some(options.dtype), device: options.device.clone(), inside };
-        Self::from_weights(config, &mut Weights::open_with(path, &params)?, options.precision)
+        Ok((config, Weights::open_with(path, &params)?))
     }
 
     /// From tensors with the reference's names, with or without `model.` in front.
@@ -162,6 +168,11 @@ impl Scfoundation {
     /// The shape of the model.
     pub fn config(&self) -> &ScfoundationConfig {
         &self.config
+    }
+
+    /// What the model computes in.
+    pub fn dtype(&self) -> DType {
+        self.positions.dtype()
     }
 
     /// The share of each bin in each value, `rows × bin_num`.

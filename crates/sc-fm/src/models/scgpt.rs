@@ -175,6 +175,11 @@ impl Scgpt {
         &self.config
     }
 
+    /// What the model computes in.
+    pub fn dtype(&self) -> DType {
+        self.genes.entries.dtype()
+    }
+
     /// Number of tokens.
     pub fn n_tokens(&self) -> usize {
         self.genes.len()

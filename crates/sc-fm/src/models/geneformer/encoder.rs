@@ -8,7 +8,7 @@ use ndarray::Array2;
 use super::{Geneformer, InputFormat};
 use crate::Result;
 use crate::models::batch::TokenBatch;
-use crate::models::{CellEncoder, Error, Hidden, Layer, pooling};
+use crate::models::{CellEncoder, Error, ExactSum, Hidden, Layer, pooling};
 
 /// What stands for a cell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -105,10 +105,10 @@ impl CellEncoder for GeneformerEncoder<'_> {
 
 /// Means of the states of each token over all cells that have it: an embedding for each gene, special tokens included.
 ///
-/// The sums run in `f64` in the order in which cells are added.
+/// The sums are exact: neither the order in which cells are added nor their batches change a bit of the means.
 #[derive(Clone, Debug, Default)]
 pub struct GeneMeans {
-    sums: BTreeMap<u32, (u64, Vec<f64>)>,
+    sums: BTreeMap<u32, (u64, Vec<ExactSum>)>,
 }
 
 impl GeneMeans {
@@ -124,11 +124,16 @@ impl GeneMeans {
         }
         let states = hidden.states.to_dtype(DType::F32)?.to_vec2::<f32>()?;
         for (&token, row) in batch.ids().iter().zip(&states) {
-            let (n, sums) = self.sums.entry(token).or_insert_with(|| (0, vec![0.0; width]));
+            let (n, sums) = self.sums.entry(token).or_insert_with(|| (0, vec![ExactSum::default(); width]));
             *n += 1;
-            sums.iter_mut().zip(row).for_each(|(sum, &value)| *sum += f64::from(value));
+            sums.iter_mut().zip(row).for_each(|(sum, &value)| sum.add(value));
         }
         Ok(())
+    }
+
+    /// How often each token was seen, by ascending token.
+    pub fn counts(&self) -> impl ExactSizeIterator<Item = u64> + '_ {
+        self.sums.values().map(|(n, _)| *n)
     }
 
     /// The tokens seen, ascending, and their means: `tokens × hidden_size`.
@@ -136,7 +141,7 @@ impl GeneMeans {
         let width = self.sums.values().next().map_or(0, |(_, sums)| sums.len());
         let mut means = Array2::zeros((self.sums.len(), width));
         for (mut row, (n, sums)) in means.rows_mut().into_iter().zip(self.sums.values()) {
-            row.iter_mut().zip(sums).for_each(|(mean, sum)| *mean = (sum / *n as f64) as f32);
+            row.iter_mut().zip(sums).for_each(|(mean, sum)| *mean = sum.mean(*n));
         }
         (self.sums.into_keys().collect(), means)
     }

@@ -6,7 +6,7 @@ use std::ops::Range;
 
 use super::Epilogue;
 use super::buffer::Buffer;
-use super::micro::{BLOCK, Micro, Operands, PANEL, STRIDE, Target};
+use super::micro::{Micro, Operands, PANEL, STRIDE, Target};
 use super::packed::Packed;
 use super::view::View;
 
@@ -41,8 +41,8 @@ pub(super) unsafe fn multiply<M: Micro>(
     let size = rows.len().next_multiple_of(M::ROWS) * STRIDE;
     scratch.at_least(size * M::FORMAT.parts());
     let (high, low) = scratch.split_at_mut(size);
-    for step in (0..b.steps).step_by(BLOCK) {
-        let words = (b.steps - step).min(BLOCK);
+    for step in (0..b.steps).step_by(M::BLOCK) {
+        let words = (b.steps - step).min(M::BLOCK);
         let values = step * per_word..a.columns().min((step + words) * per_word);
         for (i, row) in rows.clone().enumerate() {
             let high = &mut high[i * STRIDE..][..words];

@@ -40,7 +40,7 @@ impl Packed {
     }
 
     /// Packs another weight into the same memory, on this thread alone.
-    pub(crate) fn repack(&mut self, weight: View<'_>) {
+    pub fn repack(&mut self, weight: View<'_>) {
         self.set_shape(weight);
         let kernel = self.kernel;
         let (high, mut low, panel) = self.parts();

@@ -67,11 +67,6 @@ impl<'a> View<'a> {
     pub(super) fn in_row(&self, i: usize, columns: Range<usize>) -> Option<&'a [f32]> {
         (self.column == 1).then(|| &self.data[i * self.row..][columns])
     }
-
-    /// The elements `rows` of column `j`, if they lie side by side.
-    pub(super) fn in_column(&self, rows: Range<usize>, j: usize) -> Option<&'a [f32]> {
-        (self.row == 1).then(|| &self.data[j * self.column..][rows])
-    }
 }
 
 #[cfg(test)]
@@ -84,10 +79,7 @@ mod tests {
         let view = View::new(&data, 3, 4);
         assert_eq!((view.get(2, 1), view.t().get(1, 2)), (9.0, 9.0));
         assert_eq!(view.in_row(1, 1..3), Some([5.0, 6.0].as_slice()));
-        assert_eq!(
-            (view.in_column(0..3, 1), view.t().in_column(1..3, 1)),
-            (None, Some([5.0, 6.0].as_slice()))
-        );
+        assert_eq!(view.t().in_row(1, 1..3), None);
         let part = View::strided(&data[1..], (3, 2), (4, 1));
         assert_eq!((part.get(0, 0), part.get(2, 1)), (1.0, 10.0));
     }

@@ -79,6 +79,11 @@ impl ScgptVocabulary {
         self.tokens.get(key).copied()
     }
 
+    /// Every gene and special token with its number, in no particular order.
+    pub fn keys(&self) -> impl Iterator<Item = (&str, u32)> {
+        self.tokens.iter().map(|(key, &token)| (key.as_str(), token))
+    }
+
     /// The token of padding.
     pub fn pad(&self) -> u32 {
         self.pad
