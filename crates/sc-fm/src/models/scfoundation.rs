@@ -2,8 +2,8 @@
 //! <https://doi.org/10.1038/s41592-024-02305-7>.
 //!
 //! Same numbers as the reference to 1e-4 (`tests/golden/models/scfoundation.rs`). It differs on purpose in these points:
-//! cells are embedded together without padding (the reference takes one at a time); nothing depends on the batch (in the
-//! decoder's attention the reference subtracts a maximum over all cells of a batch); values that the reference would
+//! cells are embedded together without padding (the reference takes one at a time); nothing depends on the batch, unless
+//! [`Company::Together`] asks for it; values that the reference would
 //! take for a mask or padding (102 and 103), and cells without genes, are refused.
 //!
 //! The weights are under a licence of their own: research that is not commercial, and no derivative works, of which a
@@ -62,6 +62,17 @@ pub enum Pooling {
     All,
     /// The maximum over genes and totals.
     Max,
+}
+
+/// Which cells the decoder looks at at once. Its attention subtracts the maximum of all keys that it sees and then adds
+/// 1e-4, so that results differ a little with the company of a cell.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Company {
+    /// Each cell alone: the same result in any batch, and the reference's `gene` mode.
+    #[default]
+    Alone,
+    /// All cells of the batch: the reference's `gene_batch` mode.
+    Together,
 }
 
 /// The network.
@@ -223,44 +234,53 @@ impl Scfoundation {
     /// The embedding of every gene of the list in each cell, `genes × decoder width` for a cell.
     ///
     /// The decoder sees every gene: for those that are expressed the state of the encoder, for the others the
-    /// embedding of the value 0. It takes one cell at a time.
+    /// embedding of the value 0.
     ///
     /// # Errors
     /// Those of [`Scfoundation::encode`].
-    pub fn gene_embeddings(&self, batch: &ScfoundationBatch) -> Result<Vec<Tensor>> {
+    pub fn gene_embeddings(&self, batch: &ScfoundationBatch, company: Company) -> Result<Vec<Tensor>> {
         let encoded = self.encode(batch)?;
         let zero = self.values.zero()?;
         let cells = batch.tokens().cells().zip(batch.packing().iter());
-        cells
-            .map(|(genes, rows)| {
-                self.decode(&zero, genes, &encoded.states.narrow(0, rows.start, rows.len())?)
-            })
-            .collect()
+        let inputs = cells.map(|(genes, rows)| {
+            self.decoder_input(&zero, genes, &encoded.states.narrow(0, rows.start, rows.len())?)
+        });
+        match company {
+            Company::Alone => inputs.map(|input| Ok(self.decode(vec![input?])?.remove(0))).collect(),
+            Company::Together => self.decode(inputs.collect::<Result<_>>()?),
+        }
     }
 
-    fn decode(&self, zero: &Tensor, genes: &[u32], states: &Tensor) -> Result<Tensor> {
+    fn decoder_input(&self, zero: &Tensor, genes: &[u32], states: &Tensor) -> Result<Tensor> {
         let seq_len = self.config.seq_len;
         // Row 0 is the value 0; the rows of the encoder are behind it.
         let mut rows = vec![0u32; seq_len];
         genes.iter().zip(1..).for_each(|(&gene, row)| rows[gene as usize] = row);
         let all = embedding(&Tensor::cat(&[zero, states], 0)?, &rows)?;
         let all = (all + self.positions.narrow(0, 0, seq_len)?)?;
-        let mut x = self.decoder.input.forward(&all, Activation::Identity)?;
-        for layer in &self.decoder.layers {
-            x = layer.forward(&x)?;
+        Ok(self.decoder.input.forward(&all, Activation::Identity)?)
+    }
+
+    fn decode(&self, mut cells: Vec<Tensor>) -> Result<Vec<Tensor>> {
+        let decoder = &self.decoder;
+        for layer in &decoder.layers {
+            cells = layer.forward(&cells)?;
         }
-        let x = self.decoder.output_norm.forward(&self.decoder.norm.forward(&x)?)?;
-        Ok(x.narrow(0, 0, self.config.n_genes())?)
+        let genes = |x: &Tensor| {
+            let x = decoder.output_norm.forward(&decoder.norm.forward(x)?)?;
+            Ok(x.narrow(0, 0, self.config.n_genes())?)
+        };
+        cells.iter().map(genes).collect()
     }
 
     /// The expression of every gene of the list in each cell, `cells × genes`.
     ///
     /// # Errors
     /// Those of [`Scfoundation::encode`], [`Error::NoHead`].
-    pub fn expression(&self, batch: &ScfoundationBatch) -> Result<Tensor> {
+    pub fn expression(&self, batch: &ScfoundationBatch, company: Company) -> Result<Tensor> {
         let head = "decoder of expression";
         let output = self.decoder.output.as_ref().ok_or(Error::NoHead { head })?;
-        let genes = self.gene_embeddings(batch)?;
+        let genes = self.gene_embeddings(batch, company)?;
         let cells = genes.iter().map(|genes| output.forward(genes, Activation::Identity)?.squeeze(1));
         let cells = cells.collect::<candle_core::Result<Vec<_>>>()?;
         match cells.is_empty() {
