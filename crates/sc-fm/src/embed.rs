@@ -32,6 +32,7 @@ mod plan;
 mod progress;
 mod report;
 mod states;
+mod stream;
 #[cfg(test)]
 mod testing;
 #[cfg(test)]
@@ -47,3 +48,4 @@ pub use params::{EmbedParams, MatrixChoice, MissingCells};
 pub use progress::Progress;
 pub use report::{Hashes, LoadReport};
 pub use states::{StateEmbedding, Summary};
+pub use stream::{EmbeddedFile, FileParams, Output, unwatched};

@@ -8,7 +8,7 @@ use super::cost::Cost;
 use super::encode::Encoder;
 use super::input::{Input, matrix};
 use super::plan::{Run, Watch};
-use super::{EmbedParams, Embedding, Error, Kind, LoadReport, MissingCells, Progress};
+use super::{unwatched, EmbedParams, Embedding, Error, Kind, LoadReport, MissingCells, Progress};
 use crate::Result;
 use crate::models::{self, Geneformer, Scfoundation, Scgpt};
 use crate::tokenize::Tokens;
@@ -123,7 +123,7 @@ impl FoundationModel {
     /// ([`tokenize::Error`](crate::tokenize::Error)); [`Error::NoMatrix`], [`Error::NoCells`], [`Error::Mode`];
     /// [`models::Error::Layer`], [`models::Error::NoCls`]; what the tensor library reports.
     pub fn embed(&self, adata: &AnnData, params: &EmbedParams) -> Result<Embedding> {
-        self.embed_with(adata, params, &mut |_| ControlFlow::Continue(()))
+        self.embed_with(adata, params, &mut unwatched)
     }
 
     /// [`embed`](Self::embed), with a callback that hears the progress and can stop.
@@ -159,7 +159,7 @@ impl FoundationModel {
     /// # Errors
     /// [`models::Error`] for cells that the model cannot take; otherwise as [`embed`](Self::embed).
     pub fn embed_tokens(&self, tokens: &Tokens, n_rows: usize, params: &EmbedParams) -> Result<Embedding> {
-        self.embed_rows(tokens, tokens.rows(), n_rows, params, &mut |_| ControlFlow::Continue(()))
+        self.embed_rows(tokens, tokens.rows(), n_rows, params, &mut unwatched)
     }
 
     fn embed_rows(

@@ -119,18 +119,43 @@ pub fn obs_column(
     })
 }
 
-/// Adds an entry to `uns`.
+/// [`obsm_rows`], and an entry of the same name in `uns` that says where the array comes from: both or neither.
+///
+/// # Errors
+/// As [`obsm_rows`].
+pub fn obsm_rows_about(
+    path: impl AsRef<Path>,
+    name: &str,
+    n_cols: usize,
+    about: &Value,
+    options: &AppendOptions,
+    rows: &mut dyn FnMut(Range<usize>) -> std::io::Result<Array2<f32>>,
+) -> Result<()> {
+    let path = path.as_ref();
+    let array = Old::open(path, keys::OBSM, name, slot(keys::OBSM, name), options)?;
+    let entry = Old::open(path, keys::UNS, name, slot(keys::UNS, name), options)?;
+    let changed = [format!("{}/{name}", keys::OBSM), format!("{}/{name}", keys::UNS)];
+    array.replaced(path, &changed, |writer| {
+        if let Some((removed, is_group)) = &entry.removed {
+            writer.remove(removed, *is_group)?;
+        }
+        let root = writer.root();
+        let group = |old: &Old, name| match old.has_group {
+            true => root.existing(name),
+            false => write::dict(&root, name),
+        };
+        let obsm = group(&array, keys::OBSM)?;
+        write::encoded_dataset(&obsm.rows(name, [array.n_obs, n_cols], LEVEL, rows)?, "array")?;
+        write::value(&group(&entry, keys::UNS)?, name, about)
+    })
+}
+
+/// Whether an array of that name can be added, before it is computed.
 ///
 /// # Errors
 /// As [`obsm`].
-pub fn uns(path: impl AsRef<Path>, name: &str, value: &Value, options: &AppendOptions) -> Result<()> {
-    let path = path.as_ref();
-    let old = Old::open(path, keys::UNS, name, slot(keys::UNS, name), options)?;
-    old.replaced(path, &[format!("{}/{name}", keys::UNS)], |writer| {
-        let root = writer.root();
-        let group = if old.has_group { root.existing(keys::UNS)? } else { write::dict(&root, keys::UNS)? };
-        write::value(&group, name, value)
-    })
+pub fn check_obsm(path: impl AsRef<Path>, name: &str, options: &AppendOptions) -> Result<()> {
+    Old::open(path.as_ref(), keys::OBSM, name, slot(keys::OBSM, name), options).map(drop)
 }
 
 /// What is known of the file before anything is done to it.
