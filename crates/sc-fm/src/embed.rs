@@ -9,7 +9,7 @@
 //! | Geneformer V1 | mean over the genes (default) | none | second to last |
 //! | Geneformer V2 | mean over the genes | state of `<cls>` (default) | second to last |
 //! | scGPT | mean over the genes | state of `<cls>`, length 1 (default) | last |
-//! | scFoundation | mean over the genes | none; [`Mode::All`] (default) and [`Mode::Max`] besides | last |
+//! | scFoundation | none, but [`Mode::All`] (default) and [`Mode::Max`] | none | last |
 //!
 //! Rows come back in the order of the data set, whatever order they are computed in; a cell without a gene of the model
 //! has a row of NaN, or none ([`MissingCells`]). No bit of a result depends on the memory given, the other cells, their
@@ -33,6 +33,7 @@ mod progress;
 mod random;
 mod report;
 mod states;
+mod stream;
 #[cfg(test)]
 mod testing;
 #[cfg(test)]
@@ -48,3 +49,4 @@ pub use params::{EmbedParams, MatrixChoice, MissingCells};
 pub use progress::Progress;
 pub use report::{Hashes, LoadReport};
 pub use states::{StateEmbedding, Summary};
+pub use stream::{EmbeddedFile, FileParams, Output, unwatched};

@@ -5,7 +5,7 @@
 //! |---|---|---|
 //! | [`Geneformer`] | token ids, by rank | mean over the genes, or `<cls>` |
 //! | [`Scgpt`] | gene ids with binned values | `<cls>`, length 1 |
-//!
+//! | [`Scfoundation`] | genes with logarithms of counts, two totals | both totals, maximum and mean over the genes |
 //!
 //! Cells are packed one after another without padding, so no result depends on the batch that a cell is in: the same
 //! cell gives the same bits alone, in company, first or last. [`embed`] does it for any number of cells.
@@ -19,9 +19,11 @@ mod exact_sum;
 pub mod geneformer;
 mod layer;
 mod load;
+mod lora;
 mod normal;
 mod parts;
 pub(crate) mod pooling;
+pub mod scfoundation;
 pub mod scgpt;
 
 pub use batch::TokenBatch;
@@ -31,4 +33,6 @@ pub(crate) use exact_sum::ExactSum;
 pub use geneformer::{Geneformer, GeneformerConfig};
 pub use layer::{Hidden, Layer};
 pub use load::LoadOptions;
+pub use lora::LoraAdapter;
+pub use scfoundation::{Scfoundation, ScfoundationConfig};
 pub use scgpt::{Scgpt, ScgptConfig};

@@ -168,6 +168,14 @@ pub enum Error {
         /// The slot: `X` or `raw.X`.
         slot: &'static str,
     },
+    /// A slot of a file that is there already, and was not to be replaced.
+    #[error("{}: `{slot}` is there already", path.display())]
+    SlotTaken {
+        /// The file.
+        path: PathBuf,
+        /// The slot, such as `obsm["X_pca"]`.
+        slot: String,
+    },
     /// An element of a file cannot be read.
     #[error("{}: cannot read `{element}`", path.display())]
     Element {

@@ -27,6 +27,7 @@
 //! are never opened (external links, external storage and virtual datasets are refused by name); nesting and the number
 //! of objects are bounded; sparse matrices are proven well-formed. Every error names the file and the element.
 
+pub mod append;
 pub mod backed;
 mod encoding;
 mod legacy;

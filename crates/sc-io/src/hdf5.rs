@@ -14,6 +14,7 @@ mod budget;
 mod bytes;
 mod chunk_index;
 mod chunks;
+mod compare;
 mod convert;
 mod dataset;
 mod dense;
@@ -28,6 +29,7 @@ mod strings;
 mod writer;
 
 pub(crate) use budget::Limits;
+pub(crate) use compare::difference;
 pub(crate) use convert::Number;
 /// A truth value as h5py stores it.
 pub(crate) use rust_hdf5::HBool as StoredBool;

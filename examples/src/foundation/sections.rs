@@ -358,7 +358,7 @@ impl Findings<'_> {
             ("seeds", list(settings.seeds.iter().map(u64::to_string).collect())),
             ("model_layer", list(settings.layers.iter().map(ToString::to_string).collect())),
             ("mode", settings.mode.map_or_else(|| "default".to_owned(), |mode| mode.to_string())),
-            ("precision", settings.precision.dtype().as_str().to_owned()),
+            ("precision", settings.precision.kernel().to_owned()),
             ("memory", settings.memory.to_string()),
             ("heads", list(settings.heads.iter().map(|head| head.words().to_owned()).collect())),
             ("n_genes", settings.fold.genes.n_top_genes.to_string()),

@@ -144,7 +144,7 @@ fn embed(
     let mut models = Vec::new();
     for source in &settings.sources {
         bar.set_message(format!("{}: loading", source.name));
-        let load = LoadOptions { dtype: settings.precision.dtype(), ..Default::default() };
+        let load = LoadOptions { precision: settings.precision.gemm(), ..Default::default() };
         let named = source.name.clone();
         let model = match source.open(load)? {
             Some(model) => {
@@ -171,7 +171,7 @@ fn embed(
                 let data = Data::new(cells.counts.clone(), DataFrame::new(index))?;
                 let of_seed = |set: &Sets| {
                     let medians = own_genes::medians(&cells.counts, &cells.genes, &set.train);
-                    let model = own_genes::model(&medians)?;
+                    let model = own_genes::model(&medians, settings.precision.gemm())?;
                     let identity = format!("{} {medians:?}", own_genes::WORDS);
                     data.embed(source, &model, &identity, settings, &bar)
                 };

@@ -6,7 +6,8 @@ use super::model::Network;
 use super::{Choice, Error, Kind, Mode};
 use crate::Result;
 use crate::models::geneformer::{self, GeneformerEncoder, InputFormat};
-use crate::models::scgpt::{Cell, CellEmbStyle, ScgptBatch};
+use crate::models::scfoundation::{self, ScfoundationEncoder};
+use crate::models::scgpt::{self, CellEmbStyle, ScgptBatch};
 use crate::models::{CellEncoder, Layer, Scgpt, pooling};
 use crate::tokenize::Tokens;
 
@@ -14,6 +15,7 @@ use crate::tokenize::Tokens;
 pub(crate) enum Encoder<'m> {
     Geneformer(GeneformerEncoder<'m>),
     Scgpt(&'m Scgpt, Choice),
+    Scfoundation(ScfoundationEncoder<'m>),
 }
 
 impl<'m> Encoder<'m> {
@@ -49,6 +51,20 @@ impl<'m> Encoder<'m> {
                 choice.layer.depth(model.config().nlayers)?;
                 Ok((Self::Scgpt(model, choice), choice))
             }
+            Network::Scfoundation { model, .. } => {
+                let kind = Kind::Scfoundation;
+                let mode = mode.unwrap_or(Mode::All);
+                let pooling = match mode {
+                    Mode::All => scfoundation::Pooling::All,
+                    Mode::Max => scfoundation::Pooling::Max,
+                    _ => return Err(Error::Mode { kind, mode, expected: "all and max" }.into()),
+                };
+                match layer {
+                    None | Some(Layer::Last) => {}
+                    Some(found) => return Err(Error::Layer { kind, found }.into()),
+                }
+                Ok((Self::Scfoundation(model.encoder(pooling)), Choice { mode, layer: Layer::Last }))
+            }
         }
     }
 
@@ -57,6 +73,7 @@ impl<'m> Encoder<'m> {
         match self {
             Self::Geneformer(encoder) => encoder.width(),
             Self::Scgpt(model, _) => model.config().embsize,
+            Self::Scfoundation(encoder) => encoder.width(),
         }
     }
 
@@ -66,6 +83,7 @@ impl<'m> Encoder<'m> {
         match self {
             Self::Geneformer(encoder) => encoder.check(&ids(tokens, &all)),
             Self::Scgpt(model, _) => model.check(&scgpt_cells(tokens, &all)?),
+            Self::Scfoundation(encoder) => encoder.check(&scfoundation_cells(tokens, &all)?),
         }
     }
 
@@ -73,6 +91,7 @@ impl<'m> Encoder<'m> {
     pub(crate) fn encode(&self, tokens: &Tokens, cells: &[usize]) -> Result<Tensor> {
         match self {
             Self::Geneformer(encoder) => encoder.encode(&ids(tokens, cells)),
+            Self::Scfoundation(encoder) => encoder.encode(&scfoundation_cells(tokens, cells)?),
             Self::Scgpt(model, choice) => {
                 let batch = ScgptBatch::new(&scgpt_cells(tokens, cells)?)?;
                 let states = model.encode(&batch, choice.layer)?.hidden.states.to_dtype(DType::F32)?;
@@ -94,10 +113,24 @@ pub(crate) fn ids<'t>(tokens: &'t Tokens, cells: &[usize]) -> Vec<&'t [u32]> {
 }
 
 /// Ids and values of some cells.
-pub(crate) fn scgpt_cells<'t>(tokens: &'t Tokens, cells: &[usize]) -> Result<Vec<Cell<'t>>, Error> {
-    let cell = |&cell: &usize| {
-        let values = tokens.cell_values(cell).ok_or(Error::NoValues { kind: Kind::Scgpt })?;
-        Ok(Cell { genes: tokens.cell(cell), values, batch_label: None })
-    };
-    cells.iter().map(cell).collect()
+pub(crate) fn scgpt_cells<'t>(tokens: &'t Tokens, cells: &[usize]) -> Result<Vec<scgpt::Cell<'t>>, Error> {
+    with_values(tokens, cells, Kind::Scgpt, |genes, values| scgpt::Cell { genes, values, batch_label: None })
+}
+
+/// Positions and values of some cells.
+pub(crate) fn scfoundation_cells<'t>(
+    tokens: &'t Tokens,
+    cells: &[usize],
+) -> Result<Vec<scfoundation::Cell<'t>>, Error> {
+    with_values(tokens, cells, Kind::Scfoundation, |genes, values| scfoundation::Cell { genes, values })
+}
+
+fn with_values<'t, C>(
+    tokens: &'t Tokens,
+    cells: &[usize],
+    kind: Kind,
+    cell: impl Fn(&'t [u32], &'t [f32]) -> C,
+) -> Result<Vec<C>, Error> {
+    let values = |place: usize| tokens.cell_values(place).ok_or(Error::NoValues { kind });
+    cells.iter().map(|&place| Ok(cell(tokens.cell(place), values(place)?))).collect()
 }

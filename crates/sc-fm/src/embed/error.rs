@@ -9,6 +9,15 @@ pub enum Error {
     /// The data set cannot be read or written.
     #[error(transparent)]
     Io(#[from] sc_io::Error),
+    /// The rows on disk cannot be used.
+    #[error(transparent)]
+    Store(#[from] sc_io::row_store::Error),
+    /// A model without files, of which a later run could not tell whether it is the same.
+    #[error("this {kind} was made in memory, and nothing says which one it is")]
+    Identity {
+        /// The model.
+        kind: Kind,
+    },
     /// No model that is known here.
     #[error("{}: no model in this folder, which holds {}", path.display(), listed(found))]
     NoModel {
@@ -144,6 +153,8 @@ impl Error {
     pub fn help(&self) -> Option<&'static str> {
         match self {
             Self::Io(error) => error.help(),
+            Self::Store(error) => error.help(),
+            Self::Identity { .. } => Some("set `identity` to something that changes with the weights"),
             Self::NoModel { .. } => Some(
                 "give the folder of a checkpoint: config.json and model.safetensors of a Geneformer, args.json, \
                  vocab.json and best_model.pt of an scGPT, models.ckpt of scFoundation",

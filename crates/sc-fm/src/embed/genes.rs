@@ -6,14 +6,15 @@ use std::ops::ControlFlow;
 use ndarray::{Array2, ArrayView2};
 use sc_io::AnnData;
 
-use super::encode::{ids, scgpt_cells};
+use super::encode::{Encoder, ids, scfoundation_cells, scgpt_cells};
 use super::model::Network;
 use super::plan::Run;
-use super::{EmbedParams, FoundationModel};
+use super::{Choice, EmbedParams, FoundationModel};
 use crate::Result;
 use crate::models::geneformer::GeneMeans;
+use crate::models::scfoundation::ScfoundationBatch;
 use crate::models::scgpt::ScgptBatch;
-use crate::models::{Hidden, Layer, TokenBatch};
+use crate::models::{Hidden, TokenBatch};
 use crate::tokenize::Tokens;
 
 /// An embedding for each token that the cells of a data set have.
@@ -27,6 +28,10 @@ pub struct GeneEmbedding {
     pub n_cells: Vec<u64>,
     /// `tokens × width`.
     pub values: Array2<f32>,
+}
+
+fn by_token<'v>(names: impl Iterator<Item = (&'v str, u32)>) -> HashMap<u32, &'v str> {
+    names.map(|(name, token)| (token, name)).collect()
 }
 
 impl FoundationModel {
@@ -47,16 +52,18 @@ impl FoundationModel {
     /// As [`FoundationModel::embed_tokens`].
     pub fn embed_genes_of(&self, tokens: &Tokens, params: &EmbedParams) -> Result<GeneEmbedding> {
         let mut means = GeneMeans::default();
-        self.each_state(tokens, params, |batch, hidden| means.add(batch, hidden))?;
+        self.each_batch(tokens, params, |_, batch, hidden| means.add(batch, hidden))?;
         let n_cells = means.counts().collect();
         let (tokens, values) = means.finish();
-        let names: HashMap<u32, &str> = match &self.network {
-            Network::Geneformer { vocabulary, .. } => {
-                vocabulary.keys().map(|(key, token)| (token, key)).collect()
+        let all: HashMap<u32, &str> = match &self.network {
+            Network::Geneformer { vocabulary, .. } => by_token(vocabulary.keys()),
+            Network::Scgpt { vocabulary, .. } => by_token(vocabulary.keys()),
+            Network::Scfoundation { genes, .. } => {
+                let (t, s) = (genes.target_position(), genes.target_position() + 1);
+                by_token(genes.names().chain([("T", t), ("S", s)]))
             }
-            Network::Scgpt { vocabulary, .. } => vocabulary.keys().map(|(key, token)| (token, key)).collect(),
         };
-        let names = tokens.iter().map(|token| names[token].to_owned()).collect();
+        let names = tokens.iter().map(|token| all[token].to_owned()).collect();
         Ok(GeneEmbedding { tokens, names, n_cells, values })
     }
 
@@ -85,27 +92,13 @@ impl FoundationModel {
         })
     }
 
-    fn each_state(
-        &self,
-        tokens: &Tokens,
-        params: &EmbedParams,
-        mut take: impl FnMut(&TokenBatch, &Hidden) -> Result<()>,
-    ) -> Result<()> {
-        self.each_batch(tokens, params, |_, batch, hidden| take(batch, hidden))
-    }
-
     fn each_batch(
         &self,
         tokens: &Tokens,
         params: &EmbedParams,
         mut take: impl FnMut(&[usize], &TokenBatch, &Hidden) -> Result<()>,
     ) -> Result<()> {
-        let default = match self.network {
-            Network::Geneformer { .. } => Layer::SecondToLast,
-            Network::Scgpt { .. } => Layer::Last,
-        };
-        let layer = params.layer.unwrap_or(default);
-        let encoder = super::encode::Encoder::new(&self.network, None, Some(layer))?.0;
+        let (encoder, Choice { layer, .. }) = Encoder::new(&self.network, None, params.layer)?;
         encoder.check(tokens)?;
         let lengths: Vec<usize> = tokens.lengths().collect();
         let run = Run { lengths: &lengths, cost: self.cost(), memory: params.memory };
@@ -119,6 +112,11 @@ impl FoundationModel {
                 Network::Scgpt { model, .. } => {
                     let batch = ScgptBatch::new(&scgpt_cells(tokens, cells)?)?;
                     let hidden = model.encode(&batch, layer)?.hidden;
+                    Ok((batch.tokens().clone(), hidden))
+                }
+                Network::Scfoundation { model, .. } => {
+                    let batch = ScfoundationBatch::new(&scfoundation_cells(tokens, cells)?)?;
+                    let hidden = model.encode(&batch)?;
                     Ok((batch.tokens().clone(), hidden))
                 }
             }

@@ -10,6 +10,7 @@ use super::{EmbedParams, Error, MatrixChoice};
 use crate::Result;
 use crate::models::geneformer::InputFormat;
 use crate::tokenize::rank::{RankParams, RankTokenizer, TokenizeParams};
+use crate::tokenize::scfoundation::{ScfoundationParams, ScfoundationTokenizer};
 use crate::tokenize::scgpt::{ScgptParams, ScgptTokenizer};
 use crate::tokenize::{self, Cells, GeneIds, Tokens};
 
@@ -23,6 +24,7 @@ pub(crate) struct Input<'d> {
 enum Tokenizer {
     Rank(Box<RankTokenizer>, Cells),
     Scgpt(Box<ScgptTokenizer>),
+    Scfoundation(Box<ScfoundationTokenizer>),
 }
 
 impl<'d> Input<'d> {
@@ -60,6 +62,16 @@ impl<'d> Input<'d> {
                     &scgpt,
                 )?))
             }
+            Network::Scfoundation { genes, .. } => {
+                let scfoundation = ScfoundationParams {
+                    input: params.input.clone(),
+                    resolution: params.resolution,
+                    min_known: params.min_known,
+                };
+                let symbols = ids(GeneIds::symbols)?;
+                let tokenizer = ScfoundationTokenizer::with_ids(genes, &symbols, &scfoundation)?;
+                Tokenizer::Scfoundation(Box::new(tokenizer))
+            }
         };
         Ok(Self { tokenizer, obs, var })
     }
@@ -76,8 +88,14 @@ impl<'d> Input<'d> {
             }
             Tokenizer::Scgpt(tokenizer) => {
                 let (tokens, _) = tokenizer.tokenize(x)?;
-                let rows = tokens.rows().iter().map(|row| first_row + row).collect();
-                Ok((tokens, rows))
+                Ok(counted_from(first_row, tokens))
+            }
+            Tokenizer::Scfoundation(tokenizer) => {
+                let tokens = tokenizer.tokenize(x).map_err(|error| match error {
+                    tokenize::Error::NotCounts(error) => self.named(error, first_row),
+                    error => error,
+                })?;
+                Ok(counted_from(first_row, tokens))
             }
         }
     }
@@ -88,6 +106,11 @@ impl<'d> Input<'d> {
         let var = Place::new(error.var.index, self.var.index());
         NotCounts { obs, var, value: error.value }.into()
     }
+}
+
+fn counted_from(first_row: usize, tokens: Tokens) -> (Tokens, Vec<usize>) {
+    let rows = tokens.rows().iter().map(|row| first_row + row).collect();
+    (tokens, rows)
 }
 
 /// The matrix of a data set, and what names its columns.

@@ -8,10 +8,11 @@ use super::cost::Cost;
 use super::encode::Encoder;
 use super::input::{Input, matrix};
 use super::plan::{Run, Watch};
-use super::{EmbedParams, Embedding, Error, Kind, LoadReport, MissingCells, Progress};
+use super::{unwatched, EmbedParams, Embedding, Error, Kind, LoadReport, MissingCells, Progress};
 use crate::Result;
-use crate::models::{self, Geneformer, Scgpt};
+use crate::models::{self, Geneformer, Scfoundation, Scgpt};
 use crate::tokenize::Tokens;
+use crate::tokenize::scfoundation::GeneList;
 use crate::tokenize::scgpt::{ScgptParams, ScgptVocabulary, ValueEncoding};
 use crate::tokenize::vocabulary::Vocabulary;
 
@@ -26,6 +27,7 @@ pub struct FoundationModel {
 pub(crate) enum Network {
     Geneformer { model: Box<Geneformer>, vocabulary: Vocabulary },
     Scgpt { model: Box<Scgpt>, vocabulary: ScgptVocabulary, input: ScgptParams },
+    Scfoundation { model: Box<Scfoundation>, genes: GeneList },
 }
 
 impl FoundationModel {
@@ -52,6 +54,19 @@ impl FoundationModel {
         let input = ScgptParams { max_length, encoding, ..ScgptParams::default() };
         let network = Network::Scgpt { model: Box::new(model), vocabulary, input };
         Ok(Self { network, report: LoadReport::in_memory(Kind::Scgpt) })
+    }
+
+    /// An scFoundation made elsewhere, or one of another gene list than the released models'.
+    ///
+    /// # Errors
+    /// [`Error::GeneList`] if the list is not the model's.
+    pub fn scfoundation(model: Scfoundation, genes: GeneList) -> Result<Self> {
+        let (found, expected) = (genes.n_genes(), model.config().n_genes());
+        if found != expected {
+            return Err(Error::GeneList { found, expected }.into());
+        }
+        let network = Network::Scfoundation { model: Box::new(model), genes };
+        Ok(Self { network, report: LoadReport::in_memory(Kind::Scfoundation) })
     }
 
     /// Which model it is.
@@ -88,6 +103,10 @@ impl FoundationModel {
                 (model.config().hidden_size, model.config().intermediate_size, model.dtype())
             }
             Network::Scgpt { model, .. } => (model.config().embsize, model.config().d_hid, model.dtype()),
+            Network::Scfoundation { model, .. } => {
+                let width = model.config().encoder.hidden_dim;
+                (width, 4 * width, model.dtype())
+            }
         };
         Cost { width, inner, dtype }
     }
@@ -104,7 +123,7 @@ impl FoundationModel {
     /// ([`tokenize::Error`](crate::tokenize::Error)); [`Error::NoMatrix`], [`Error::NoCells`], [`Error::Mode`];
     /// [`models::Error::Layer`], [`models::Error::NoCls`]; what the tensor library reports.
     pub fn embed(&self, adata: &AnnData, params: &EmbedParams) -> Result<Embedding> {
-        self.embed_with(adata, params, &mut |_| ControlFlow::Continue(()))
+        self.embed_with(adata, params, &mut unwatched)
     }
 
     /// [`embed`](Self::embed), with a callback that hears the progress and can stop.
@@ -140,7 +159,7 @@ impl FoundationModel {
     /// # Errors
     /// [`models::Error`] for cells that the model cannot take; otherwise as [`embed`](Self::embed).
     pub fn embed_tokens(&self, tokens: &Tokens, n_rows: usize, params: &EmbedParams) -> Result<Embedding> {
-        self.embed_rows(tokens, tokens.rows(), n_rows, params, &mut |_| ControlFlow::Continue(()))
+        self.embed_rows(tokens, tokens.rows(), n_rows, params, &mut unwatched)
     }
 
     fn embed_rows(

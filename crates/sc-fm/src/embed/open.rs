@@ -9,10 +9,12 @@ use super::{Error, FoundationModel, LoadReport};
 use crate::Result;
 use crate::checkpoint::{self, Weights, dictionary, hub};
 use crate::models::geneformer::{GeneformerConfig, InputFormat};
+use crate::models::scfoundation::Model;
 use crate::models::scgpt::{InputEmbStyle, ScgptConfig, Specials};
-use crate::models::{Geneformer, LoadOptions, Scgpt};
+use crate::models::{Geneformer, LoadOptions, Scfoundation, Scgpt};
 use crate::registry;
 use crate::tokenize::bins::N_BINS;
+use crate::tokenize::scfoundation::GeneList;
 use crate::tokenize::scgpt::{ScgptParams, ScgptVocabulary, ValueEncoding};
 use crate::tokenize::vocabulary::Vocabulary;
 
@@ -24,6 +26,8 @@ pub enum Kind {
     Geneformer,
     /// [`Scgpt`].
     Scgpt,
+    /// [`Scfoundation`].
+    Scfoundation,
 }
 
 impl Kind {
@@ -32,6 +36,7 @@ impl Kind {
         match self {
             Self::Geneformer => "X_geneformer",
             Self::Scgpt => "X_scGPT",
+            Self::Scfoundation => "X_scfoundation",
         }
     }
 }
@@ -41,6 +46,7 @@ impl fmt::Display for Kind {
         f.write_str(match self {
             Self::Geneformer => "Geneformer",
             Self::Scgpt => "scGPT",
+            Self::Scfoundation => "scFoundation",
         })
     }
 }
@@ -60,8 +66,9 @@ pub struct OpenParams {
 impl FoundationModel {
     /// Finds out which model a folder holds, and loads it.
     ///
-    /// * `path`: a folder with `config.json` and weights (Geneformer), or with `args.json`, `vocab.json` and weights
-    ///   (scGPT); or a model's folder in a hub cache, of which the revision `main` is taken.
+    /// * `path`: a folder with `config.json` and weights (Geneformer), with `args.json`, `vocab.json` and weights (scGPT),
+    ///   or with `models.ckpt` and the gene list (scFoundation, of which the model for cells is taken); or a model's
+    ///   folder in a hub cache, of which the revision `main` is taken.
     ///
     /// Weights are compared with the known releases by their size and, where that agrees, by their hash.
     ///
@@ -84,6 +91,7 @@ impl FoundationModel {
         let (network, weights, dictionaries) = match kind {
             Kind::Geneformer => geneformer(&folder, params, &options)?,
             Kind::Scgpt => scgpt(&folder, params, &options)?,
+            Kind::Scfoundation => scfoundation(&folder, params)?,
         };
         let releases = registry::identify(&folder)?;
         let releases = releases.into_iter().map(|(release, _)| release.name).collect();
@@ -93,9 +101,15 @@ impl FoundationModel {
     }
 }
 
+/// The checkpoint of scFoundation.
+const SCFOUNDATION: &str = "models.ckpt";
+/// Its gene list.
+const GENE_LIST: &str = "OS_scRNA_gene_index.19264.tsv";
+
 /// The model that the files of a folder speak of.
 fn kind_of(folder: &Path) -> Result<Kind, Error> {
-    let kinds = [("config.json", Kind::Geneformer), ("args.json", Kind::Scgpt)];
+    let kinds =
+        [("config.json", Kind::Geneformer), ("args.json", Kind::Scgpt), (SCFOUNDATION, Kind::Scfoundation)];
     let here: Vec<_> = kinds.iter().filter(|(name, _)| folder.join(name).is_file()).collect();
     match here.as_slice() {
         [(_, kind)] => Ok(*kind),
@@ -144,7 +158,8 @@ fn geneformer(folder: &Path, params: &OpenParams, options: &checkpoint::OpenPara
         }
     };
     let mut weights = Weights::open_with(folder, options)?;
-    let model = Geneformer::from_weights(config, InputFormat::of(&vocabulary), &mut weights)?;
+    let model =
+        Geneformer::from_weights(config, InputFormat::of(&vocabulary), &mut weights, params.load.precision)?;
     vocabulary.check_size(model.config().vocab_size)?;
     Ok((Network::Geneformer { model: Box::new(model), vocabulary }, weights, dictionaries))
 }
@@ -207,7 +222,7 @@ fn scgpt(folder: &Path, params: &OpenParams, options: &checkpoint::OpenParams) -
     let (vocabulary, file) = scgpt_vocabulary(params.dictionaries.as_deref().unwrap_or(folder))?;
     let mut weights = Weights::open_with(folder, options)?;
     let specials = Specials { pad: vocabulary.pad(), cls: vocabulary.cls() };
-    let model = Scgpt::from_weights(config, vocabulary.n_tokens(), specials, &mut weights)?;
+    let model = Scgpt::from_weights(config, vocabulary.n_tokens(), specials, &mut weights, params.load.precision)?;
     let network = Network::Scgpt { model: Box::new(model), vocabulary, input };
     Ok((network, weights, vec![file]))
 }
@@ -234,4 +249,21 @@ pub(super) fn scgpt_vocabulary(told: &Path) -> Result<(ScgptVocabulary, PathBuf)
         return Err(Error::NoDictionary { what, looked: vec![told.to_owned()] }.into());
     }
     Ok((ScgptVocabulary::open(&path)?, path))
+}
+
+fn scfoundation(folder: &Path, params: &OpenParams) -> Result<Opened> {
+    let told = params.dictionaries.as_deref().unwrap_or(folder);
+    let list = if told.is_dir() { told.join(GENE_LIST) } else { told.to_owned() };
+    if !list.is_file() {
+        let what = format!("gene list ({GENE_LIST})");
+        return Err(Error::NoDictionary { what, looked: vec![told.to_owned()] }.into());
+    }
+    let genes = GeneList::open(&list)?;
+    let (config, mut weights) = Scfoundation::read(&folder.join(SCFOUNDATION), Model::Cell, &params.load)?;
+    let model = Scfoundation::from_weights(config, &mut weights, params.load.precision)?;
+    let (found, expected) = (genes.n_genes(), model.config().n_genes());
+    if found != expected {
+        return Err(Error::GeneList { found, expected }.into());
+    }
+    Ok((Network::Scfoundation { model: Box::new(model), genes }, weights, vec![list]))
 }

@@ -16,7 +16,8 @@ impl FoundationModel {
     /// A model of the shape that a configuration describes, with random weights.
     ///
     /// * `config`: a `config.json` of Geneformer or an `args.json` of scGPT, under any name.
-    /// * `params`: where the dictionaries are; beside the configuration by default. Numbers are `F32`.
+    /// * `params`: where the dictionaries are; beside the configuration by default. Numbers are
+    ///   `F32`, on the CPU for scGPT.
     ///
     /// Same seed, same weights, on every machine.
     ///
@@ -35,7 +36,7 @@ impl FoundationModel {
             let config = ScgptConfig::read(path)?;
             let input = scgpt_input(path, &config)?;
             let specials = Specials { pad: vocabulary.pad(), cls: vocabulary.cls() };
-            let model = Box::new(Scgpt::random(config, vocabulary.n_tokens(), specials, seed)?);
+            let model = Box::new(Scgpt::random(config, vocabulary.n_tokens(), specials, seed, params.load.precision)?);
             (Network::Scgpt { model, vocabulary, input }, Kind::Scgpt, vec![file])
         } else {
             match described.get("model_type").and_then(|name| name.as_str()) {
@@ -49,7 +50,10 @@ impl FoundationModel {
             let (vocabulary, files) =
                 vocabulary_in(&[told.to_owned()], config.vocab_size, params.series.as_deref())?;
             vocabulary.check_size(config.vocab_size)?;
-            let model = Box::new(Geneformer::random(config, InputFormat::of(&vocabulary), seed)?);
+            let mut weights = Geneformer::random_weights(&config, seed, &params.load.device)?;
+            let format = InputFormat::of(&vocabulary);
+            let model = Geneformer::from_weights(config, format, &mut weights, params.load.precision)?;
+            let model = Box::new(model);
             (Network::Geneformer { model, vocabulary }, Kind::Geneformer, files)
         };
         Ok(Self { network, report: LoadReport { dictionaries, ..LoadReport::in_memory(kind) } })

@@ -2,11 +2,13 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
 
+use candle_core::DType;
 use sc_io::Value;
 
-use super::{Embedding, Kind};
+use super::{Choice, Embedding, Kind};
 use crate::Result;
 use crate::checkpoint;
+use crate::tokenize::Report;
 
 /// What was loaded as a model, for a person to read.
 #[derive(Clone, Debug, PartialEq)]
@@ -77,13 +79,18 @@ impl fmt::Display for LoadReport {
     }
 }
 
-impl Embedding {
-    /// What made the embedding, as [`store`](Self::store) writes it into `uns`.
-    ///
-    /// # Errors
-    /// Those of [`LoadReport::hashes`].
-    pub fn provenance(&self) -> Result<Value> {
-        let hashes = self.model.hashes()?;
+/// What made an embedding.
+pub(super) struct Provenance<'p> {
+    pub(super) model: &'p LoadReport,
+    pub(super) dtype: DType,
+    pub(super) choice: Choice,
+    pub(super) tokens: &'p Report,
+    pub(super) n_missing: usize,
+}
+
+impl Provenance<'_> {
+    /// The entries of `uns`.
+    pub(super) fn entries(&self, hashes: Hashes) -> BTreeMap<String, Value> {
         let text = |text: &dyn fmt::Display| Value::String(text.to_string());
         let map = |hashes: BTreeMap<String, String>| {
             Value::Map(hashes.into_iter().map(|(name, hash)| (name, Value::String(hash))).collect())
@@ -103,9 +110,26 @@ impl Embedding {
             ("sha256_dictionaries", map(hashes.dictionaries)),
             ("n_genes", count(self.tokens.genes.n_genes)),
             ("n_cropped", count(self.tokens.cells.n_cropped)),
-            ("n_missing", count(self.missing.len())),
+            ("n_missing", count(self.n_missing)),
             ("written_by", Value::String(concat!("sc-fm ", env!("CARGO_PKG_VERSION")).to_owned())),
         ];
-        Ok(Value::Map(entries.into_iter().map(|(key, value)| (key.to_owned(), value)).collect()))
+        entries.into_iter().map(|(key, value)| (key.to_owned(), value)).collect()
+    }
+}
+
+impl Embedding {
+    /// What made the embedding, as [`store`](Self::store) writes it into `uns`.
+    ///
+    /// # Errors
+    /// Those of [`LoadReport::hashes`].
+    pub fn provenance(&self) -> Result<Value> {
+        let made = Provenance {
+            model: &self.model,
+            dtype: self.dtype,
+            choice: self.choice,
+            tokens: &self.tokens,
+            n_missing: self.missing.len(),
+        };
+        Ok(Value::Map(made.entries(self.model.hashes()?)))
     }
 }

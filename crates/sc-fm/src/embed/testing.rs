@@ -1,21 +1,98 @@
 //! Small models and data sets.
 
-use candle_core::DType;
+use candle_core::{DType, Device, Tensor};
 use ndarray::Array2;
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::{RngCore, SeedableRng};
+use sc_io::{AnnData, Csr, DataFrame, Matrix};
 
-use super::{Choice, Embedding, Kind, LoadReport, Mode};
-use crate::models::Layer;
+use super::{Choice, Embedding, FoundationModel, Kind, LoadReport, Mode};
+use crate::models::geneformer::{GeneformerConfig, InputFormat};
+use crate::models::{Geneformer, Layer};
 use crate::tokenize::Cells;
 use crate::tokenize::rank::{RankParams, RankTokenizer, TokenizeParams};
 use crate::tokenize::vocabulary::Vocabulary;
 
+/// Genes of the small model.
+pub(super) const N_GENES: usize = 40;
+
+/// An id that looks like those of the real ones.
+pub(super) fn gene(i: usize) -> String {
+    format!("ENSG{i:011}")
+}
+
+/// A dictionary of [`N_GENES`] genes, of the second series.
+pub(super) fn vocabulary() -> Vocabulary {
+    let specials = ["<pad>", "<mask>", "<cls>", "<eos>"].map(str::to_owned);
+    let names = specials.into_iter().chain((0..N_GENES).map(gene));
+    let medians = (0..N_GENES).map(|i| (gene(i), 1.0 + i as f64 / 7.0));
+    Vocabulary::new(names.zip(0..), medians).unwrap()
+}
+
+pub(super) fn config() -> GeneformerConfig {
+    let json = r#"{"model_type": "bert", "hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2,
+        "intermediate_size": 24, "vocab_size": 44, "max_position_embeddings": 26, "hidden_act": "relu",
+        "initializer_range": 0.5}"#;
+    serde_json::from_str(json).unwrap()
+}
+
+pub(super) fn model() -> FoundationModel {
+    let model = Geneformer::random(config(), InputFormat::V2 { cls: 2, eos: 3 }, 1).unwrap();
+    FoundationModel::geneformer(model, vocabulary()).unwrap()
+}
+
+/// Counts of `n_cells` cells, the third of which has none, with as many genes expressed as chance will have it.
+pub(super) fn data(n_cells: usize) -> AnnData {
+    let mut rng = ChaCha8Rng::seed_from_u64(5);
+    let mut dense = Array2::<f32>::zeros((n_cells, N_GENES));
+    for (cell, mut row) in dense.rows_mut().into_iter().enumerate().filter(|(cell, _)| *cell != 2) {
+        let share = 1 + rng.next_u32() % 8;
+        row.iter_mut().filter(|_| rng.next_u32() % 8 < share).for_each(|x| *x = (1 + rng.next_u32() % 30) as f32);
+        row[cell % N_GENES] += 1.0;
+    }
+    let var = DataFrame::new((0..N_GENES).map(gene).collect());
+    let obs = DataFrame::new((0..n_cells).map(|i| format!("cell{i}")).collect());
+    AnnData::new(Matrix::Csr(Csr::from_dense(dense.view())), obs, var).unwrap()
+}
+
+/// The folder of a checkpoint: configuration, weights and dictionaries.
+pub(super) fn checkpoint(folder: &std::path::Path) {
+    std::fs::write(folder.join("config.json"), serde_json::to_vec(&config()).unwrap()).unwrap();
+    let mut weights = Geneformer::random_weights(&config(), 1, &Device::Cpu).unwrap();
+    let names: Vec<String> = weights.names().map(str::to_owned).collect();
+    let tensors: Vec<(String, Tensor)> = names
+        .into_iter()
+        .map(|name| {
+            let shape = weights.shape(&name).unwrap().to_vec();
+            let tensor = weights.take(&name, &shape).unwrap();
+            (name, tensor)
+        })
+        .collect();
+    let tensors = tensors.iter().map(|(name, tensor)| (name.as_str(), tensor));
+    crate::checkpoint::write_safetensors(folder.join("model.safetensors"), tensors, &[], true).unwrap();
+    dictionaries(folder, "_tiny", N_GENES);
+}
+
+/// Dictionaries of so many genes.
+pub(super) fn dictionaries(folder: &std::path::Path, ending: &str, n_genes: usize) {
+    let mut tokens = serde_json::json!({"<pad>": 0, "<mask>": 1, "<cls>": 2, "<eos>": 3});
+    let (mut medians, mut mapping) = (serde_json::json!({}), serde_json::json!({}));
+    for i in 0..n_genes {
+        tokens[gene(i)] = (4 + i).into();
+        medians[gene(i)] = (1.0 + i as f64 / 7.0).into();
+        mapping[gene(i)] = gene(i).into();
+    }
+    let names = ["token_dictionary", "gene_median_dictionary", "ensembl_mapping_dict"];
+    for (name, value) in names.into_iter().zip([tokens, medians, mapping]) {
+        std::fs::write(folder.join(format!("{name}{ending}.json")), value.to_string()).unwrap();
+    }
+}
+
 /// An embedding of nothing in particular.
 pub(super) fn embedding(values: Array2<f32>) -> Embedding {
-    let entry = |key: &str| (key.to_owned(), 0u32);
-    let vocabulary = Vocabulary::new([entry("A")], [("A".to_owned(), 1.0)]).unwrap();
-    let params = RankParams { min_known: 0.0, ..RankParams::V1 };
-    let tokenizer = RankTokenizer::new(&vocabulary, &["A"], &params).unwrap();
-    let x = sc_io::Csr::new(0, 1, vec![0], vec![], vec![]).unwrap();
+    let params = RankParams { model_input_size: 9, special_token: true, min_known: 0.0 };
+    let tokenizer = RankTokenizer::new(&vocabulary(), &[gene(0)], &params).unwrap();
+    let x = Csr::new(0, 1, vec![0], vec![], vec![]).unwrap();
     let counts = sc_io::Counts::new(&x).unwrap();
     let tokens = tokenizer.tokenize(counts, &Cells::default(), &TokenizeParams::default()).unwrap();
     Embedding {

@@ -1,7 +1,5 @@
 //! Token ids of several cells, laid one after another.
 
-use candle_core::{Device, Tensor};
-
 use super::Error;
 use crate::nn::Packing;
 
@@ -34,8 +32,8 @@ impl TokenBatch {
         self.packing.iter().map(|rows| &self.ids[rows])
     }
 
-    /// Refuses empty cells, cells of more than `longest` tokens, ids outside `0..n_tokens` and padding.
-    pub(crate) fn check(&self, longest: usize, n_tokens: usize, padding: u32) -> Result<(), Error> {
+    /// Refuses empty cells, cells of more than `longest` tokens, ids outside `0..n_tokens` and padding, if there is such.
+    pub(crate) fn check(&self, longest: usize, n_tokens: usize, padding: Option<u32>) -> Result<(), Error> {
         for (cell, ids) in self.cells().enumerate() {
             if ids.is_empty() {
                 return Err(Error::EmptyCell { cell });
@@ -43,8 +41,9 @@ impl TokenBatch {
             if ids.len() > longest {
                 return Err(Error::TooLong { cell, length: ids.len(), longest });
             }
-            if let Some(position) = ids.iter().position(|&id| id as usize >= n_tokens || id == padding) {
-                return Err(match ids[position] == padding {
+            if let Some(position) = ids.iter().position(|&id| id as usize >= n_tokens || Some(id) == padding)
+            {
+                return Err(match Some(ids[position]) == padding {
                     true => Error::Padding { cell, position },
                     false => Error::Token { cell, position, token: ids[position], n_tokens },
                 });
@@ -52,24 +51,16 @@ impl TokenBatch {
         }
         Ok(())
     }
-
-    /// The ids as a tensor of `rows`.
-    pub(crate) fn tensor(&self, device: &Device) -> candle_core::Result<Tensor> {
-        Tensor::from_slice(&self.ids, self.ids.len(), device)
-    }
 }
 
 /// For each row its place in its cell: 0, 1, 2, …, 0, 1, ….
-pub(crate) fn positions(packing: &Packing, device: &Device) -> candle_core::Result<Tensor> {
-    let positions: Vec<u32> = packing.iter().flat_map(|rows| 0..rows.len() as u32).collect();
-    Tensor::from_vec(positions, packing.n_rows(), device)
+pub(crate) fn positions(packing: &Packing) -> Vec<u32> {
+    packing.iter().flat_map(|rows| 0..rows.len() as u32).collect()
 }
 
 /// For each row the number of its cell.
-pub(crate) fn cell_of_rows(packing: &Packing, device: &Device) -> candle_core::Result<Tensor> {
-    let lengths = packing.iter().enumerate();
-    let cells: Vec<u32> = lengths.flat_map(|(cell, rows)| rows.map(move |_| cell as u32)).collect();
-    Tensor::from_vec(cells, packing.n_rows(), device)
+pub(crate) fn cell_of_rows(packing: &Packing) -> Vec<u32> {
+    packing.iter().enumerate().flat_map(|(cell, rows)| rows.map(move |_| cell as u32)).collect()
 }
 
 #[cfg(test)]
@@ -81,14 +72,13 @@ mod tests {
         let batch = TokenBatch::new(&[vec![5, 6], vec![7]]);
         assert_eq!(batch.ids(), [5, 6, 7]);
         assert_eq!(batch.cells().collect::<Vec<_>>(), [&[5, 6][..], &[7]]);
-        let numbers = |x: Tensor| x.to_vec1::<u32>().unwrap();
-        assert_eq!(numbers(positions(batch.packing(), &Device::Cpu).unwrap()), [0, 1, 0]);
-        assert_eq!(numbers(cell_of_rows(batch.packing(), &Device::Cpu).unwrap()), [0, 0, 1]);
+        assert_eq!(positions(batch.packing()), [0, 1, 0]);
+        assert_eq!(cell_of_rows(batch.packing()), [0, 0, 1]);
     }
 
     #[test]
     fn cells_that_the_model_cannot_take_are_named() {
-        let check = |cells: &[&[u32]]| TokenBatch::new(cells).check(3, 10, 0).unwrap_err();
+        let check = |cells: &[&[u32]]| TokenBatch::new(cells).check(3, 10, Some(0)).unwrap_err();
         assert!(matches!(check(&[&[1], &[]]), Error::EmptyCell { cell: 1 }));
         assert!(matches!(check(&[&[1, 2, 3, 4]]), Error::TooLong { cell: 0, length: 4, longest: 3 }));
         let error = check(&[&[1], &[9, 10]]);

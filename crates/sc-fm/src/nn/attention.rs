@@ -3,8 +3,9 @@
 mod backward;
 mod composed;
 mod forward;
+mod head;
 mod op;
-mod pack;
+
 #[cfg(test)]
 mod tests;
 mod tile;

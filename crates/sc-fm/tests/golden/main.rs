@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails where something is not there")]
 
 mod checkpoint;
-mod registry;
 mod models;
+mod registry;
 mod support;
 mod tokenize;

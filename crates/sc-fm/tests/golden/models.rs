@@ -2,5 +2,6 @@
 
 mod compare;
 mod geneformer;
+mod scfoundation;
 mod scgpt;
 mod sizes;

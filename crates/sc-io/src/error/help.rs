@@ -7,6 +7,7 @@ impl Error {
     pub fn help(&self) -> Option<&'static str> {
         match self {
             Self::Exists { .. } => Some("ask for the file to be replaced, or choose another name"),
+            Self::SlotTaken { .. } => Some("ask for the slot to be replaced, or choose another name"),
             Self::NotHdf5 { .. } => Some(
                 "an .h5ad file starts with \\x89HDF; a page saved in place of a download, or a compressed file, does not",
             ),
@@ -40,6 +41,7 @@ impl Problem {
             Self::Encoding { .. } => {
                 Some("the file may come from a newer anndata; write it with anndata 0.13 or older")
             }
+            Self::Records => Some("read the file and write it again: it is then of the current format"),
             Self::Declared { .. } => Some("if the file is honest, write it again without compression"),
             Self::OtherFile { .. } => {
                 Some("copy the data into one file, for example with anndata's write_h5ad")

@@ -127,6 +127,9 @@ pub enum Problem {
         /// Which part.
         what: String,
     },
+    /// It is a table of records, as anndata 0.6 wrote it: nothing can be added to one.
+    #[error("is a table of records, as anndata 0.6 wrote it, to which nothing can be added")]
+    Records,
     /// A part of a file contradicts its format.
     #[error("{0}")]
     Malformed(String),

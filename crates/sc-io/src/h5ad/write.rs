@@ -50,13 +50,13 @@ fn encoded(group: &GroupWriter<'_>, encoding: &str, version: &str) -> Write {
     group.attribute("encoding-version", version)
 }
 
-fn encoded_dataset(dataset: &DatasetWriter, encoding: &str) -> Write {
+pub(super) fn encoded_dataset(dataset: &DatasetWriter, encoding: &str) -> Write {
     dataset.attribute("encoding-type", encoding)?;
     let version = if encoding == "null" { "0.1.0" } else { "0.2.0" };
     dataset.attribute("encoding-version", version)
 }
 
-fn dict<'w>(parent: &GroupWriter<'w>, name: &str) -> Result<GroupWriter<'w>, Fault> {
+pub(super) fn dict<'w>(parent: &GroupWriter<'w>, name: &str) -> Result<GroupWriter<'w>, Fault> {
     let group = parent.group(name)?;
     encoded(&group, "dict", "0.1.0")?;
     Ok(group)
@@ -135,7 +135,7 @@ fn frame(parent: &GroupWriter<'_>, name: &str, frame: &DataFrame) -> Write {
     Ok(())
 }
 
-fn column(parent: &GroupWriter<'_>, name: &str, column: &Column) -> Write {
+pub(super) fn column(parent: &GroupWriter<'_>, name: &str, column: &Column) -> Write {
     match column {
         Column::Strings(v) => strings(parent, name, v),
         Column::I64(v) => list(parent, name, v, |x| x),
@@ -194,7 +194,7 @@ fn map(parent: &GroupWriter<'_>, name: &str, map: &BTreeMap<String, Value>) -> W
     Ok(())
 }
 
-fn value(parent: &GroupWriter<'_>, name: &str, value: &Value) -> Write {
+pub(super) fn value(parent: &GroupWriter<'_>, name: &str, value: &Value) -> Write {
     match value {
         Value::Null => encoded_dataset(&parent.null(name)?, "null"),
         Value::Bool(b) => {

@@ -95,6 +95,18 @@ impl<'f> Attribute<'f> {
         Ok(Some(Self { file, dtype, dims: dataspace.dims, data }))
     }
 
+    /// Whether another says the same.
+    pub(super) fn same_as(&self, other: &Self) -> Decoded<bool> {
+        if (&self.dtype, &self.dims) != (&other.dtype, &other.dims) {
+            return Ok(false);
+        }
+        match self.dtype {
+            // Text of any length lies elsewhere, perhaps no longer where it was.
+            Dtype::VarString { .. } => Ok(self.strings()? == other.strings()?),
+            _ => Ok(self.data == other.data),
+        }
+    }
+
     /// Its text, one for each value.
     pub(crate) fn strings(&self) -> Decoded<Vec<String>> {
         // numpy writes an empty list of names as an empty list of numbers.

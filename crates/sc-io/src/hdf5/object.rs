@@ -114,7 +114,7 @@ impl<'f> Object<'f> {
         self.attribute(name)?.map(|a| a.string()).transpose().map_err(|p| self.fault(p))
     }
 
-    fn links(&self) -> Result<&BTreeMap<String, Link>, Fault> {
+    pub(super) fn links(&self) -> Result<&BTreeMap<String, Link>, Fault> {
         if !self.is_group() {
             return Err(self.fault(Problem::Kind { found: self.kind().to_owned(), expected: "a group" }));
         }

@@ -3,8 +3,10 @@
 //! Files are laid out as libhdf5 1.8 and later read them. Chunks are compressed here, on the caller's thread pool; times
 //! are not recorded, so that the same content gives the same bytes.
 
+use std::ops::Range;
 use std::path::Path;
 
+use ndarray::{Array2, Axis};
 use rayon::prelude::*;
 use rust_hdf5::format::messages::datatype::CompoundMember;
 use rust_hdf5::format::messages::filter::{FilterPipeline, apply_filters};
@@ -15,6 +17,9 @@ use crate::Problem;
 
 /// Bytes of a chunk before compression, about.
 const CHUNK_BYTES: usize = 1 << 20;
+
+/// Chunks that are compressed side by side.
+const BATCH: usize = 16;
 
 /// Numbers as they lie on disk.
 pub(crate) trait Stored: H5Type + Copy + Sync {
@@ -50,6 +55,19 @@ impl Writer {
         let created = H5File::options().no_locking().track_times(false).create(path);
         let file = created.map_err(|e| fault("/", e))?;
         Ok(Self { file, compression })
+    }
+
+    /// Opens a file that is there, to add to it.
+    pub(crate) fn append(path: &Path, compression: Option<u32>) -> Result<Self, Fault> {
+        let file = H5File::options().no_locking().open_rw(path).map_err(|e| fault("/", e))?;
+        file.set_track_times(false).map_err(|e| fault("/", e))?;
+        Ok(Self { file, compression })
+    }
+
+    /// Removes a member, whatever it is.
+    pub(crate) fn remove(&self, path: &str, is_group: bool) -> Result<(), Fault> {
+        let removed = if is_group { self.file.delete_group(path) } else { self.file.delete_dataset(path) };
+        removed.map_err(|e| fault(path, e))
     }
 
     pub(crate) fn root(&self) -> GroupWriter<'_> {
@@ -96,6 +114,13 @@ impl<'w> GroupWriter<'w> {
     pub(crate) fn group(&self, name: &str) -> Result<GroupWriter<'w>, Fault> {
         let path = self.checked(name)?;
         let group = self.group.create_group(name).map_err(|e| fault(&path, e))?;
+        Ok(GroupWriter { writer: self.writer, group, path })
+    }
+
+    /// A group that is there already.
+    pub(crate) fn existing(&self, name: &str) -> Result<GroupWriter<'w>, Fault> {
+        let path = self.checked(name)?;
+        let group = self.group.group(name).map_err(|e| fault(&path, e))?;
         Ok(GroupWriter { writer: self.writer, group, path })
     }
 
@@ -184,13 +209,58 @@ impl<'w> GroupWriter<'w> {
             apply_filters(&filters, &bytes)
         };
         let chunks: Vec<usize> = (0..shape[0].div_ceil(chunk_rows)).collect();
-        for batch in chunks.chunks(16) {
+        for batch in chunks.chunks(BATCH) {
             let images: Vec<_> = batch.par_iter().map(|&i| compressed(i)).collect();
             for (&i, image) in batch.iter().zip(images) {
                 dataset.write_chunk_raw(i, &image?, 0)?;
             }
         }
         Ok(dataset)
+    }
+
+    /// An array of `f32`, of which `next` gives the rows that it is asked for, in order; a few chunks at a time in memory.
+    pub(crate) fn rows(
+        &self,
+        name: &str,
+        shape: [usize; 2],
+        level: u32,
+        next: &mut dyn FnMut(Range<usize>) -> std::io::Result<Array2<f32>>,
+    ) -> Result<DatasetWriter, Fault> {
+        let path = self.checked(name)?;
+        let [n_rows, n_cols] = shape;
+        if n_rows == 0 || n_cols == 0 {
+            return self.numbers(name, &shape, |_| 0f32);
+        }
+        let failed = |e| fault(&path, e);
+        let chunk_rows = (CHUNK_BYTES / 4 / n_cols).clamp(1, n_rows);
+        let filters = FilterPipeline::shuffle_deflate(4, level);
+        let builder = self.group.new_dataset::<f32>().shape(shape).chunk(&[chunk_rows, n_cols]);
+        let dataset = builder.shuffle_deflate(level).create(name).map_err(failed)?;
+        for start in (0..n_rows).step_by(BATCH * chunk_rows) {
+            let range = start..n_rows.min(start + BATCH * chunk_rows);
+            let rows = next(range.clone()).map_err(|e| Fault::new(&path, e))?;
+            if rows.dim() != (range.len(), n_cols) {
+                let found = vec![rows.nrows() as u64, rows.ncols() as u64];
+                let expected = format!("[{}, {n_cols}] for rows {range:?}", range.len());
+                return Err(Fault::new(&path, Problem::Shape { found, expected }));
+            }
+            let chunks: Vec<_> = rows.axis_chunks_iter(Axis(0), chunk_rows).collect();
+            let images: Vec<_> = chunks
+                .into_par_iter()
+                .map(|chunk| {
+                    let mut bytes = Vec::with_capacity(chunk_rows * n_cols * 4);
+                    chunk.iter().for_each(|number| number.put(&mut bytes));
+                    // Chunks are stored whole, the last one too.
+                    bytes.resize(chunk_rows * n_cols * 4, 0);
+                    apply_filters(&filters, &bytes)
+                })
+                .collect();
+            for (i, image) in images.into_iter().enumerate() {
+                let image = image.map_err(|e| Fault::new(&path, Problem::Hdf5(Box::new(e))))?;
+                dataset.write_chunk_raw(start / chunk_rows + i, &image, 0).map_err(failed)?;
+            }
+        }
+        Ok(DatasetWriter { dataset, path })
     }
 
     /// A list of texts, or an array of them.

@@ -53,7 +53,7 @@ impl Geneformer {
 
     pub(super) fn check(&self, batch: &TokenBatch) -> Result<(), Error> {
         let config = self.config();
-        batch.check(config.max_position_embeddings, config.vocab_size, config.pad_token_id)?;
+        batch.check(config.max_position_embeddings, config.vocab_size, Some(config.pad_token_id))?;
         let InputFormat::V2 { cls, eos } = self.format else { return Ok(()) };
         for (cell, ids) in batch.cells().enumerate() {
             let ends = [(ids[0], cls, "<cls>"), (ids[ids.len() - 1], eos, "<eos>")];

@@ -7,6 +7,7 @@ use crate::Result;
 use crate::checkpoint::Weights;
 use crate::models::load;
 use crate::models::normal::normal;
+use crate::nn::gemm::Precision;
 
 /// Standard deviation of new weights.
 const DEVIATION: f64 = 0.02;
@@ -17,16 +18,24 @@ impl Scgpt {
     ///
     /// Same seed, same weights, on every machine.
     ///
+    /// * `precision`: how exact products on the CPU are.
+    ///
     /// # Errors
     /// [`Error::Config`](crate::models::Error::Config) for a shape that cannot be, and for values that come in as categories: how many there are, only
     /// weights tell.
-    pub fn random(config: ScgptConfig, n_tokens: usize, specials: Specials, seed: u64) -> Result<Self> {
+    pub fn random(
+        config: ScgptConfig,
+        n_tokens: usize,
+        specials: Specials,
+        seed: u64,
+        precision: Precision,
+    ) -> Result<Self> {
         config.validate()?;
         if config.input_emb_style == InputEmbStyle::Category {
             return Err(load::refuse("input_emb_style", "category", "continuous or scaling").into());
         }
         let mut weights = random_weights(&config, n_tokens, seed)?;
-        Self::from_weights(config, n_tokens, specials, &mut weights)
+        Self::from_weights(config, n_tokens, specials, &mut weights, precision)
     }
 }
 
@@ -97,14 +106,14 @@ mod tests {
     #[test]
     fn every_tensor_of_a_random_model_is_taken() {
         for style in ["continuous", "scaling"] {
-            let model = Scgpt::random(config(style), 20, Specials { pad: 17, cls: 18 }, 1).unwrap();
+            let model = Scgpt::random(config(style), 20, Specials { pad: 17, cls: 18 }, 1, Precision::F32).unwrap();
             assert_eq!((model.n_tokens(), model.config().nlayers), (20, 2));
         }
     }
 
     #[test]
     fn categories_need_weights() {
-        let error = Scgpt::random(config("category"), 20, Specials { pad: 17, cls: 18 }, 1).unwrap_err();
+        let error = Scgpt::random(config("category"), 20, Specials { pad: 17, cls: 18 }, 1, Precision::F32).unwrap_err();
         assert!(error.to_string().contains("input_emb_style"), "{error}");
     }
 }

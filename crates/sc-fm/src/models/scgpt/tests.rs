@@ -1,1 +1,226 @@
+use candle_core::Device;
 
+use super::*;
+use crate::models::normal::normal;
+
+const N_TOKENS: usize = 9;
+const SPECIALS: Specials = Specials { pad: 7, cls: 8 };
+
+fn config(more: &str) -> ScgptConfig {
+    serde_json::from_str(&format!(r#"{{"embsize": 8, "nheads": 2, "d_hid": 6, "nlayers": 2{more}}}"#))
+        .unwrap()
+}
+
+/// Tensors of random numbers in these shapes.
+fn tensors(shapes: &[(&str, &[usize])]) -> Vec<(String, Tensor)> {
+    let tensor = |(stream, (name, shape)): (u64, &(&str, &[usize]))| {
+        let values = normal(shape.iter().product(), 0.5, 1, stream);
+        ((*name).to_owned(), Tensor::from_vec(values, *shape, &Device::Cpu).unwrap())
+    };
+    (0..).zip(shapes).map(tensor).collect()
+}
+
+/// The encoder, without any value encoder or decoder.
+fn encoder() -> Vec<(String, Tensor)> {
+    let mut all = tensors(&[("encoder.embedding.weight", &[N_TOKENS, 8]), ("encoder.enc_norm.weight", &[8])]);
+    all.extend(tensors(&[("encoder.enc_norm.bias", &[8])]));
+    for layer in 0..2 {
+        let parts = tensors(&[
+            ("self_attn.in_proj_weight", &[24, 8]),
+            ("self_attn.in_proj_bias", &[24]),
+            ("self_attn.out_proj.weight", &[8, 8]),
+            ("self_attn.out_proj.bias", &[8]),
+            ("linear1.weight", &[6, 8]),
+            ("linear1.bias", &[6]),
+            ("linear2.weight", &[8, 6]),
+            ("linear2.bias", &[8]),
+            ("norm1.weight", &[8]),
+            ("norm1.bias", &[8]),
+            ("norm2.weight", &[8]),
+            ("norm2.bias", &[8]),
+        ]);
+        all.extend(
+            parts
+                .into_iter()
+                .map(|(name, tensor)| (format!("transformer_encoder.layers.{layer}.{name}"), tensor)),
+        );
+    }
+    all
+}
+
+fn continuous() -> Vec<(String, Tensor)> {
+    tensors(&[
+        ("value_encoder.linear1.weight", &[8, 1]),
+        ("value_encoder.linear1.bias", &[8]),
+        ("value_encoder.linear2.weight", &[8, 8]),
+        ("value_encoder.linear2.bias", &[8]),
+        ("value_encoder.norm.weight", &[8]),
+        ("value_encoder.norm.bias", &[8]),
+    ])
+}
+
+fn decoder() -> Vec<(String, Tensor)> {
+    tensors(&[
+        ("decoder.fc.0.weight", &[8, 8]),
+        ("decoder.fc.0.bias", &[8]),
+        ("decoder.fc.2.weight", &[8, 8]),
+        ("decoder.fc.2.bias", &[8]),
+        ("decoder.fc.4.weight", &[1, 8]),
+        ("decoder.fc.4.bias", &[1]),
+    ])
+}
+
+fn build(more: &str, parts: &[Vec<(String, Tensor)>]) -> Result<Scgpt> {
+    let tensors = encoder().into_iter().chain(parts.iter().flatten().cloned());
+    Scgpt::from_weights(config(more), N_TOKENS, SPECIALS, &mut Weights::new(tensors), Precision::default())
+}
+
+fn cell<'c>(genes: &'c [u32], values: &'c [f32]) -> Cell<'c> {
+    Cell { genes, values, batch_label: None }
+}
+
+fn rows(x: &Tensor) -> Vec<Vec<f32>> {
+    x.to_vec2().unwrap()
+}
+
+#[test]
+fn values_scale_the_genes_where_the_configuration_says_so() {
+    let model = build(r#", "input_emb_style": "scaling""#, &[]).unwrap();
+    let batch = ScgptBatch::new(&[cell(&[8, 1], &[1.0, 3.0])]).unwrap();
+    let encoded = model.encode(&batch, Layer::Index(0)).unwrap();
+    let (genes, states) = (rows(&encoded.genes), rows(&encoded.hidden.states));
+    assert_eq!(states[0], genes[0]);
+    assert!(states[1].iter().zip(&genes[1]).all(|(state, gene)| *state == 3.0 * gene));
+}
+
+#[test]
+fn the_weighted_pool_is_the_sum_by_value_at_length_one() {
+    let model = build(r#", "cell_emb_style": "w-pool""#, &[continuous()]).unwrap();
+    let batch = ScgptBatch::new(&[cell(&[8, 1], &[1.0, 3.0]), cell(&[8, 2], &[0.5, 0.0])]).unwrap();
+    let encoded = model.encode(&batch, Layer::Last).unwrap();
+    let (states, cells) =
+        (rows(&encoded.hidden.states), rows(&model.cell_embeddings(&encoded, &batch).unwrap()));
+    let sum: Vec<f32> = (0..8).map(|i| states[0][i] + 3.0 * states[1][i]).collect();
+    let length = sum.iter().map(|x| x * x).sum::<f32>().sqrt();
+    assert!(cells[0].iter().zip(&sum).all(|(found, x)| (found - x / length).abs() < 1e-6));
+    let length = states[2].iter().map(|x| x * x).sum::<f32>().sqrt();
+    assert!(cells[1].iter().zip(&states[2]).all(|(found, x)| (found - x / length).abs() < 1e-6));
+}
+
+#[test]
+fn norms_in_front_change_the_layers() {
+    let batch = ScgptBatch::new(&[cell(&[8, 1], &[1.0, 3.0])]).unwrap();
+    let states = |more: &str| {
+        let model = build(more, &[continuous()]).unwrap();
+        rows(&model.encode(&batch, Layer::Last).unwrap().hidden.states)
+    };
+    assert_ne!(states(""), states(r#", "pre_norm": true"#));
+    assert_eq!(states(""), states(r#", "pre_norm": false"#));
+}
+
+#[test]
+fn generating_from_a_cell_s_own_first_token_is_predicting() {
+    let model = build("", &[continuous(), decoder()]).unwrap();
+    let batch = ScgptBatch::new(&[cell(&[8, 1, 2], &[-2.0, 3.0, 1.0]), cell(&[8, 5], &[-2.0, 0.5])]).unwrap();
+    let total = model.encode(&batch, Layer::Index(0)).unwrap().hidden.states;
+    let first = pooling::select(&total, [0, 3]).unwrap();
+    let generated = model.generate(&first, &batch, true).unwrap().values.to_vec1::<f32>().unwrap();
+    let encoded = model.encode(&batch, Layer::Last).unwrap();
+    let predicted = model.expression(&encoded, &batch).unwrap().values.to_vec1::<f32>().unwrap();
+    assert_eq!(generated, predicted);
+    let without = model.generate(&first, &batch, false).unwrap().values.to_vec1::<f32>().unwrap();
+    assert_ne!(without, predicted);
+}
+
+#[test]
+fn each_cell_has_the_statistics_of_its_own_batch() {
+    let stats = |k: usize| {
+        let all = tensors(&[("running_mean", &[8]), ("running_var", &[8])]);
+        let mut all: Vec<_> = all
+            .into_iter()
+            .map(|(name, x)| (format!("dsbn.bns.{k}.{name}"), (x.sqr().unwrap() + k as f64).unwrap()))
+            .collect();
+        all.push((format!("dsbn.bns.{k}.num_batches_tracked"), Tensor::new(3i64, &Device::Cpu).unwrap()));
+        all
+    };
+    let model = build("", &[continuous(), stats(0), stats(1)]).unwrap();
+    assert_eq!(model.n_batch_labels(), Some(2));
+    let with = |label| Cell { batch_label: Some(label), ..cell(&[8, 1, 2], &[-2.0, 3.0, 1.0]) };
+    let embed = |cells: &[Cell]| rows(&CellEncoder::encode(&model, cells).unwrap());
+    let together = embed(&[with(0), with(1)]);
+    assert_ne!(together[0], together[1]);
+    let error = CellEncoder::encode(&model, &[cell(&[8, 1], &[1.0, 1.0])]).unwrap_err();
+    assert_eq!(error.to_string(), "0 batch labels for 1 cells, expected one for each");
+    assert!(error.help().unwrap().contains("training"));
+    let error = CellEncoder::encode(&model, &[with(1), with(2)]).unwrap_err();
+    assert_eq!(error.to_string(), "the batch label of cell 1 is 2, but the model knows 2");
+}
+
+#[test]
+fn cells_that_the_model_does_not_know_are_refused() {
+    let model = build("", &[continuous()]).unwrap();
+    let error = |genes: &[u32], values: &[f32]| {
+        CellEncoder::encode(&model, &[cell(&[8, 1], &[-2.0, 1.0]), cell(genes, values)]).unwrap_err()
+    };
+    assert_eq!(error(&[8, 1], &[1.0]).to_string(), "cell 1 has 2 genes, but 1 values");
+    assert_eq!(error(&[1, 8], &[1.0; 2]).to_string(), "cell 1 has token 1 where the model expects 8 (<cls>)");
+    assert!(error(&[8], &[1.0]).to_string().contains("no token of a gene"));
+    assert!(error(&[8, 7], &[1.0; 2]).to_string().ends_with("is padding"));
+    assert!(error(&[8, 9], &[1.0; 2]).to_string().contains("the model has 9 tokens"));
+    let message = error(&[8, 1], &[-2.0, f32::NAN]).to_string();
+    assert_eq!(message, "value 1 of cell 1 is NaN, expected a finite number");
+
+    let table = [
+        ("value_encoder.embedding.weight", &[5, 8][..]),
+        ("value_encoder.enc_norm.weight", &[8]),
+        ("value_encoder.enc_norm.bias", &[8]),
+    ];
+    let model = build(r#", "input_emb_style": "category""#, &[tensors(&table)]).unwrap();
+    CellEncoder::encode(&model, &[cell(&[8, 1], &[0.0, 4.0])]).unwrap();
+    for value in [5.0, -1.0, 0.5, f32::NAN] {
+        let error = CellEncoder::encode(&model, &[cell(&[8, 1], &[0.0, value])]).unwrap_err();
+        assert_eq!(error.to_string(), format!("value 1 of cell 0 is {value}, expected a category below 5"));
+    }
+}
+
+#[test]
+fn weights_are_taken_whole_and_absent_decoders_are_named() {
+    let error = build("", &[]).unwrap_err();
+    assert!(error.to_string().contains("value_encoder.linear1.weight"), "{error}");
+    let half = decoder()[..2].to_vec();
+    assert!(build("", &[continuous(), half]).unwrap_err().to_string().contains("decoder.fc.2.weight"));
+    let stray = tensors(&[("mystery.weight", &[2])]);
+    assert!(build("", &[continuous(), stray]).unwrap_err().to_string().contains("mystery.weight"));
+
+    let model = build("", &[continuous()]).unwrap();
+    let batch = ScgptBatch::new(&[cell(&[8, 1], &[1.0, 3.0])]).unwrap();
+    let encoded = model.encode(&batch, Layer::Last).unwrap();
+    let cells = model.cell_embeddings(&encoded, &batch).unwrap();
+    let heads = [
+        model.expression(&encoded, &batch).err(),
+        model.expression_of_cells(&cells, &encoded, &batch).err(),
+        model.class_logits(&cells).err(),
+        model.batch_logits(&cells).err(),
+    ];
+    for error in heads {
+        assert!(error.unwrap().to_string().starts_with("the checkpoint has no "));
+    }
+}
+
+#[test]
+fn the_discriminator_reverses_the_gradient() {
+    let parts = tensors(&[
+        ("grad_reverse_discriminator.out_layer.weight", &[3, 8]),
+        ("grad_reverse_discriminator.out_layer.bias", &[3]),
+    ]);
+    let weight = parts[0].1.clone();
+    let model = build("", &[continuous(), parts]).unwrap();
+    let cells = candle_core::Var::from_vec(normal(8, 1.0, 3, 0), (1, 8), &Device::Cpu).unwrap();
+    let logits = model.batch_logits(cells.as_tensor()).unwrap();
+    let gradients = logits.sum_all().unwrap().backward().unwrap();
+    let gradient = rows(gradients.get(&cells).unwrap());
+    let expected = weight.sum_keepdim(0).unwrap().neg().unwrap();
+    let expected = rows(&expected);
+    let differences = gradient[0].iter().zip(&expected[0]).map(|(a, b)| (a - b).abs());
+    assert!(differences.fold(0.0, f32::max) < 1e-6);
+}

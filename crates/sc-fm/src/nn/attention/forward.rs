@@ -1,53 +1,28 @@
 //! Attention of one block of queries, over blocks of keys with a running softmax (Dao et al. 2022,
 //! <https://arxiv.org/abs/2205.14135>).
 
+use std::ops::Range;
+
 use pulp::{Simd, WithSimd};
 
-use super::pack::{PANEL, View, tiles};
-use super::tile::{ROWS, Right, Rows, Transposed, product};
-use crate::nn::simd::{Chains, LANES, chains, exp, lanes, max_lanes, registers, sum_lanes};
+use super::head::{Heads, KEYS, QUERIES, Visible, scores};
+use super::tile::{Out, Right, Transposed, product};
+use crate::nn::cpu::Matrix;
+use crate::nn::simd::exp;
 
-/// Queries of a task; a multiple of [`ROWS`].
-pub(super) const QUERIES: usize = 48;
-
-/// Keys between two looks at the running maximum; a multiple of [`PANEL`] and [`ROWS`]. Part of the definition of the
-/// result: another number gives other roundings.
-pub(super) const KEYS: usize = 192;
-
-/// What the queries of one cell look at, packed.
-#[derive(Clone, Copy)]
-pub(super) struct Context<'a> {
-    /// The transposed keys of all heads, in panels.
-    pub(super) keys: &'a [f32],
-    /// The values of all heads, in rows of `padded`.
-    pub(super) values: &'a [f32],
-    pub(super) n_keys: usize,
-    pub(super) n_heads: usize,
-    /// Columns of a head.
-    pub(super) size: usize,
-    /// `size` rounded up to 16.
-    pub(super) padded: usize,
-    /// Keys that the first query of the cell sees; the next sees one more. `None` where all see all.
-    pub(super) causal: Option<usize>,
-}
-
-impl Context<'_> {
-    /// Keys that a query of the cell sees.
-    #[inline(always)]
-    pub(super) fn visible(&self, query: usize) -> usize {
-        self.causal.map_or(self.n_keys, |first| (first + query).min(self.n_keys))
-    }
-}
-
-/// A block of queries.
+/// A block of queries of a cell, all heads.
 pub(super) struct Block<'a> {
-    pub(super) context: Context<'a>,
-    /// The cell's queries, all heads.
-    pub(super) queries: &'a [f32],
-    pub(super) stride: usize,
-    /// Place of the first query in the cell.
+    pub(super) q: Matrix<'a>,
+    pub(super) k: Matrix<'a>,
+    pub(super) v: Matrix<'a>,
+    pub(super) heads: Heads,
+    /// The rows of the block.
+    pub(super) queries: Range<usize>,
+    /// Place of the first of them in the cell.
     pub(super) first: usize,
-    pub(super) scale: f32,
+    /// The rows of the cell's keys.
+    pub(super) keys: Range<usize>,
+    pub(super) visible: Visible,
     /// The result of the block: rows of all heads.
     pub(super) out: &'a mut [f32],
     /// For each query and head the shift of its scores and the factor of its weights.
@@ -58,22 +33,31 @@ pub(super) struct Block<'a> {
 /// Memory that tasks use again.
 pub(super) struct Scratch {
     queries: Vec<f32>,
-    scores: Vec<f32>,
+    /// A row for each key, a lane for each query.
+    weights: Vec<f32>,
     out: Vec<f32>,
-    sums: [[f32; LANES]; QUERIES],
+    values: Vec<f32>,
+    lanes: Lanes,
+}
+
+/// What is known of each query so far.
+struct Lanes {
     highest: [f32; QUERIES],
     shift: [f32; QUERIES],
+    sum: [f32; QUERIES],
+    /// What the latest block of keys makes of earlier weights.
+    fade: [f32; QUERIES],
 }
 
 impl Scratch {
-    pub(super) fn new(size: usize, padded: usize) -> Self {
+    pub(super) fn new(heads: Heads) -> Self {
+        let none = [0.0; QUERIES];
         Self {
-            queries: vec![0.0; QUERIES * size],
-            scores: vec![0.0; QUERIES * KEYS],
-            out: vec![0.0; QUERIES * padded],
-            sums: [[0.0; LANES]; QUERIES],
-            highest: [0.0; QUERIES],
-            shift: [0.0; QUERIES],
+            queries: vec![0.0; QUERIES * heads.size],
+            weights: vec![0.0; QUERIES * KEYS],
+            out: vec![0.0; QUERIES * heads.padded],
+            values: Vec::new(),
+            lanes: Lanes { highest: none, shift: none, sum: none, fade: none },
         }
     }
 }
@@ -82,167 +66,113 @@ impl WithSimd for Block<'_> {
     type Output = ();
 
     #[inline(always)]
-    fn with_simd<S: Simd>(mut self, simd: S) {
-        for head in 0..self.context.n_heads {
-            self.head(simd, head);
-        }
-    }
-}
+    fn with_simd<S: Simd>(self, simd: S) {
+        let Self { heads, first, visible, out, stats, scratch, .. } = self;
+        let Scratch { queries: transposed, weights, out: sums, values: copy, lanes } = scratch;
+        let (n, width) = (self.queries.len(), heads.n_heads * heads.size);
+        for h in 0..heads.n_heads {
+            let queries = heads.view(self.q, self.queries.clone(), h);
+            let keys = heads.view(self.k, self.keys.clone(), h);
+            let values = heads.view(self.v, self.keys.clone(), h).right(copy);
+            let columns = queries.transpose(heads.scale, transposed);
+            sums.fill(0.0);
+            lanes.highest.fill(f32::NEG_INFINITY);
+            lanes.sum.fill(0.0);
 
-impl Block<'_> {
-    #[inline(always)]
-    fn head<S: Simd>(&mut self, simd: S, head: usize) {
-        let Context { n_keys, n_heads, size, padded, .. } = self.context;
-        let width = n_heads * size;
-        let n = self.out.len() / width;
-        let n_padded = n.next_multiple_of(ROWS);
-        let key_columns = n_keys.next_multiple_of(LANES);
-        let keys = &self.context.keys[head * key_columns * size..][..key_columns * size];
-        let values = &self.context.values[head * n_keys * padded..][..n_keys * padded];
-
-        let scratch = &mut *self.scratch;
-        let queries = View {
-            data: &self.queries[self.first * self.stride + head * size..],
-            stride: self.stride,
-            n_rows: n,
-            size,
-        };
-        tiles(queries, self.scale, &mut scratch.queries[..n_padded * size]);
-        scratch.out[..n_padded * padded].fill(0.0);
-        scratch.sums.fill([0.0; LANES]);
-        scratch.highest.fill(f32::NEG_INFINITY);
-
-        let seen = self.context.visible(self.first + n - 1);
-        for start in (0..seen).step_by(KEYS) {
-            let columns = (key_columns - start).min(KEYS);
-            let visible = |i: usize| self.context.visible(self.first + i).saturating_sub(start).min(columns);
-            scores(
-                simd,
-                &scratch.queries[..n_padded * size],
-                keys,
-                size,
-                start,
-                columns,
-                &mut scratch.scores,
-            );
-            scratch.weights(simd, n, columns, padded, visible);
-            scratch.add_values(simd, n_padded, padded, &values[start * padded..], |i| visible(i.min(n - 1)));
-        }
-
-        for i in 0..n {
-            let factor = 1.0 / sum_lanes(scratch.sums[i]);
-            let out = &mut self.out[i * width + head * size..][..size];
-            for (out, x) in out.iter_mut().zip(&scratch.out[i * padded..]) {
-                *out = x * factor;
-            }
-            self.stats[i * n_heads + head] = [scratch.highest[i], factor];
-        }
-    }
-}
-
-/// The scores of tiles of queries with the keys from `start` on, a whole number of panels: rows of [`KEYS`].
-#[inline(always)]
-pub(super) fn scores<S: Simd>(
-    simd: S,
-    tiles: &[f32],
-    panels: &[f32],
-    size: usize,
-    start: usize,
-    columns: usize,
-    out: &mut [f32],
-) {
-    for (p, panel) in panels[start * size..][..columns * size].chunks(PANEL * size).enumerate() {
-        let width = panel.len() / size;
-        let right = Right { data: panel, stride: width };
-        for (t, tile) in tiles.chunks_exact(ROWS * size).enumerate() {
-            let left = Transposed { data: tile, stride: ROWS };
-            let out = &mut out[t * ROWS * KEYS + p * PANEL..];
-            product::<S, ROWS>(simd, size, left, right, out, KEYS, width, false);
-        }
-    }
-}
-
-impl Scratch {
-    /// Scores become weights relative to the highest score so far, and what was summed before is brought to it.
-    #[inline(always)]
-    fn weights<S: Simd>(
-        &mut self,
-        simd: S,
-        n: usize,
-        columns: usize,
-        padded: usize,
-        visible: impl Fn(usize) -> usize,
-    ) {
-        let mut fade = [0.0; QUERIES];
-        for i in 0..n {
-            let row = &mut self.scores[i * KEYS..][..columns];
-            row[visible(i)..].fill(f32::NEG_INFINITY);
-            let mut highest: Chains<S> = chains(simd, f32::NEG_INFINITY);
-            for x in row.chunks_exact(LANES) {
-                let x = S::as_simd_f32s(x).0;
-                for r in 0..registers::<S>() {
-                    highest[r] = simd.max_f32s(x[r], highest[r]);
+            for start in (0..visible.from(0, usize::MAX, first + n - 1)).step_by(KEYS) {
+                let block = start..(start + KEYS).min(keys.n_rows);
+                let weights = &mut weights[..];
+                scores(simd, keys.rows(block.clone()), transposed, columns, weights);
+                for (row, key) in weights.chunks_exact_mut(QUERIES).zip(block.clone()) {
+                    row[..visible.blind(key, first, columns)].fill(f32::NEG_INFINITY);
                 }
+                lanes.weigh(simd, &mut weights[..block.len() * QUERIES], columns);
+                for (row, &fade) in sums.chunks_exact_mut(heads.padded).zip(&lanes.fade[..n]) {
+                    if fade != 1.0 {
+                        row.iter_mut().for_each(|x| *x *= fade);
+                    }
+                }
+                let values = Right { data: &values.data[start * values.stride..], ..values };
+                let seen = |i: usize| visible.from(start, block.len(), first + i.min(n - 1));
+                add_values(simd, weights, values, n, heads.padded, seen, sums);
             }
-            let before = self.highest[i];
-            let highest = max_lanes(lanes::<S>(&highest)).max(before);
+
+            for i in 0..n {
+                let factor = 1.0 / lanes.sum[i];
+                let row = &mut out[i * width + h * heads.size..][..heads.size];
+                row.iter_mut().zip(&sums[i * heads.padded..]).for_each(|(out, x)| *out = x * factor);
+                stats[i * heads.n_heads + h] = [lanes.shift[i], factor];
+            }
+        }
+    }
+}
+
+impl Lanes {
+    /// Scores become weights relative to the highest score so far.
+    #[inline(always)]
+    fn weigh<S: Simd>(&mut self, simd: S, scores: &mut [f32], columns: usize) {
+        let lowest = simd.splat_f32s(f32::NEG_INFINITY);
+        for lane in (0..columns).step_by(S::F32_LANES) {
+            let at = lane..lane + S::F32_LANES;
+            let before = S::as_simd_f32s(&self.highest[at.clone()]).0[0];
+            // Two maxima by turns, for each waits for the one before. NaN is passed over.
+            let (mut highest, mut other) = (before, before);
+            let mut pairs = scores.chunks_exact(2 * QUERIES);
+            for rows in &mut pairs {
+                highest = simd.max_f32s(S::as_simd_f32s(&rows[at.clone()]).0[0], highest);
+                other = simd.max_f32s(S::as_simd_f32s(&rows[QUERIES..][at.clone()]).0[0], other);
+            }
+            if let Some(last) = pairs.remainder().get(at.clone()) {
+                highest = simd.max_f32s(S::as_simd_f32s(last).0[0], highest);
+            }
+            let highest = simd.max_f32s(highest, other);
             // Where every score so far is −∞ the weights are 0, not NaN, for a later block may hold others.
-            self.shift[i] = if highest == f32::NEG_INFINITY { 0.0 } else { highest };
-            fade[i] = before - self.shift[i];
-            self.highest[i] = highest;
-        }
-        for x in S::as_mut_simd_f32s(&mut fade).0 {
-            *x = exp(simd, *x);
-        }
-        for i in 0..n {
-            let shift = simd.splat_f32s(self.shift[i]);
-            let sums = S::as_mut_simd_f32s(&mut self.sums[i]).0;
-            let mut chains: Chains<S> = chains(simd, 0.0);
-            for r in 0..registers::<S>() {
-                chains[r] = simd.mul_f32s(sums[r], simd.splat_f32s(fade[i]));
+            let none = simd.equal_f32s(highest, lowest);
+            let shift = simd.select_f32s(none, simd.splat_f32s(0.0), highest);
+            let fade = exp(simd, simd.sub_f32s(before, shift));
+            let mut sum = simd.mul_f32s(S::as_simd_f32s(&self.sum[at.clone()]).0[0], fade);
+            for row in scores.chunks_exact_mut(QUERIES) {
+                let x = &mut S::as_mut_simd_f32s(&mut row[at.clone()]).0[0];
+                *x = exp(simd, simd.sub_f32s(*x, shift));
+                sum = simd.add_f32s(sum, *x);
             }
-            for x in self.scores[i * KEYS..][..columns].chunks_exact_mut(LANES) {
-                let x = S::as_mut_simd_f32s(x).0;
-                for r in 0..registers::<S>() {
-                    x[r] = exp(simd, simd.sub_f32s(x[r], shift));
-                    chains[r] = simd.add_f32s(chains[r], x[r]);
-                }
-            }
-            sums.copy_from_slice(&chains[..registers::<S>()]);
-            if fade[i] != 1.0 {
-                let fade = simd.splat_f32s(fade[i]);
-                for x in S::as_mut_simd_f32s(&mut self.out[i * padded..][..padded]).0 {
-                    *x = simd.mul_f32s(*x, fade);
-                }
+            for (values, x) in [
+                (&mut self.highest, highest),
+                (&mut self.shift, shift),
+                (&mut self.fade, fade),
+                (&mut self.sum, sum),
+            ] {
+                S::as_mut_simd_f32s(&mut values[at.clone()]).0[0] = x;
             }
         }
     }
+}
 
-    /// Adds the weighted values.
-    #[inline(always)]
-    fn add_values<S: Simd>(
-        &mut self,
-        simd: S,
-        n_padded: usize,
-        padded: usize,
-        values: &[f32],
-        visible: impl Fn(usize) -> usize,
-    ) {
-        for first in (0..n_padded).step_by(ROWS) {
-            let row = |i: usize| &self.scores[(first + i) * KEYS..][..KEYS];
-            let out = &mut self.out[first * padded..];
-            // What the first of the queries sees they all see.
-            let depth = visible(first);
-            let right = Right { data: values, stride: padded };
-            let left = Rows::<ROWS>(std::array::from_fn(|i| &row(i)[..depth]));
-            product(simd, depth, left, right, out, padded, padded, true);
-            for i in 1..ROWS {
-                let more = visible(first + i) - depth;
-                if more > 0 {
-                    let right = Right { data: &values[depth * padded..], stride: padded };
-                    let left = Rows::<1>([&row(i)[depth..]]);
-                    product(simd, more, left, right, &mut out[i * padded..], padded, padded, true);
-                }
+/// Adds the weighted values of the keys that each of `n` queries sees.
+#[inline(always)]
+fn add_values<S: Simd>(
+    simd: S,
+    weights: &[f32],
+    values: Right<'_>,
+    n: usize,
+    padded: usize,
+    seen: impl Fn(usize) -> usize,
+    sums: &mut [f32],
+) {
+    const ROWS: usize = 6;
+    for first in (0..n).step_by(ROWS) {
+        // What the first of the queries sees they all see.
+        let depth = seen(first);
+        let left = Transposed { data: &weights[first..], stride: QUERIES };
+        let out = Out { data: &mut sums[first * padded..], stride: padded, width: padded, add: true };
+        product::<S, ROWS, 4>(simd, depth, left, values, out);
+        for i in first + 1..first + ROWS {
+            let more = seen(i) - depth;
+            if more > 0 {
+                let left = Transposed { data: &weights[depth * QUERIES + i..], stride: QUERIES };
+                let right = Right { data: &values.data[depth * values.stride..], ..values };
+                let out = Out { data: &mut sums[i * padded..], stride: padded, width: padded, add: true };
+                product::<S, 1, 4>(simd, more, left, right, out);
             }
         }
     }

@@ -5,9 +5,6 @@
 
 use pulp::Simd;
 
-/// Rows of a tile. Six rows by four registers of AVX-512 (or two of AVX2) leave registers for both factors.
-pub(super) const ROWS: usize = 6;
-
 /// The left factor of a product: `M` rows, read one column at a time.
 pub(super) trait Left<const M: usize>: Copy {
     /// The values of column `k`.
@@ -53,34 +50,40 @@ pub(super) struct Right<'a> {
     pub(super) stride: usize,
 }
 
-/// `out[m][n] (+)= Σₖ left[m][k] · right[k][n]` for `k < depth`, `n < width`.
+/// Where a product goes: rows of `stride`, of which `width` values (a multiple of 16) are written.
+pub(super) struct Out<'a> {
+    pub(super) data: &'a mut [f32],
+    pub(super) stride: usize,
+    pub(super) width: usize,
+    /// Whether the chains go on from what is there or begin at 0.
+    pub(super) add: bool,
+}
+
+/// `out[m][n] (+)= Σₖ left[m][k] · right[k][n]` for `k < depth`.
 ///
-/// * `width`: a multiple of 16.
-/// * `add`: whether the chains go on from what `out` holds or begin at 0.
+/// `N`: registers of AVX-512 side by side; `M N + N + 1` of them are in use at once. Narrower registers take tiles of
+/// two or four.
 #[inline(always)]
-pub(super) fn product<S: Simd, const M: usize>(
+pub(super) fn product<S: Simd, const M: usize, const N: usize>(
     simd: S,
     depth: usize,
     left: impl Left<M>,
     right: Right<'_>,
-    out: &mut [f32],
-    out_stride: usize,
-    width: usize,
-    add: bool,
+    mut out: Out<'_>,
 ) {
     let mut n = 0;
     macro_rules! tiles {
-        ($registers:literal) => {
-            while width - n >= $registers * S::F32_LANES {
+        ($registers:expr) => {
+            while out.width - n >= $registers * S::F32_LANES {
                 let right = Right { data: &right.data[n..], ..right };
-                tile::<S, M, $registers>(simd, depth, left, right, &mut out[n..], out_stride, add);
+                tile::<S, M, { $registers }>(simd, depth, left, right, &mut out, n);
                 n += $registers * S::F32_LANES;
             }
         };
     }
     match S::F32_LANES {
         16 => {
-            tiles!(4);
+            tiles!(N);
             tiles!(2);
             tiles!(1);
         }
@@ -95,15 +98,14 @@ fn tile<S: Simd, const M: usize, const N: usize>(
     depth: usize,
     left: impl Left<M>,
     right: Right<'_>,
-    out: &mut [f32],
-    out_stride: usize,
-    add: bool,
+    out: &mut Out<'_>,
+    first: usize,
 ) {
     let width = N * S::F32_LANES;
     let mut sums = [[simd.splat_f32s(0.0); N]; M];
-    if add {
+    if out.add {
         for (m, sums) in sums.iter_mut().enumerate() {
-            sums.copy_from_slice(S::as_simd_f32s(&out[m * out_stride..][..width]).0);
+            sums.copy_from_slice(S::as_simd_f32s(&out.data[m * out.stride + first..][..width]).0);
         }
     }
     for k in 0..depth {
@@ -117,6 +119,6 @@ fn tile<S: Simd, const M: usize, const N: usize>(
         }
     }
     for (m, sums) in sums.iter().enumerate() {
-        S::as_mut_simd_f32s(&mut out[m * out_stride..][..width]).0.copy_from_slice(sums);
+        S::as_mut_simd_f32s(&mut out.data[m * out.stride + first..][..width]).0.copy_from_slice(sums);
     }
 }

@@ -71,6 +71,11 @@ impl GeneList {
         self.positions.get(symbol).copied()
     }
 
+    /// Every gene with its position, in no particular order.
+    pub fn names(&self) -> impl Iterator<Item = (&str, u32)> {
+        self.positions.iter().map(|(name, &position)| (name.as_str(), position))
+    }
+
     /// Position of T, the depth that the cell should have; S, the depth that it has, is behind it.
     pub fn target_position(&self) -> u32 {
         self.positions.len() as u32

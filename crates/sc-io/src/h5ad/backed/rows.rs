@@ -44,7 +44,7 @@ pub struct Rows<'b> {
 enum Stored<'b> {
     Csr { indptr: Vec<usize>, indices: Box<Parts<'b>>, values: Box<Parts<'b>> },
     Csc(Box<Columns<'b>>),
-    Dense(Parts<'b>),
+    Dense(Box<Parts<'b>>),
 }
 
 impl<'b> Rows<'b> {
@@ -82,7 +82,7 @@ impl<'b> Rows<'b> {
                 let dataset = object.dataset()?;
                 let (n_rows, n_cols) = array::shape(&dataset)?;
                 fits(n_rows, n_cols)?;
-                (Stored::Dense(dataset.parts()?), n_rows, n_cols)
+                (Stored::Dense(Box::new(dataset.parts()?)), n_rows, n_cols)
             }
             _ => {
                 let found = "something else".to_owned();
