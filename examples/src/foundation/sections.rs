@@ -169,13 +169,15 @@ impl Findings<'_> {
         let (name, accuracy) = (&models[best].plan.name, models[best].mean.accuracy);
         let plain = models[BASELINE].mean.accuracy;
         let Ahead { interval, .. } = ahead[best];
+        let over = match self.settings.seeds.len() {
+            1 => "With one seed ".to_owned(),
+            n => format!("Over {n} seeds "),
+        };
         let words = if interval.low > 0.0 {
-            format!(
-                "{name} beats logistic regression on the variable genes: {accuracy:.3} accurate against {plain:.3}."
-            )
+            format!("{name} beats logistic regression on the variable genes, {accuracy:.3} accurate against {plain:.3}.")
         } else if interval.high < 0.0 {
             format!(
-                "No frozen embedding reaches logistic regression on the variable genes: {plain:.3} accurate against \
+                "no frozen embedding reaches logistic regression on the variable genes, {plain:.3} accurate against \
                  {accuracy:.3} for {name}."
             )
         } else {
@@ -183,6 +185,7 @@ impl Findings<'_> {
                 "{name} ({accuracy:.3} accurate) cannot be told from logistic regression on the variable genes ({plain:.3})."
             )
         };
+        let words = format!("{over}{words}");
         match (&self.published, self.all_random()) {
             (Some(_), _) => format!(
                 "None of these figures can be trusted: the labels are made of the expression. {words}"

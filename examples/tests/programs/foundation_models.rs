@@ -59,7 +59,7 @@ fn without_input_a_small_random_model_is_compared_with_the_baselines() {
     let ended = run("foundation_models", &[&flags[..], &QUICK].concat());
     assert_eq!(ended.code, 0, "{}", ended.stderr);
     let table = fs::read_to_string(out.join("final_comparison_table.csv")).unwrap();
-    for name in ["majority", "HVG + PCA + LR", "HVG + LR", "small Geneformer (random) + LR"] {
+    for name in ["majority", "HVG + PCA + LR", "HVG + LR", "random Geneformer + LR"] {
         assert!(table.contains(name) && ended.stdout.contains(name), "{name}: {table}");
     }
     assert!(table.contains("random, not pretrained"), "{table}");
