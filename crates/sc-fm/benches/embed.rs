@@ -62,7 +62,7 @@ fn main() -> Outcome<()> {
     for (_, tensor) in &mut tensors {
         *tensor = tensor.to_dtype(dtype)?;
     }
-    let precision = match option("--precision").as_deref() {
+    let precision = match option("--precision").map(String::as_str) {
         Some("bf16") => Precision::Bf16,
         Some("f32") => Precision::F32,
         _ => Precision::default(),

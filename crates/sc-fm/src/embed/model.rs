@@ -8,7 +8,7 @@ use super::cost::Cost;
 use super::encode::Encoder;
 use super::input::{Input, matrix};
 use super::plan::{Run, Watch};
-use super::{unwatched, EmbedParams, Embedding, Error, Kind, LoadReport, MissingCells, Progress};
+use super::{EmbedParams, Embedding, Error, Kind, LoadReport, MissingCells, Progress, unwatched};
 use crate::Result;
 use crate::models::{self, Geneformer, Scfoundation, Scgpt};
 use crate::tokenize::Tokens;

@@ -10,6 +10,7 @@ mod batch_norm;
 mod config;
 mod decoders;
 mod input;
+mod random;
 mod values;
 
 use std::path::Path;
