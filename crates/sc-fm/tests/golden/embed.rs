@@ -144,7 +144,8 @@ fn scfoundation_embeds_the_counts_of_the_reference_at_each_depth() {
         same_in_any_way(&model, &data(&counts(30, genes.len()), genes.clone()), &params);
         let layer = EmbedParams { layer: Some(Layer::SecondToLast), ..Default::default() };
         let error = model.embed(&adata, &layer).unwrap_err();
-        let message = "scFoundation gives the states of its last layer alone, but second_to_last is asked for";
+        let message =
+            "scFoundation gives the states of its last layer alone, but second_to_last is asked for";
         assert_eq!(error.to_string(), message);
         assert!(error.help().unwrap().contains("leave the layer out"));
     });
