@@ -157,7 +157,7 @@ impl FoundationModel {
     /// [`EmbedParams::missing`] says. Of the other parameters `mode`, `layer` and `memory` are looked at.
     ///
     /// # Errors
-    /// [`models::Error`] for cells that the model cannot take; otherwise as [`embed`](Self::embed).
+    /// [`models::Error`] for cells that the model cannot take; [`Error::Rows`]; otherwise as [`embed`](Self::embed).
     pub fn embed_tokens(&self, tokens: &Tokens, n_rows: usize, params: &EmbedParams) -> Result<Embedding> {
         self.embed_rows(tokens, tokens.rows(), n_rows, params, &mut unwatched)
     }
@@ -170,6 +170,9 @@ impl FoundationModel {
         params: &EmbedParams,
         watch: &mut Watch<'_>,
     ) -> Result<Embedding> {
+        if let Some(&row) = rows.last().filter(|&&row| row >= n_rows) {
+            return Err(Error::Rows { row, n_rows }.into());
+        }
         let tally = tokens.report().cells;
         if tokens.n_cells() == 0 && n_rows > 0 {
             let (n_empty, n_filtered) = (tally.n_empty, tally.n_filtered);

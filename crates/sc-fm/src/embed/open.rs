@@ -9,8 +9,8 @@ use super::{Error, FoundationModel, LoadReport};
 use crate::Result;
 use crate::checkpoint::{self, Weights, dictionary, hub};
 use crate::models::geneformer::{GeneformerConfig, InputFormat};
-use crate::models::scgpt::{InputEmbStyle, ScgptConfig, Specials};
 use crate::models::scfoundation::Model;
+use crate::models::scgpt::{InputEmbStyle, ScgptConfig, Specials};
 use crate::models::{Geneformer, LoadOptions, Scfoundation, Scgpt};
 use crate::registry;
 use crate::tokenize::bins::N_BINS;
@@ -108,11 +108,8 @@ const GENE_LIST: &str = "OS_scRNA_gene_index.19264.tsv";
 
 /// The model that the files of a folder speak of.
 fn kind_of(folder: &Path) -> Result<Kind, Error> {
-    let kinds = [
-        ("config.json", Kind::Geneformer),
-        ("args.json", Kind::Scgpt),
-        (SCFOUNDATION, Kind::Scfoundation),
-    ];
+    let kinds =
+        [("config.json", Kind::Geneformer), ("args.json", Kind::Scgpt), (SCFOUNDATION, Kind::Scfoundation)];
     let here: Vec<_> = kinds.iter().filter(|(name, _)| folder.join(name).is_file()).collect();
     match here.as_slice() {
         [(_, kind)] => Ok(*kind),

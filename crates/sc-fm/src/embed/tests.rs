@@ -66,6 +66,16 @@ fn cells_without_genes_are_nan_or_left_out_and_named_in_both() {
 }
 
 #[test]
+fn tokens_of_more_rows_than_asked_for_are_refused() {
+    let model = model();
+    let tokens = model.tokenize(&data(6), &EmbedParams::default()).unwrap();
+    let error = model.embed_tokens(&tokens, 5, &EmbedParams::default()).unwrap_err();
+    assert_eq!(error.to_string(), "a cell of the tokens is row 5 of its matrix, but 5 rows are asked for");
+    let all = model.embed_tokens(&tokens, 6, &EmbedParams::default()).unwrap();
+    assert_eq!((all.values.nrows(), all.missing.as_slice()), (6, &[2][..]));
+}
+
+#[test]
 fn long_cells_are_cropped_and_counted() {
     let (model, adata) = (model(), data(60));
     let tokens = model.tokenize(&adata, &EmbedParams::default()).unwrap();

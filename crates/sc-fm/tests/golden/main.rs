@@ -2,6 +2,8 @@
 #![allow(clippy::unwrap_used, reason = "a test fails where something is not there")]
 
 mod checkpoint;
+mod embed;
+mod registry;
 mod models;
 mod registry;
 mod support;
