@@ -3,6 +3,7 @@
 
 mod checkpoint;
 mod models;
+mod perturb;
 mod registry;
 mod support;
 mod tokenize;

@@ -1,0 +1,1 @@
+//! Statistics beside SciPy, statsmodels and scikit-learn.
