@@ -13,8 +13,8 @@ use std::time::Instant;
 use candle_core::{DType, Device, Tensor};
 use sc_fm::checkpoint::{Weights, write_safetensors};
 use sc_fm::embed::{EmbedParams, FoundationModel, Mode};
-use sc_fm::models::geneformer::{Geneformer, GeneformerConfig, InputFormat};
 use sc_fm::models::Layer;
+use sc_fm::models::geneformer::{Geneformer, GeneformerConfig, InputFormat};
 use sc_fm::nn::gemm::Precision;
 use sc_fm::tokenize::Tokens;
 use sc_fm::tokenize::vocabulary::Vocabulary;
@@ -71,7 +71,8 @@ fn main() -> Outcome<()> {
     let model = Geneformer::from_weights(config, InputFormat::of(&vocabulary), &mut weights, precision)?;
     let model = FoundationModel::geneformer(model, vocabulary)?;
     let memory = number("--memory").unwrap_or(1024) << 20;
-    let params = EmbedParams { mode: Some(Mode::Cell), layer: Some(Layer::Last), memory, ..Default::default() };
+    let params =
+        EmbedParams { mode: Some(Mode::Cell), layer: Some(Layer::Last), memory, ..Default::default() };
 
     let clock = Instant::now();
     let tokens = model.tokenize(&adata, &params)?;

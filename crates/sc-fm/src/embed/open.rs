@@ -9,8 +9,8 @@ use super::{Error, FoundationModel, LoadReport};
 use crate::Result;
 use crate::checkpoint::{self, Weights, dictionary, hub};
 use crate::models::geneformer::{GeneformerConfig, InputFormat};
-use crate::models::scgpt::{InputEmbStyle, ScgptConfig, Specials};
 use crate::models::scfoundation::Model;
+use crate::models::scgpt::{InputEmbStyle, ScgptConfig, Specials};
 use crate::models::{Geneformer, LoadOptions, Scfoundation, Scgpt};
 use crate::registry;
 use crate::tokenize::bins::N_BINS;
@@ -108,11 +108,8 @@ const GENE_LIST: &str = "OS_scRNA_gene_index.19264.tsv";
 
 /// The model that the files of a folder speak of.
 fn kind_of(folder: &Path) -> Result<Kind, Error> {
-    let kinds = [
-        ("config.json", Kind::Geneformer),
-        ("args.json", Kind::Scgpt),
-        (SCFOUNDATION, Kind::Scfoundation),
-    ];
+    let kinds =
+        [("config.json", Kind::Geneformer), ("args.json", Kind::Scgpt), (SCFOUNDATION, Kind::Scfoundation)];
     let here: Vec<_> = kinds.iter().filter(|(name, _)| folder.join(name).is_file()).collect();
     match here.as_slice() {
         [(_, kind)] => Ok(*kind),
@@ -161,7 +158,8 @@ fn geneformer(folder: &Path, params: &OpenParams, options: &checkpoint::OpenPara
         }
     };
     let mut weights = Weights::open_with(folder, options)?;
-    let model = Geneformer::from_weights(config, InputFormat::of(&vocabulary), &mut weights, params.load.precision)?;
+    let model =
+        Geneformer::from_weights(config, InputFormat::of(&vocabulary), &mut weights, params.load.precision)?;
     vocabulary.check_size(model.config().vocab_size)?;
     Ok((Network::Geneformer { model: Box::new(model), vocabulary }, weights, dictionaries))
 }
@@ -240,7 +238,8 @@ fn scgpt(folder: &Path, params: &OpenParams, options: &checkpoint::OpenParams) -
     let vocabulary = ScgptVocabulary::open(&vocabulary_path)?;
     let mut weights = Weights::open_with(folder, options)?;
     let specials = Specials { pad: vocabulary.pad(), cls: vocabulary.cls() };
-    let model = Scgpt::from_weights(config, vocabulary.n_tokens(), specials, &mut weights, params.load.precision)?;
+    let model =
+        Scgpt::from_weights(config, vocabulary.n_tokens(), specials, &mut weights, params.load.precision)?;
     let network = Network::Scgpt { model: Box::new(model), vocabulary, input };
     Ok((network, weights, vec![vocabulary_path]))
 }

@@ -23,7 +23,9 @@ pub enum Error {
     #[error("the list of genes to perturb is empty")]
     NoGenes,
     /// More genes to put in front than a cell has room for.
-    #[error("{found} genes are to stand in front, but a cell has room for {room} genes, one other gene among them")]
+    #[error(
+        "{found} genes are to stand in front, but a cell has room for {room} genes, one other gene among them"
+    )]
     TooManyGenes {
         /// Genes of the list.
         found: usize,
@@ -144,11 +146,15 @@ impl Error {
     pub fn help(&self) -> Option<&'static str> {
         match self {
             Self::Io(error) => error.help(),
-            Self::UnknownGene { .. } => {
-                Some("give Ensembl ids of genes; symbols are known only if the release's mapping was loaded too")
+            Self::UnknownGene { .. } => Some(
+                "give Ensembl ids of genes; symbols are known only if the release's mapping was loaded too",
+            ),
+            Self::NoCells(_) => {
+                Some("see whether the genes are expressed in these cells, and in the start state")
             }
-            Self::NoCells(_) => Some("see whether the genes are expressed in these cells, and in the start state"),
-            Self::NoState { .. } => Some("labels are compared as they are written, upper and lower case apart"),
+            Self::NoState { .. } => {
+                Some("labels are compared as they are written, upper and lower case apart")
+            }
             Self::FewCells { .. } => Some("a state is a mean over cells; take labels with more of them"),
             Self::StateWidth { .. } => {
                 Some("embed the cells of the states with the same model, layer and mode as the perturbations")

@@ -36,7 +36,8 @@ impl RunFile {
             return Ok(None);
         }
         let mut options = OpenOptions::new();
-        let mut file = options.create(true).truncate(false).write(true).open(&part).map_err(at(&part, "write"))?;
+        let mut file =
+            options.create(true).truncate(false).write(true).open(&part).map_err(at(&part, "write"))?;
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => return Err(Error::Locked { path: part }),
@@ -52,16 +53,16 @@ impl RunFile {
                 journal
             }
             None => {
-                file.set_len(0).and_then(|()| file.write_all(header.as_bytes())).map_err(at(&part, "write"))?;
+                file.set_len(0)
+                    .and_then(|()| file.write_all(header.as_bytes()))
+                    .map_err(at(&part, "write"))?;
                 let written_by = concat!("sc-fm ", env!("CARGO_PKG_VERSION")).to_owned();
                 let bytes = header.len() as u64;
                 Journal { key: key.to_owned(), n_perturbations: n, done: 0, bytes, written_by }
             }
         };
         // What is behind belongs to a block that was not finished.
-        file.set_len(journal.bytes)
-            .and_then(|()| file.seek(SeekFrom::End(0)))
-            .map_err(at(&part, "write"))?;
+        file.set_len(journal.bytes).and_then(|()| file.seek(SeekFrom::End(0))).map_err(at(&part, "write"))?;
         Ok(Some(Self { path: path.to_owned(), part, journal_path, journal, file }))
     }
 

@@ -72,9 +72,21 @@ impl Scheme {
     fn n_items(&self, cell: &[u32]) -> usize {
         let n = self.n_genes(cell);
         match (&self.plan, self.perturbation) {
-            (Plan::Each, Perturbation::Delete) => if n >= 2 { n } else { 0 },
+            (Plan::Each, Perturbation::Delete) => {
+                if n >= 2 {
+                    n
+                } else {
+                    0
+                }
+            }
             (Plan::Each, Perturbation::Overexpress) => n.saturating_sub(1),
-            (Plan::Anchored(_), _) => if n >= 3 { n - 1 } else { 0 },
+            (Plan::Anchored(_), _) => {
+                if n >= 3 {
+                    n - 1
+                } else {
+                    0
+                }
+            }
             (Plan::Together(tokens), _) => {
                 usize::from(self.genes(cell).any(|place| !tokens.contains(&cell[place])))
             }
@@ -101,9 +113,7 @@ impl Scheme {
                     places.sort_unstable();
                     (None, at(&places))
                 }
-                Perturbation::Overexpress => {
-                    (None, edit::insert(ids, self.ends, tokens, self.longest).1)
-                }
+                Perturbation::Overexpress => (None, edit::insert(ids, self.ends, tokens, self.longest).1),
             },
         };
         let tokens = match (&self.plan, place) {

@@ -30,11 +30,19 @@ impl Hash {
 
 impl Perturber<'_> {
     /// SHA-256, in hexadecimal, of all that the result depends on.
-    pub(super) fn key(&self, cells: &PerturbCells<'_>, items: &Items<'_>, targets: &Targets) -> Result<String> {
+    pub(super) fn key(
+        &self,
+        cells: &PerturbCells<'_>,
+        items: &Items<'_>,
+        targets: &Targets,
+    ) -> Result<String> {
         let mut hash = Hash(Sha256::new());
         hash.number(FORMAT);
         let params = &self.params;
-        hash.text(&format!("{} {:?} {} {}", params.perturbation, self.pooling, params.layer, params.affected));
+        hash.text(&format!(
+            "{} {:?} {} {}",
+            params.perturbation, self.pooling, params.layer, params.affected
+        ));
         hash.number(self.anchor().map_or(0, |token| u64::from(token) + 1));
         hash.number(self.together().len() as u64);
         self.together().iter().for_each(|&token| hash.number(token.into()));

@@ -9,7 +9,9 @@ use super::csv::Writer;
 use super::file::RunFile;
 use super::items::{Items, Plan, Scheme};
 use super::states::Targets;
-use super::{Error, Genes, GoalStates, PerturbCells, PerturbParams, Perturbation, Progress, Selection, Table};
+use super::{
+    Error, Genes, GoalStates, PerturbCells, PerturbParams, Perturbation, Progress, Selection, Table,
+};
 use crate::Result;
 use crate::embed::{self, Cost, Run};
 use crate::models::geneformer::{InputFormat, Pooling};
@@ -318,7 +320,8 @@ impl<'m> Perturber<'m> {
         let lengths: Vec<usize> = texts.iter().map(|text| text.as_ref().len()).collect();
         let run = Run { lengths: &lengths, cost: self.cost(), memory: self.params.memory / 2 };
         let encode = |batch: &[usize]| {
-            let (values, width) = self.states(&batch.iter().map(|&i| texts[i].as_ref()).collect::<Vec<_>>())?;
+            let (values, width) =
+                self.states(&batch.iter().map(|&i| texts[i].as_ref()).collect::<Vec<_>>())?;
             let (mut made, mut begin) = (Vec::with_capacity(batch.len()), 0);
             for &i in batch {
                 let end = begin + lengths[i] * width;

@@ -199,9 +199,8 @@ fn every_plan_of_the_reference() {
         for (plan, described) in plans["runs"].as_object().unwrap() {
             let (name, _) = plan.split_once('.').unwrap();
             let set = sets.entry(name.to_owned()).or_insert_with(|| Set::open(&root, &plans, name));
-            let found = keyed(&run(set, &described["args"]), |id| {
-                set.vocabulary.token(id).unwrap().to_string()
-            });
+            let found =
+                keyed(&run(set, &described["args"]), |id| set.vocabulary.token(id).unwrap().to_string());
             let expected = expected(described["files"].as_object().unwrap());
             let keys = |found: &Found| found.keys().cloned().collect::<Vec<_>>();
             assert_eq!(keys(&found), keys(&expected), "{plan}: keys");

@@ -101,7 +101,10 @@ fn write_data(path: &Path, tokens: &Tokens, carried: &[(String, Column)]) -> Res
         fields.iter().map(|field| (field.name().clone(), feature(field.data_type()))).collect();
     let features = Value::Object(features);
     let info = json!({"info": {"features": features}}).to_string();
-    let schema = Schema::new_with_metadata(fields, std::collections::HashMap::from([("huggingface".to_owned(), info)]));
+    let schema = Schema::new_with_metadata(
+        fields,
+        std::collections::HashMap::from([("huggingface".to_owned(), info)]),
+    );
     let schema = Arc::new(schema);
 
     let file = BufWriter::new(File::create(path).map_err(failed)?);
