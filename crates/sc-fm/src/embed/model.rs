@@ -74,6 +74,14 @@ impl FoundationModel {
         self.report.kind
     }
 
+    /// The Geneformer and its dictionary, if it is one.
+    pub fn as_geneformer(&self) -> Option<(&Geneformer, &Vocabulary)> {
+        match &self.network {
+            Network::Geneformer { model, vocabulary } => Some((model, vocabulary)),
+            _ => None,
+        }
+    }
+
     /// What was loaded.
     pub fn report(&self) -> &LoadReport {
         &self.report

@@ -166,6 +166,11 @@ impl Geneformer {
         &self.config
     }
 
+    /// The tables of tokens and positions, by which together with its states a model can be told from others.
+    pub(crate) fn tables(&self) -> [&Tensor; 2] {
+        [&self.word, &self.position]
+    }
+
     /// What the model computes in.
     pub fn dtype(&self) -> DType {
         self.word.dtype()

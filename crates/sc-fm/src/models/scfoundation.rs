@@ -108,7 +108,11 @@ impl Scfoundation {
     }
 
     /// The configuration and the tensors of one of the models of a checkpoint.
-    pub(crate) fn read(path: &Path, model: Model, options: &LoadOptions) -> Result<(ScfoundationConfig, Weights)> {
+    pub(crate) fn read(
+        path: &Path,
+        model: Model,
+        options: &LoadOptions,
+    ) -> Result<(ScfoundationConfig, Weights)> {
         let file = TorchFile::open(path)?;
         let nothing = crate::checkpoint::pickle::Value::None;
         let config = file.value().get(model.key()).and_then(|model| model.get("config")).unwrap_or(&nothing);

@@ -5,6 +5,7 @@ mod checkpoint;
 mod embed;
 mod registry;
 mod models;
+mod perturb;
 mod registry;
 mod support;
 mod tokenize;
