@@ -15,8 +15,8 @@ use sc_fm::checkpoint::{Weights, write_safetensors};
 use sc_fm::embed::{EmbedParams, FoundationModel, Mode};
 use sc_fm::models::Layer;
 use sc_fm::models::geneformer::{Geneformer, GeneformerConfig, InputFormat};
-use sc_fm::tokenize::Tokens;
 use sc_fm::nn::gemm::Precision;
+use sc_fm::tokenize::Tokens;
 use sc_fm::tokenize::vocabulary::Vocabulary;
 
 type Outcome<T> = Result<T, Box<dyn std::error::Error + Send + Sync>>;

@@ -158,7 +158,8 @@ fn geneformer(folder: &Path, params: &OpenParams, options: &checkpoint::OpenPara
         }
     };
     let mut weights = Weights::open_with(folder, options)?;
-    let model = Geneformer::from_weights(config, InputFormat::of(&vocabulary), &mut weights, params.load.precision)?;
+    let model =
+        Geneformer::from_weights(config, InputFormat::of(&vocabulary), &mut weights, params.load.precision)?;
     vocabulary.check_size(model.config().vocab_size)?;
     Ok((Network::Geneformer { model: Box::new(model), vocabulary }, weights, dictionaries))
 }

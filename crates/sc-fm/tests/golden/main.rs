@@ -3,9 +3,9 @@
 
 mod checkpoint;
 mod embed;
-mod registry;
 mod models;
 mod perturb;
+mod registry;
 mod registry;
 mod support;
 mod tokenize;
