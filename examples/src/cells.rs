@@ -54,6 +54,8 @@ pub struct Cells {
     pub names: Vec<String>,
     /// Name of each gene.
     pub genes: Vec<String>,
+    /// What else is known of each gene, such as its Ensembl id.
+    pub var: DataFrame,
     /// Raw counts, cells × genes.
     pub counts: Csr,
     /// Label of each cell.
@@ -93,7 +95,7 @@ impl Cells {
             args.only.as_ref().map(|(column, values)| with_values(&adata, column, values)).transpose()?;
         let groups = args.group.as_ref().map(|column| adata.obs().labels(column)).transpose()?;
         let names = adata.obs().index().to_vec();
-        let (counts, genes) = counts(args, &mut adata)?;
+        let (counts, var) = counts(args, &mut adata)?;
         let n_read = names.len();
 
         let empty: Vec<bool> = (0..n_read).map(|i| counts.row(i).1.iter().all(|&v| v == 0.0)).collect();
@@ -128,8 +130,19 @@ impl Cells {
         let names = kept.iter().map(|&i| names[i].clone()).collect();
         let inputs = args.input.iter().chain(&args.labels).cloned().collect();
         let groups = groups.map(|groups| kept.iter().filter_map(|&i| groups[i].clone()).collect());
-        let cells =
-            Self { dataset, label_column, names, genes, counts, labels, groups, n_read, dropped, inputs };
+        let cells = Self {
+            dataset,
+            label_column,
+            names,
+            genes: var.index().to_vec(),
+            var,
+            counts,
+            labels,
+            groups,
+            n_read,
+            dropped,
+            inputs,
+        };
         cells.tell();
         Ok(cells)
     }
@@ -216,9 +229,9 @@ fn labels(args: &CellArgs, adata: &AnnData) -> Result<(String, Vec<Option<String
     Ok((name, found))
 }
 
-/// The raw counts of the slot that was asked for, and the names of its genes.
-fn counts(args: &CellArgs, adata: &mut AnnData) -> Result<(Csr, Vec<String>)> {
-    let (matrix, genes) = match args.layer.as_str() {
+/// The raw counts of the slot that was asked for, and the table of its genes.
+fn counts(args: &CellArgs, adata: &mut AnnData) -> Result<(Csr, DataFrame)> {
+    let (matrix, var) = match args.layer.as_str() {
         "X" => {
             let layers: Vec<&str> = adata.layers().keys().map(String::as_str).collect();
             let there = if layers.is_empty() {
@@ -227,22 +240,22 @@ fn counts(args: &CellArgs, adata: &mut AnnData) -> Result<(Csr, Vec<String>)> {
                 format!("the layers {}", layers.join(", "))
             };
             let matrix = adata.take_x().with_context(|| format!("there is no X; there are {there}"))?;
-            (matrix.into_csr(), adata.var().index())
+            (matrix.into_csr(), adata.var())
         }
         "raw" => {
             let raw = adata.raw().context("there is no raw.X in this file")?;
-            (raw.x().to_csr(), raw.var().index())
+            (raw.x().to_csr(), raw.var())
         }
-        layer => (adata.layer(layer)?.to_csr(), adata.var().index()),
+        layer => (adata.layer(layer)?.to_csr(), adata.var()),
     };
     let slot = if args.layer == "raw" { "raw.X" } else { &args.layer };
-    Counts::named(&matrix, adata.obs().index(), genes).with_context(|| {
+    Counts::named(&matrix, adata.obs().index(), var.index()).with_context(|| {
         let others: Vec<&str> =
             adata.layers().keys().map(String::as_str).chain(adata.raw().map(|_| "raw")).collect();
         let others = if others.is_empty() { "none".to_owned() } else { others.join(", ") };
         format!("{slot} is not a matrix of raw counts (other slots, for --layer: {others})")
     })?;
-    Ok((matrix, genes.to_vec()))
+    Ok((matrix, var.clone()))
 }
 
 /// Leaves out the classes with fewer than `min` cells.

@@ -16,7 +16,24 @@ impl std::fmt::Display for Usage {
 
 impl std::error::Error for Usage {}
 
-/// The exit code of a result: 0 done, 1 failed, 2 usage, 3 input invalid. An error is printed to stderr with the chain
+/// A model or file that is not there and that nothing fetches unasked.
+#[derive(Debug)]
+pub struct NotFetched {
+    /// What is not there.
+    pub text: String,
+    /// Where it comes from.
+    pub help: String,
+}
+
+impl std::fmt::Display for NotFetched {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+impl std::error::Error for NotFetched {}
+
+/// The exit code of a result: 0 done, 1 failed, 2 usage, 3 input invalid, 4 model or file not there. An error is printed to stderr with the chain
 /// of its causes and, where a library knows what to do next, its advice.
 pub fn end(result: Result<(), Error>) -> ExitCode {
     let Err(error) = result else { return ExitCode::SUCCESS };
@@ -36,7 +53,10 @@ fn help<'a>(cause: &'a (dyn std::error::Error + 'static)) -> Option<&'a str> {
     let prep = cause.downcast_ref::<sc_prep::Error>().and_then(sc_prep::Error::help);
     let eval = cause.downcast_ref::<sc_eval::Error>().and_then(sc_eval::Error::help);
     let counts = cause.downcast_ref::<sc_io::NotCounts>().and_then(sc_io::NotCounts::help);
-    io.or(counts).or(prep).or(eval)
+    let fm = cause.downcast_ref::<sc_fm::Error>().and_then(sc_fm::Error::help);
+    let rows = cause.downcast_ref::<sc_io::row_store::Error>().and_then(sc_io::row_store::Error::help);
+    let fetch = cause.downcast_ref::<NotFetched>().map(|error| error.help.as_str());
+    io.or(counts).or(prep).or(eval).or(fm).or(rows).or(fetch)
 }
 
 fn code(error: &Error) -> u8 {
@@ -47,7 +67,14 @@ fn code(error: &Error) -> u8 {
         {
             return 2;
         }
-        if cause.is::<sc_io::Error>() || cause.is::<sc_io::NotCounts>() || cause.is::<sc_prep::Error>() {
+        if cause.is::<NotFetched>() {
+            return 4;
+        }
+        if cause.is::<sc_fm::Error>()
+            || cause.is::<sc_io::Error>()
+            || cause.is::<sc_io::NotCounts>()
+            || cause.is::<sc_prep::Error>()
+        {
             return 3;
         }
         match cause.downcast_ref::<Eval>() {

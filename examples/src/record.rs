@@ -103,7 +103,10 @@ impl Record {
         Ok(pages)
     }
 
-    fn report(
+    /// The report of a data set, to which a program adds what it knows besides.
+    ///
+    /// * `map`: its map, if there is one.
+    pub fn report(
         &self,
         merged: &Merged,
         data: &MergedDataset,

@@ -38,7 +38,7 @@ impl Study {
     /// # Errors
     /// If the folder of the results is taken; as reading and dividing the cells.
     pub fn load(program: &str, settings: Settings) -> Result<Self> {
-        check_folder(&settings)?;
+        check_folder(&settings.out, settings.run.force, settings.resume)?;
         settings.run.set_threads()?;
         let started = SystemTime::now();
         let cells: Vec<Cells> = settings.datasets.iter().map(Cells::load).collect::<Result<_>>()?;
@@ -110,7 +110,7 @@ impl Study {
             self.maps(|step| bar.set_message(format!("map: {step}")))?;
         }
         bar.finish_and_clear();
-        self.ended(outcome)
+        ended(self.grid.plan(), outcome)
     }
 
     /// Draws the maps that are not there.
@@ -125,17 +125,21 @@ impl Study {
         }
         Ok(())
     }
+}
 
-    fn ended(&self, outcome: Outcome) -> Result<()> {
-        let (n_failed, n_cells) = (outcome.failed.len(), self.grid.plan().n_cells());
-        for failure in outcome.failed.iter().take(10) {
-            say(&format!("failed: {}: {}", failure.key.words(self.grid.plan()), failure.error));
-        }
-        let Some(first) = outcome.failed.into_iter().next() else { return Ok(()) };
-        let key = first.key.words(self.grid.plan());
-        let text = format!("{n_failed} of {n_cells} results failed, the first of them {key}");
-        Err(Failed { text, source: first.error }.into())
+/// Says which results failed.
+///
+/// # Errors
+/// The first of them.
+pub(crate) fn ended(plan: &Plan, outcome: Outcome) -> Result<()> {
+    let (n_failed, n_cells) = (outcome.failed.len(), plan.n_cells());
+    for failure in outcome.failed.iter().take(10) {
+        say(&format!("failed: {}: {}", failure.key.words(plan), failure.error));
     }
+    let Some(first) = outcome.failed.into_iter().next() else { return Ok(()) };
+    let key = first.key.words(plan);
+    let text = format!("{n_failed} of {n_cells} results failed, the first of them {key}");
+    Err(Failed { text, source: first.error }.into())
 }
 
 /// That results failed, with the error of the first of them as it is, so that its advice and its exit code are found.
@@ -157,19 +161,20 @@ impl Error for Failed {
     }
 }
 
-fn grid_at_hand(dir: &Path) -> bool {
+/// Whether a folder holds a grid.
+pub(crate) fn grid_at_hand(dir: &Path) -> bool {
     dir.join("plan.json").exists()
 }
 
-/// Whether the folder of the results may be written into.
-fn check_folder(settings: &Settings) -> Result<()> {
-    let (dir, shown) = (&settings.out, settings.out.display());
+/// Refuses a folder of results that may not be written into.
+pub(crate) fn check_folder(dir: &Path, force: bool, resume: bool) -> Result<()> {
     if !grid_at_hand(dir) {
         // A run that was interrupted at its very beginning leaves the lock and no plan.
-        let begun = settings.resume && dir.join(".lock").exists();
-        return Ok(report::check_folder(dir, settings.run.force || begun)?);
+        let begun = resume && dir.join(".lock").exists();
+        return Ok(report::check_folder(dir, force || begun)?);
     }
-    if !settings.resume && !settings.run.force {
+    if !resume && !force {
+        let shown = dir.display();
         bail!(Usage(format!("{shown} holds a run: go on with it (--resume), or start anew (--force)")));
     }
     Ok(())

@@ -171,6 +171,7 @@ pub fn made_strange(cells: &Cells, seed: u64) -> Result<Vec<Cells>> {
             label_column: cells.label_column.clone(),
             names: rows.iter().map(|&i| cells.names[i].clone()).collect(),
             genes: cells.genes.clone(),
+            var: cells.var.clone(),
             counts,
             labels: Labels::new(&names)?,
             groups: None,

@@ -6,6 +6,8 @@
 //!
 //! `GFLOP/s` counts two products a head forward (`4 L² d`) and five more backward.
 
+#![allow(clippy::print_stdout, reason = "the table is the result")]
+
 use std::time::Instant;
 
 use candle_core::{Device, Result, Tensor, Var};

@@ -16,6 +16,7 @@ use sc_fm::embed::{EmbedParams, FoundationModel, Mode};
 use sc_fm::models::Layer;
 use sc_fm::models::geneformer::{Geneformer, GeneformerConfig, InputFormat};
 use sc_fm::tokenize::Tokens;
+use sc_fm::nn::gemm::Precision;
 use sc_fm::tokenize::vocabulary::Vocabulary;
 
 type Outcome<T> = Result<T, Box<dyn std::error::Error + Send + Sync>>;
@@ -61,8 +62,13 @@ fn main() -> Outcome<()> {
     for (_, tensor) in &mut tensors {
         *tensor = tensor.to_dtype(dtype)?;
     }
+    let precision = match option("--precision").map(String::as_str) {
+        Some("bf16") => Precision::Bf16,
+        Some("f32") => Precision::F32,
+        _ => Precision::default(),
+    };
     let mut weights = Weights::new(tensors);
-    let model = Geneformer::from_weights(config, InputFormat::of(&vocabulary), &mut weights)?;
+    let model = Geneformer::from_weights(config, InputFormat::of(&vocabulary), &mut weights, precision)?;
     let model = FoundationModel::geneformer(model, vocabulary)?;
     let memory = number("--memory").unwrap_or(1024) << 20;
     let params =

@@ -3,7 +3,7 @@
 //! `cargo bench -p sc-fm --bench tokenize -- MATRIX [--geneformer FOLDER] [--series gc104M] [--scgpt VOCAB]
 //! [--scfoundation LIST]` prints a line for each tokeniser that was given its dictionaries: seconds to set it up, and
 //! CPU seconds for the whole matrix (the proof that it holds counts among them), the best of nine runs. MATRIX is
-//! anything that `sc_io::open` reads. `tokenize.py` beside this file times the NumPy way of Geneformer's tokeniser.
+//! anything that `sc_io::open` reads. `rank_values.py` beside this file times the NumPy way of Geneformer's tokeniser.
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -95,7 +95,9 @@ fn run(args: &Args) -> Outcome<()> {
         )?;
     }
     if let Some(path) = &args.scgpt {
-        let new = || Ok(ScgptTokenizer::with_ids(&ScgptVocabulary::open(path)?, &symbols, &ScgptParams::default())?);
+        let new = || {
+            Ok(ScgptTokenizer::with_ids(&ScgptVocabulary::open(path)?, &symbols, &ScgptParams::default())?)
+        };
         time("scgpt", new, |tokenizer| Ok(tokenizer.tokenize(&x)?.0))?;
     }
     if let Some(path) = &args.scfoundation {

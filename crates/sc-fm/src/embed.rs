@@ -30,6 +30,7 @@ mod open;
 mod params;
 mod plan;
 mod progress;
+mod random;
 mod report;
 mod states;
 mod stream;

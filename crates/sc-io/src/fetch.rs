@@ -18,7 +18,7 @@
 //! ```
 //!
 //! * **Whole or not there.** Bytes go to a hidden `.part` file beside the target, are hashed as they come, and are renamed
-//!   when size and hash are right. Two processes that want the same file take turns on a lock; the second finds the file.
+//!   when size and hash are right. Two processes that want the same file take turns on a lock (a hidden file that stays); the second finds the file.
 //! * **Resumed.** A cut connection is taken up where it broke off, with `Range` and, where the server named the version of
 //!   the file, `If-Range`; a server that cannot do that sends everything again. What an earlier process left is taken up
 //!   only if the artifact states its SHA-256, and is hashed again.

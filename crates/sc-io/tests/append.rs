@@ -34,10 +34,7 @@ fn assert_added(path: &Path) -> Result<(), Error> {
     if let Err(e) = obsm(&copy, "X_added", array.view(), &once()) {
         assert!(std::fs::read(&copy).unwrap() == before, "a failure changed the file");
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
-        return Err(format!(
-            "{e}: {}",
-            std::error::Error::source(&e).map(|e| e.to_string()).unwrap_or_default()
-        ));
+        return Err(e);
     }
     expected.insert_obsm("X_added", array).unwrap();
     assert!(text(&h5ad::read(&copy).unwrap()) == text(&expected), "{}", path.display());

@@ -56,7 +56,7 @@ impl Weights {
         weights
     }
 
-    fn insert(&mut self, name: String, tensor: Tensor) {
+    pub(crate) fn insert(&mut self, name: String, tensor: Tensor) {
         match self.tensors.contains_key(&name) {
             true => _ = self.twice.insert(name),
             false => _ = self.tensors.insert(name, tensor),

@@ -158,7 +158,7 @@ fn geneformer(folder: &Path, params: &OpenParams, options: &checkpoint::OpenPara
         }
     };
     let mut weights = Weights::open_with(folder, options)?;
-    let model = Geneformer::from_weights(config, InputFormat::of(&vocabulary), &mut weights)?;
+    let model = Geneformer::from_weights(config, InputFormat::of(&vocabulary), &mut weights, params.load.precision)?;
     vocabulary.check_size(model.config().vocab_size)?;
     Ok((Network::Geneformer { model: Box::new(model), vocabulary }, weights, dictionaries))
 }
@@ -167,7 +167,7 @@ fn geneformer(folder: &Path, params: &OpenParams, options: &checkpoint::OpenPara
 const STARTS: [&str; 3] = ["token_dictionary", "gene_median_dictionary", "ensembl_mapping_dict"];
 
 /// The dictionaries of the first folder that has a token dictionary of the right size.
-fn vocabulary_in(
+pub(super) fn vocabulary_in(
     folders: &[PathBuf],
     n_tokens: usize,
     series: Option<&str>,
@@ -217,7 +217,19 @@ fn unreadable(path: &Path, source: std::io::Error) -> Error {
 fn scgpt(folder: &Path, params: &OpenParams, options: &checkpoint::OpenParams) -> Result<Opened> {
     let path = folder.join("args.json");
     let config = ScgptConfig::read(&path)?;
-    let args = dictionary::read(&path)?;
+    let input = scgpt_input(&path, &config)?;
+    let (vocabulary, file) = scgpt_vocabulary(params.dictionaries.as_deref().unwrap_or(folder))?;
+    let mut weights = Weights::open_with(folder, options)?;
+    let specials = Specials { pad: vocabulary.pad(), cls: vocabulary.cls() };
+    let model =
+        Scgpt::from_weights(config, vocabulary.n_tokens(), specials, &mut weights, params.load.precision)?;
+    let network = Network::Scgpt { model: Box::new(model), vocabulary, input };
+    Ok((network, weights, vec![file]))
+}
+
+/// What the `args.json` says of the input, where it does.
+pub(super) fn scgpt_input(path: &Path, config: &ScgptConfig) -> Result<ScgptParams> {
+    let args = dictionary::read(path)?;
     let number = |name: &str| args.get(name).and_then(|n| usize::try_from(n.as_i64()?).ok());
     let n_bins = number("n_bins").unwrap_or(N_BINS);
     let encoding = match config.input_emb_style {
@@ -226,20 +238,17 @@ fn scgpt(folder: &Path, params: &OpenParams, options: &checkpoint::OpenParams) -
     };
     let defaults = ScgptParams::default();
     let max_length = number("max_seq_len").unwrap_or(defaults.max_length);
-    let input = ScgptParams { max_length, n_bins: Some(n_bins), encoding, ..defaults };
+    Ok(ScgptParams { max_length, n_bins: Some(n_bins), encoding, ..defaults })
+}
 
-    let told = params.dictionaries.as_deref().unwrap_or(folder);
-    let vocabulary_path = if told.is_dir() { told.join("vocab.json") } else { told.to_owned() };
-    if !vocabulary_path.is_file() {
+/// The vocabulary of a folder, or of a file.
+pub(super) fn scgpt_vocabulary(told: &Path) -> Result<(ScgptVocabulary, PathBuf)> {
+    let path = if told.is_dir() { told.join("vocab.json") } else { told.to_owned() };
+    if !path.is_file() {
         let what = "vocabulary (vocab.json)".to_owned();
         return Err(Error::NoDictionary { what, looked: vec![told.to_owned()] }.into());
     }
-    let vocabulary = ScgptVocabulary::open(&vocabulary_path)?;
-    let mut weights = Weights::open_with(folder, options)?;
-    let specials = Specials { pad: vocabulary.pad(), cls: vocabulary.cls() };
-    let model = Scgpt::from_weights(config, vocabulary.n_tokens(), specials, &mut weights)?;
-    let network = Network::Scgpt { model: Box::new(model), vocabulary, input };
-    Ok((network, weights, vec![vocabulary_path]))
+    Ok((ScgptVocabulary::open(&path)?, path))
 }
 
 fn scfoundation(folder: &Path, params: &OpenParams) -> Result<Opened> {
@@ -251,7 +260,7 @@ fn scfoundation(folder: &Path, params: &OpenParams) -> Result<Opened> {
     }
     let genes = GeneList::open(&list)?;
     let (config, mut weights) = Scfoundation::read(&folder.join(SCFOUNDATION), Model::Cell, &params.load)?;
-    let model = Scfoundation::from_weights(config, &mut weights)?;
+    let model = Scfoundation::from_weights(config, &mut weights, params.load.precision)?;
     let (found, expected) = (genes.n_genes(), model.config().n_genes());
     if found != expected {
         return Err(Error::GeneList { found, expected }.into());

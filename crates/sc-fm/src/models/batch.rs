@@ -1,7 +1,5 @@
 //! Token ids of several cells, laid one after another.
 
-use candle_core::{Device, Tensor};
-
 use super::Error;
 use crate::nn::Packing;
 
@@ -53,24 +51,16 @@ impl TokenBatch {
         }
         Ok(())
     }
-
-    /// The ids as a tensor of `rows`.
-    pub(crate) fn tensor(&self, device: &Device) -> candle_core::Result<Tensor> {
-        Tensor::from_slice(&self.ids, self.ids.len(), device)
-    }
 }
 
 /// For each row its place in its cell: 0, 1, 2, …, 0, 1, ….
-pub(crate) fn positions(packing: &Packing, device: &Device) -> candle_core::Result<Tensor> {
-    let positions: Vec<u32> = packing.iter().flat_map(|rows| 0..rows.len() as u32).collect();
-    Tensor::from_vec(positions, packing.n_rows(), device)
+pub(crate) fn positions(packing: &Packing) -> Vec<u32> {
+    packing.iter().flat_map(|rows| 0..rows.len() as u32).collect()
 }
 
 /// For each row the number of its cell.
-pub(crate) fn cell_of_rows(packing: &Packing, device: &Device) -> candle_core::Result<Tensor> {
-    let lengths = packing.iter().enumerate();
-    let cells: Vec<u32> = lengths.flat_map(|(cell, rows)| rows.map(move |_| cell as u32)).collect();
-    Tensor::from_vec(cells, packing.n_rows(), device)
+pub(crate) fn cell_of_rows(packing: &Packing) -> Vec<u32> {
+    packing.iter().enumerate().flat_map(|(cell, rows)| rows.map(move |_| cell as u32)).collect()
 }
 
 #[cfg(test)]
@@ -82,9 +72,8 @@ mod tests {
         let batch = TokenBatch::new(&[vec![5, 6], vec![7]]);
         assert_eq!(batch.ids(), [5, 6, 7]);
         assert_eq!(batch.cells().collect::<Vec<_>>(), [&[5, 6][..], &[7]]);
-        let numbers = |x: Tensor| x.to_vec1::<u32>().unwrap();
-        assert_eq!(numbers(positions(batch.packing(), &Device::Cpu).unwrap()), [0, 1, 0]);
-        assert_eq!(numbers(cell_of_rows(batch.packing(), &Device::Cpu).unwrap()), [0, 0, 1]);
+        assert_eq!(positions(batch.packing()), [0, 1, 0]);
+        assert_eq!(cell_of_rows(batch.packing()), [0, 0, 1]);
     }
 
     #[test]

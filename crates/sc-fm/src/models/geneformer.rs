@@ -18,10 +18,12 @@ pub use config::{GeneformerConfig, HiddenAct};
 pub use encoder::{GeneMeans, GeneformerEncoder, Pooling};
 
 use super::batch::{TokenBatch, positions};
-use super::{Error, Hidden, Layer, LoadOptions, load, normal, parts};
+use super::parts::Parts;
+use super::{Error, Hidden, Layer, LoadOptions, load, normal};
 use crate::Result;
 use crate::checkpoint::Weights;
-use crate::nn::{AttentionParams, EncoderLayer, FeedForward, LayerNorm, NormOrder, Projection};
+use crate::nn::gemm::Precision;
+use crate::nn::{AttentionParams, EncoderLayer, FeedForward, LayerNorm, NormOrder, Projection, embedding};
 use crate::tokenize::vocabulary::Vocabulary;
 use config::Start;
 use heads::Heads;
@@ -77,7 +79,12 @@ impl Geneformer {
             let (found, expected) = (vocabulary.n_tokens(), config.vocab_size);
             return Err(Error::Dictionary { found, expected }.into());
         }
-        Self::from_weights(config, InputFormat::of(vocabulary), &mut load::weights(&folder, options)?)
+        Self::from_weights(
+            config,
+            InputFormat::of(vocabulary),
+            &mut load::weights(&folder, options)?,
+            options.precision,
+        )
     }
 
     /// From tensors with Hugging Face's names, with or without `bert.` in front.
@@ -93,26 +100,27 @@ impl Geneformer {
         config: GeneformerConfig,
         format: InputFormat,
         weights: &mut Weights,
+        precision: Precision,
     ) -> Result<Self> {
         config.validate()?;
         let bare = |name: &str| Some(name.strip_prefix("bert.").unwrap_or(name).to_owned());
         *weights = std::mem::take(weights).renamed(bare);
         weights.ignore("embeddings.position_ids", "positions are counted");
-        weights.build(|weights| Self::take(config, format, weights))
+        weights.build(|weights| Self::take(config, format, &mut Parts { weights, precision }))
     }
 
-    fn take(config: GeneformerConfig, format: InputFormat, weights: &mut Weights) -> Result<Self> {
+    fn take(config: GeneformerConfig, format: InputFormat, parts: &mut Parts<'_>) -> Result<Self> {
         let width = config.hidden_size;
-        let table = |weights: &mut Weights, name: &str, entries: usize| {
-            parts::embedding(weights, &format!("embeddings.{name}_embeddings"), entries, width)
+        let mut table = |name: &str, entries: usize| {
+            parts.embedding(&format!("embeddings.{name}_embeddings"), entries, width)
         };
-        let word = table(weights, "word", config.vocab_size)?;
-        let position = table(weights, "position", config.max_position_embeddings)?;
-        let token_type = table(weights, "token_type", config.type_vocab_size)?.narrow(0, 0, 1)?;
-        let norm = parts::layer_norm(weights, "embeddings.LayerNorm", width, config.layer_norm_eps)?;
-        let layers = (0..config.num_hidden_layers).map(|i| layer(&config, i, weights));
+        let word = table("word", config.vocab_size)?;
+        let position = table("position", config.max_position_embeddings)?;
+        let token_type = table("token_type", config.type_vocab_size)?.narrow(0, 0, 1)?;
+        let norm = parts.layer_norm("embeddings.LayerNorm", width, config.layer_norm_eps)?;
+        let layers = (0..config.num_hidden_layers).map(|i| layer(&config, i, parts));
         let layers = layers.collect::<Result<Vec<EncoderLayer>>>()?;
-        let heads = Heads::take(&config, &word, weights)?;
+        let heads = Heads::take(&config, &word, parts)?;
         Ok(Self { config, format, word, position, token_type, norm, layers, heads })
     }
 
@@ -123,7 +131,7 @@ impl Geneformer {
     /// Those of [`GeneformerConfig::validate`].
     pub fn random(config: GeneformerConfig, format: InputFormat, seed: u64) -> Result<Self> {
         let mut weights = Self::random_weights(&config, seed, &Device::Cpu)?;
-        Self::from_weights(config, format, &mut weights)
+        Self::from_weights(config, format, &mut weights, Precision::default())
     }
 
     /// The weights of [`Geneformer::random`]. Each tensor has a stream of its own, so a model with more layers begins
@@ -179,9 +187,9 @@ impl Geneformer {
         let config = &self.config;
         batch.check(config.max_position_embeddings, config.vocab_size, Some(config.pad_token_id))?;
         let depth = layer.depth(self.layers.len())?;
-        let (device, packing) = (self.word.device(), batch.packing());
-        let words = self.word.index_select(&batch.tensor(device)?, 0)?;
-        let positions = self.position.index_select(&positions(packing, device)?, 0)?;
+        let packing = batch.packing();
+        let words = embedding(&self.word, batch.ids())?;
+        let positions = embedding(&self.position, &positions(packing))?;
         let mut states = self.norm.forward_residual(&words.broadcast_add(&self.token_type)?, &positions)?;
         for layer in &self.layers[..depth] {
             states = layer.forward(&states, packing)?;
@@ -223,21 +231,21 @@ impl Geneformer {
     }
 }
 
-fn layer(config: &GeneformerConfig, index: usize, weights: &mut Weights) -> Result<EncoderLayer> {
+fn layer(config: &GeneformerConfig, index: usize, parts: &mut Parts<'_>) -> Result<EncoderLayer> {
     let (width, inner, eps) = (config.hidden_size, config.intermediate_size, config.layer_norm_eps);
     let name = format!("encoder.layer.{index}");
     let attention = format!("{name}.attention");
-    let mut square = |part: &str| parts::linear(weights, &format!("{attention}.{part}"), width, width);
+    let mut square = |part: &str| parts.linear(&format!("{attention}.{part}"), width, width);
     let (query, key, value) = (square("self.query")?, square("self.key")?, square("self.value")?);
     let output = square("output.dense")?;
-    let first = parts::linear(weights, &format!("{name}.intermediate.dense"), inner, width)?;
-    let second = parts::linear(weights, &format!("{name}.output.dense"), width, inner)?;
+    let first = parts.linear(&format!("{name}.intermediate.dense"), inner, width)?;
+    let second = parts.linear(&format!("{name}.output.dense"), width, inner)?;
     Ok(EncoderLayer {
         projection: Projection::Split { query, key, value },
         output,
-        attention_norm: parts::layer_norm(weights, &format!("{attention}.output.LayerNorm"), width, eps)?,
+        attention_norm: parts.layer_norm(&format!("{attention}.output.LayerNorm"), width, eps)?,
         feed_forward: FeedForward::new(first, second, config.hidden_act.activation()),
-        feed_forward_norm: parts::layer_norm(weights, &format!("{name}.output.LayerNorm"), width, eps)?,
+        feed_forward_norm: parts.layer_norm(&format!("{name}.output.LayerNorm"), width, eps)?,
         order: NormOrder::Post,
         attention: AttentionParams { n_heads: config.num_attention_heads, causal: false },
     })

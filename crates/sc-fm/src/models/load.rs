@@ -8,19 +8,22 @@ use serde::de::DeserializeOwned;
 use super::Error;
 use crate::Result;
 use crate::checkpoint::{OpenParams, Weights, hub};
+use crate::nn::gemm::Precision;
 
 /// How a model is loaded.
 #[derive(Clone, Debug)]
 pub struct LoadOptions {
     /// Where it computes. Default: the CPU.
     pub device: Device,
-    /// What it computes in: `F32` (default), `F16` or `BF16`. Embeddings are `F32` in any case.
+    /// What tensors are stored in: `F32` (default), `F16` or `BF16`. Embeddings are `F32` in any case.
     pub dtype: DType,
+    /// How exact products on the CPU are. Default: errors of single precision, in the fastest way that there is.
+    pub precision: Precision,
 }
 
 impl Default for LoadOptions {
     fn default() -> Self {
-        Self { device: Device::Cpu, dtype: DType::F32 }
+        Self { device: Device::Cpu, dtype: DType::F32, precision: Precision::default() }
     }
 }
 

@@ -4,6 +4,8 @@ use std::ops::Range;
 
 use candle_core::{Result, Tensor};
 
+use crate::nn::embedding;
+
 /// The mean of the rows of each range, in order of the rows; `ranges × width`. No range may be empty.
 pub(crate) fn mean(states: &Tensor, ranges: impl IntoIterator<Item = Range<usize>>) -> Result<Tensor> {
     fold(states, ranges, |rows| rows.mean(0))
@@ -36,8 +38,7 @@ fn fold(
 /// The rows `rows` of `states`, in that order.
 pub(crate) fn select(states: &Tensor, rows: impl IntoIterator<Item = usize>) -> Result<Tensor> {
     let rows: Vec<u32> = rows.into_iter().map(|row| row as u32).collect();
-    let n_rows = rows.len();
-    states.index_select(&Tensor::from_vec(rows, n_rows, states.device())?, 0)
+    embedding(states, &rows)
 }
 
 /// Each row divided by its Euclidean length; rows shorter than 1e-12 are divided by that, as in PyTorch's

@@ -2,8 +2,8 @@
 //! <https://doi.org/10.1038/s41592-024-02305-7>.
 //!
 //! Same numbers as the reference to 1e-4 (`tests/golden/models/scfoundation.rs`). It differs on purpose in these points:
-//! cells are embedded together without padding (the reference takes one at a time); nothing depends on the batch (in the
-//! decoder's attention the reference subtracts a maximum over all cells of a batch); values that the reference would
+//! cells are embedded together without padding (the reference takes one at a time); nothing depends on the batch, unless
+//! [`Company::Together`] asks for it; values that the reference would
 //! take for a mask or padding (102 and 103), and cells without genes, are refused.
 //!
 //! The weights are under a licence of their own: research that is not commercial, and no derivative works, of which a
@@ -21,12 +21,13 @@ use candle_core::{DType, Tensor};
 pub use config::{PartConfig, ScfoundationConfig};
 pub use input::{Cell, ScfoundationBatch};
 
-use super::parts::TorchLayer;
-use super::{CellEncoder, Error, Hidden, LoadOptions, parts, pooling};
+use super::parts::{Parts, TorchLayer};
+use super::{CellEncoder, Error, Hidden, LoadOptions, pooling};
 use crate::Result;
 use crate::checkpoint::torch::TorchFile;
 use crate::checkpoint::{OpenParams, Weights};
-use crate::nn::{Activation, EncoderLayer, LayerNorm, Linear, NormOrder};
+use crate::nn::gemm::Precision;
+use crate::nn::{Activation, EncoderLayer, LayerNorm, Linear, NormOrder, embedding};
 use performer::PerformerLayer;
 use values::ValueEmbedding;
 
@@ -63,6 +64,17 @@ pub enum Pooling {
     Max,
 }
 
+/// Which cells the decoder looks at at once. Its attention subtracts the maximum of all keys that it sees and then adds
+/// 1e-4, so that results differ a little with the company of a cell.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Company {
+    /// Each cell alone: the same result in any batch, and the reference's `gene` mode.
+    #[default]
+    Alone,
+    /// All cells of the batch: the reference's `gene_batch` mode.
+    Together,
+}
+
 /// The network.
 #[derive(Clone, Debug)]
 pub struct Scfoundation {
@@ -92,7 +104,7 @@ impl Scfoundation {
     /// [`Scfoundation::from_weights`].
     pub fn load(path: &Path, model: Model, options: &LoadOptions) -> Result<Self> {
         let (config, mut weights) = Self::read(path, model, options)?;
-        Self::from_weights(config, &mut weights)
+        Self::from_weights(config, &mut weights, options.precision)
     }
 
     /// The configuration and the tensors of one of the models of a checkpoint.
@@ -111,39 +123,43 @@ impl Scfoundation {
     /// # Errors
     /// Those of [`ScfoundationConfig::validate`]; those of [`Weights::build`] if tensors are missing, have other shapes,
     /// or are no part of the model.
-    pub fn from_weights(config: ScfoundationConfig, weights: &mut Weights) -> Result<Self> {
+    pub fn from_weights(
+        config: ScfoundationConfig,
+        weights: &mut Weights,
+        precision: Precision,
+    ) -> Result<Self> {
         config.validate()?;
         let bare = |name: &str| Some(name.strip_prefix("model.").unwrap_or(name).to_owned());
         *weights = std::mem::take(weights).renamed(bare);
         weights.ignore("decoder.performer.calls_since_last_redraw", "a count of training steps");
-        weights.build(|weights| Self::take(config, weights))
+        weights.build(|weights| Self::take(config, &mut Parts { weights, precision }))
     }
 
-    fn take(config: ScfoundationConfig, weights: &mut Weights) -> Result<Self> {
+    fn take(config: ScfoundationConfig, parts: &mut Parts<'_>) -> Result<Self> {
         let (encoder, decoder) = (&config.encoder, &config.decoder);
         let width = encoder.hidden_dim;
         let order = if encoder.norm_first { NormOrder::Pre } else { NormOrder::Post };
         let layer = TorchLayer { width, inner: 4 * width, n_heads: encoder.heads, order };
         let layers =
-            (0..encoder.depth).map(|i| layer.take(weights, &format!("encoder.transformer_encoder.{i}")));
+            (0..encoder.depth).map(|i| parts.torch_layer(&format!("encoder.transformer_encoder.{i}"), layer));
         let layers = layers.collect::<Result<Vec<_>, _>>()?;
         let performers = (0..decoder.depth)
-            .map(|i| PerformerLayer::take(&config, weights, &format!("decoder.performer.net.layers.{i}")));
+            .map(|i| PerformerLayer::take(&config, parts, &format!("decoder.performer.net.layers.{i}")));
         let performers = performers.collect::<Result<Vec<_>, _>>()?;
         let narrow = decoder.hidden_dim;
-        let output = weights.contains("to_final.weight");
+        let output = parts.any("to_final.");
         let decoder = Decoder {
-            input: parts::linear(weights, "decoder_embed", narrow, width)?,
+            input: parts.linear("decoder_embed", narrow, width)?,
             layers: performers,
-            norm: parts::layer_norm(weights, "decoder.norm", narrow, 1e-5)?,
-            output_norm: parts::layer_norm(weights, "norm", narrow, 1e-5)?,
-            output: output.then(|| parts::linear(weights, "to_final", 1, narrow)).transpose()?,
+            norm: parts.layer_norm("decoder.norm", narrow, 1e-5)?,
+            output_norm: parts.layer_norm("norm", narrow, 1e-5)?,
+            output: output.then(|| parts.linear("to_final", 1, narrow)).transpose()?,
         };
         Ok(Self {
-            values: ValueEmbedding::take(&config, weights)?,
-            positions: parts::embedding(weights, "pos_emb", config.seq_len + 1, width)?,
+            values: ValueEmbedding::take(&config, parts)?,
+            positions: parts.embedding("pos_emb", config.seq_len + 1, width)?,
             layers,
-            norm: parts::layer_norm(weights, "encoder.norm", width, 1e-5)?,
+            norm: parts.layer_norm("encoder.norm", width, 1e-5)?,
             decoder,
             config,
         })
@@ -184,7 +200,7 @@ impl Scfoundation {
     /// [`Error::Value`].
     pub fn encode(&self, batch: &ScfoundationBatch) -> Result<Hidden> {
         let values = self.value_embeddings(batch)?;
-        let positions = self.positions.index_select(&batch.tokens().tensor(self.positions.device())?, 0)?;
+        let positions = embedding(&self.positions, batch.tokens().ids())?;
         let mut states = (values + positions)?;
         for layer in &self.layers {
             states = layer.forward(&states, batch.packing())?;
@@ -214,45 +230,53 @@ impl Scfoundation {
     /// The embedding of every gene of the list in each cell, `genes × decoder width` for a cell.
     ///
     /// The decoder sees every gene: for those that are expressed the state of the encoder, for the others the
-    /// embedding of the value 0. It takes one cell at a time.
+    /// embedding of the value 0.
     ///
     /// # Errors
     /// Those of [`Scfoundation::encode`].
-    pub fn gene_embeddings(&self, batch: &ScfoundationBatch) -> Result<Vec<Tensor>> {
+    pub fn gene_embeddings(&self, batch: &ScfoundationBatch, company: Company) -> Result<Vec<Tensor>> {
         let encoded = self.encode(batch)?;
         let zero = self.values.zero()?;
         let cells = batch.tokens().cells().zip(batch.packing().iter());
-        cells
-            .map(|(genes, rows)| {
-                self.decode(&zero, genes, &encoded.states.narrow(0, rows.start, rows.len())?)
-            })
-            .collect()
+        let inputs = cells.map(|(genes, rows)| {
+            self.decoder_input(&zero, genes, &encoded.states.narrow(0, rows.start, rows.len())?)
+        });
+        match company {
+            Company::Alone => inputs.map(|input| Ok(self.decode(vec![input?])?.remove(0))).collect(),
+            Company::Together => self.decode(inputs.collect::<Result<_>>()?),
+        }
     }
 
-    fn decode(&self, zero: &Tensor, genes: &[u32], states: &Tensor) -> Result<Tensor> {
+    fn decoder_input(&self, zero: &Tensor, genes: &[u32], states: &Tensor) -> Result<Tensor> {
         let seq_len = self.config.seq_len;
         // Row 0 is the value 0; the rows of the encoder are behind it.
         let mut rows = vec![0u32; seq_len];
         genes.iter().zip(1..).for_each(|(&gene, row)| rows[gene as usize] = row);
-        let rows = Tensor::from_vec(rows, seq_len, states.device())?;
-        let all = Tensor::cat(&[zero, states], 0)?.index_select(&rows, 0)?;
+        let all = embedding(&Tensor::cat(&[zero, states], 0)?, &rows)?;
         let all = (all + self.positions.narrow(0, 0, seq_len)?)?;
-        let mut x = self.decoder.input.forward(&all, Activation::Identity)?;
-        for layer in &self.decoder.layers {
-            x = layer.forward(&x)?;
+        Ok(self.decoder.input.forward(&all, Activation::Identity)?)
+    }
+
+    fn decode(&self, mut cells: Vec<Tensor>) -> Result<Vec<Tensor>> {
+        let decoder = &self.decoder;
+        for layer in &decoder.layers {
+            cells = layer.forward(&cells)?;
         }
-        let x = self.decoder.output_norm.forward(&self.decoder.norm.forward(&x)?)?;
-        Ok(x.narrow(0, 0, self.config.n_genes())?)
+        let genes = |x: &Tensor| {
+            let x = decoder.output_norm.forward(&decoder.norm.forward(x)?)?;
+            Ok(x.narrow(0, 0, self.config.n_genes())?)
+        };
+        cells.iter().map(genes).collect()
     }
 
     /// The expression of every gene of the list in each cell, `cells × genes`.
     ///
     /// # Errors
     /// Those of [`Scfoundation::encode`], [`Error::NoHead`].
-    pub fn expression(&self, batch: &ScfoundationBatch) -> Result<Tensor> {
+    pub fn expression(&self, batch: &ScfoundationBatch, company: Company) -> Result<Tensor> {
         let head = "decoder of expression";
         let output = self.decoder.output.as_ref().ok_or(Error::NoHead { head })?;
-        let genes = self.gene_embeddings(batch)?;
+        let genes = self.gene_embeddings(batch, company)?;
         let cells = genes.iter().map(|genes| output.forward(genes, Activation::Identity)?.squeeze(1));
         let cells = cells.collect::<candle_core::Result<Vec<_>>>()?;
         match cells.is_empty() {

@@ -10,6 +10,7 @@ mod batch_norm;
 mod config;
 mod decoders;
 mod input;
+mod random;
 mod values;
 
 use std::path::Path;
@@ -21,11 +22,12 @@ pub use decoders::Expression;
 pub use input::{Cell, ScgptBatch};
 
 use super::batch::cell_of_rows;
-use super::parts::TorchLayer;
-use super::{CellEncoder, Error, Hidden, Layer, LoadOptions, load, parts, pooling};
+use super::parts::{Parts, TorchLayer};
+use super::{CellEncoder, Error, Hidden, Layer, LoadOptions, load, pooling};
 use crate::Result;
 use crate::checkpoint::Weights;
-use crate::nn::{EncoderLayer, LayerNorm, NormOrder};
+use crate::nn::gemm::Precision;
+use crate::nn::{EncoderLayer, LayerNorm, NormOrder, embedding};
 use crate::tokenize::scgpt::ScgptVocabulary;
 use batch_norm::BatchNorm;
 use decoders::{CellDecoder, ClassDecoder, ExpressionDecoder};
@@ -65,17 +67,17 @@ struct Table {
 
 impl Table {
     fn take(
-        weights: &mut Weights,
+        parts: &mut Parts<'_>,
         name: &str,
         n: usize,
         width: usize,
     ) -> Result<Self, crate::checkpoint::Error> {
-        let entries = parts::embedding(weights, &format!("{name}.embedding"), n, width)?;
-        Ok(Self { entries, norm: parts::layer_norm(weights, &format!("{name}.enc_norm"), width, 1e-5)? })
+        let entries = parts.embedding(&format!("{name}.embedding"), n, width)?;
+        Ok(Self { entries, norm: parts.layer_norm(&format!("{name}.enc_norm"), width, 1e-5)? })
     }
 
-    fn forward(&self, ids: &Tensor) -> candle_core::Result<Tensor> {
-        self.norm.forward(&self.entries.index_select(ids, 0)?)
+    fn forward(&self, ids: &[u32]) -> candle_core::Result<Tensor> {
+        self.norm.forward(&embedding(&self.entries, ids)?)
     }
 
     fn len(&self) -> usize {
@@ -103,7 +105,7 @@ impl Scgpt {
         let config = ScgptConfig::read(&folder.join("args.json"))?;
         let mut weights = load::weights(&folder, options)?;
         let specials = Specials { pad: vocabulary.pad(), cls: vocabulary.cls() };
-        Self::from_weights(config, vocabulary.n_tokens(), specials, &mut weights)
+        Self::from_weights(config, vocabulary.n_tokens(), specials, &mut weights, options.precision)
     }
 
     /// From tensors with the reference's names, `module.` in front or not. The attention may be called `in_proj` and
@@ -119,6 +121,7 @@ impl Scgpt {
         n_tokens: usize,
         specials: Specials,
         weights: &mut Weights,
+        precision: Precision,
     ) -> Result<Self> {
         config.validate()?;
         *weights = std::mem::take(weights).renamed(|name| Some(canonical_name(name)));
@@ -126,37 +129,33 @@ impl Scgpt {
             Some(&[expected, _]) if expected != n_tokens => {
                 Err(Error::Dictionary { found: n_tokens, expected }.into())
             }
-            _ => weights.build(|weights| Self::take(config, n_tokens, specials, weights)),
+            _ => weights
+                .build(|weights| Self::take(config, n_tokens, specials, &mut Parts { weights, precision })),
         }
     }
 
-    fn take(config: ScgptConfig, n_tokens: usize, specials: Specials, weights: &mut Weights) -> Result<Self> {
+    fn take(config: ScgptConfig, n_tokens: usize, specials: Specials, parts: &mut Parts<'_>) -> Result<Self> {
         let width = config.embsize;
-        let has = |weights: &Weights, prefix: &str| weights.names().any(|name| name.starts_with(prefix));
-        let rows = |weights: &Weights, name: &str| {
-            weights.shape(name).and_then(|shape| shape.first().copied()).unwrap_or(0)
-        };
-        let genes = Table::take(weights, "encoder", n_tokens, width)?;
-        let values = ValueEncoder::take(&config, weights)?;
-        let norm = BatchNorm::take(width, weights)?;
+        let genes = Table::take(parts, "encoder", n_tokens, width)?;
+        let values = ValueEncoder::take(&config, parts)?;
+        let norm = BatchNorm::take(width, parts.weights)?;
         let order = if config.pre_norm { NormOrder::PreReplacing } else { NormOrder::Post };
         let layer = TorchLayer { width, inner: config.d_hid, n_heads: config.nheads, order };
         let layers =
-            (0..config.nlayers).map(|i| layer.take(weights, &format!("transformer_encoder.layers.{i}")));
+            (0..config.nlayers).map(|i| parts.torch_layer(&format!("transformer_encoder.layers.{i}"), layer));
         let layers = layers.collect::<Result<Vec<EncoderLayer>, _>>()?;
-        let n_batches = rows(weights, "batch_encoder.embedding.weight");
-        let batches = has(weights, "batch_encoder.");
-        let batches = batches.then(|| Table::take(weights, "batch_encoder", n_batches, width)).transpose()?;
+        let n_batches = parts.n_rows("batch_encoder.embedding.weight");
+        let batches = parts.any("batch_encoder.");
+        let batches = batches.then(|| Table::take(parts, "batch_encoder", n_batches, width)).transpose()?;
         let labelled = if batches.is_some() { 2 * width } else { width };
-        let expression = has(weights, "decoder.");
-        let expression = expression.then(|| ExpressionDecoder::take(weights, labelled, width)).transpose()?;
-        let cell_expression = has(weights, "mvc_decoder.");
+        let expression = parts.any("decoder.");
+        let expression = expression.then(|| ExpressionDecoder::take(parts, labelled, width)).transpose()?;
+        let cell_expression = parts.any("mvc_decoder.");
         let cell_expression =
-            cell_expression.then(|| CellDecoder::take(weights, labelled, width)).transpose()?;
-        let classes =
-            has(weights, "cls_decoder.").then(|| ClassDecoder::classes(weights, width)).transpose()?;
-        let discriminator = has(weights, "grad_reverse_discriminator.");
-        let discriminator = discriminator.then(|| ClassDecoder::batches(weights, width)).transpose()?;
+            cell_expression.then(|| CellDecoder::take(parts, labelled, width)).transpose()?;
+        let classes = parts.any("cls_decoder.").then(|| ClassDecoder::classes(parts, width)).transpose()?;
+        let discriminator = parts.any("grad_reverse_discriminator.");
+        let discriminator = discriminator.then(|| ClassDecoder::batches(parts, width)).transpose()?;
         Ok(Self {
             config,
             specials,
@@ -198,7 +197,7 @@ impl Scgpt {
     /// [`Error::EmptyCell`], [`Error::Token`], [`Error::Padding`].
     pub fn gene_embeddings(&self, batch: &ScgptBatch) -> Result<Tensor> {
         batch.tokens().check(usize::MAX, self.n_tokens(), Some(self.specials.pad))?;
-        Ok(self.genes.forward(&batch.tokens().tensor(self.genes.entries.device())?)?)
+        Ok(self.genes.forward(batch.tokens().ids())?)
     }
 
     /// The embedding of each value, `rows × embsize`; `rows × 1` where values are factors.
@@ -274,11 +273,9 @@ impl Scgpt {
     fn decode(&self, states: &Tensor, batch: &ScgptBatch) -> Result<Expression> {
         let decoder = self.expression.as_ref().ok_or(Error::NoHead { head: "decoder of expression" })?;
         let labels = self.label_embeddings(batch)?;
-        let rows = cell_of_rows(batch.packing(), states.device())?;
+        let rows = cell_of_rows(batch.packing());
         match labels {
-            Some(labels) => {
-                Ok(decoder.forward(&Tensor::cat(&[states, &labels.index_select(&rows, 0)?], 1)?)?)
-            }
+            Some(labels) => Ok(decoder.forward(&Tensor::cat(&[states, &embedding(&labels, &rows)?], 1)?)?),
             None => Ok(decoder.forward(states)?),
         }
     }
@@ -287,7 +284,7 @@ impl Scgpt {
     fn label_embeddings(&self, batch: &ScgptBatch) -> Result<Option<Tensor>> {
         let Some(table) = &self.batches else { return Ok(None) };
         let labels = batch.labels(table.len())?;
-        Ok(Some(table.forward(&Tensor::from_slice(&labels, labels.len(), table.entries.device())?)?))
+        Ok(Some(table.forward(&labels)?))
     }
 
     /// The expression of each gene from the embedding of its cell and of the gene itself, `rows`.
@@ -308,7 +305,7 @@ impl Scgpt {
             Some(labels) => Tensor::cat(&[cells, &labels], 1)?,
             None => cells.clone(),
         };
-        let rows = cells.index_select(&cell_of_rows(batch.packing(), cells.device())?, 0)?;
+        let rows = embedding(&cells, &cell_of_rows(batch.packing()))?;
         Ok(decoder.forward(&rows, &encoded.genes)?)
     }
 

@@ -84,7 +84,7 @@ impl EncoderLayer {
             Projection::Fused(all) => {
                 let all = all.forward(x, Activation::Identity)?;
                 let width = all.dim(1)? / 3;
-                let part = |i: usize| all.narrow(1, i * width, width)?.contiguous();
+                let part = |i: usize| all.narrow(1, i * width, width);
                 (part(0)?, part(1)?, part(2)?)
             }
         };

@@ -7,19 +7,24 @@
 //! `y = ((s₀ + s₁) + s₂ …) + bias`, `s_b = fma(a_k, w_k, … fma(a_1, w_1, fma(a_0, w_0, 0)))` over the inputs of block
 //! `b` in order.
 //!
-//! Inside the crate, [`Serial`] does the same on one thread and in memory that is reused, for blocks held in the cache:
-//! what attention needs for its scores (`Q · Kᵀ`: pack the keys) and values (`P · V`: pack `View::t` of the values, and
-//! add to what is there).
+//! [`Serial`] does the same on one thread and in memory that is reused, for blocks held in the cache. Scores of
+//! attention, `Q · Kᵀ`, take the keys as the weight; `P · V` takes [`View::t`] of the values, and adds to what is there.
 
 mod block;
 mod buffer;
 mod kernel;
+#[cfg_attr(
+    not(all(target_arch = "x86_64", target_os = "linux")),
+    allow(dead_code, reason = "bf16 is for processors that multiply it")
+)]
 mod micro;
 mod packed;
 mod parallel;
 mod scalar;
 mod view;
 
+#[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+mod amx;
 #[cfg(target_arch = "x86_64")]
 mod avx2;
 #[cfg(target_arch = "x86_64")]
@@ -30,10 +35,8 @@ mod tests;
 
 pub use kernel::{Kernel, Precision};
 pub use packed::Packed;
-pub use parallel::{gemm, gemm_vec};
+pub use parallel::{Serial, gemm, gemm_vec};
 pub use view::View;
-
-pub(crate) use parallel::Serial;
 
 /// What happens to a product on its way to memory: what is there already is added (or not), then the bias, then the
 /// activation.

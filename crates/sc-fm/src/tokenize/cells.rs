@@ -37,7 +37,8 @@ impl Cells {
 
     /// Proves that there is an entry for every row of `first_row..first_row + n_rows`.
     pub(crate) fn check(&self, first_row: usize, n_rows: usize) -> Result<()> {
-        let lengths = [("n_counts", self.n_counts.as_ref().map(Vec::len)), ("keep", self.keep.as_ref().map(Vec::len))];
+        let lengths =
+            [("n_counts", self.n_counts.as_ref().map(Vec::len)), ("keep", self.keep.as_ref().map(Vec::len))];
         for (what, length) in lengths {
             match length {
                 Some(found) if found < first_row + n_rows => {

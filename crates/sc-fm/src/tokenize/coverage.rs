@@ -92,7 +92,8 @@ mod tests {
     fn mouse_genes_are_named_as_such_even_where_their_symbols_are_known() {
         let coverage = Coverage::of(&[Some(0), Some(1), Some(2)], 0, 9);
         let error = coverage.check(&["Cd3e", "Lyz2", "NKG7"], 0.5).unwrap_err();
-        let message = "2 of 3 columns are genes of mouse or rat, such as \"Cd3e\"; the model knows human genes";
+        let message =
+            "2 of 3 columns are genes of mouse or rat, such as \"Cd3e\"; the model knows human genes";
         assert_eq!(error.to_string(), message);
         assert!(error.help().unwrap().contains("ortholog"));
         assert!(coverage.check(&["Cd3e", "Lyz2", "NKG7"], 0.0).is_ok());

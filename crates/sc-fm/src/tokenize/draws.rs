@@ -60,9 +60,8 @@ mod tests {
 
     #[test]
     fn draws_depend_on_seed_purpose_and_content_alone() {
-        let first = |seed, purpose, content: &[u64]| {
-            uniform(&mut generator(seed, purpose, content.iter().copied()))
-        };
+        let first =
+            |seed, purpose, content: &[u64]| uniform(&mut generator(seed, purpose, content.iter().copied()));
         let base = first(1, Purpose::Ties, &[5, 6]);
         assert_eq!(base, first(1, Purpose::Ties, &[5, 6]));
         for other in [

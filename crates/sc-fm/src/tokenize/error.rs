@@ -12,7 +12,7 @@ pub enum Error {
     NotCounts(#[from] NotCounts),
     /// A table or a file that cannot be read or written.
     #[error(transparent)]
-    Io(#[from] sc_io::Error),
+    Io(Box<sc_io::Error>),
     /// A pickled dictionary that cannot be read.
     #[error(transparent)]
     Checkpoint(#[from] crate::checkpoint::Error),
@@ -85,7 +85,9 @@ pub enum Error {
         median: f64,
     },
     /// The model wants a special token that the dictionary lacks.
-    #[error("the token dictionary has no {name:?}, but the model's input starts with <cls> and ends with <eos>")]
+    #[error(
+        "the token dictionary has no {name:?}, but the model's input starts with <cls> and ends with <eos>"
+    )]
     NoSpecial {
         /// The special token.
         name: &'static str,
@@ -125,7 +127,9 @@ pub enum Error {
         first: String,
     },
     /// The genes are those of another species.
-    #[error("{n} of {n_columns} columns are genes of {species}, such as {first:?}; the model knows human genes")]
+    #[error(
+        "{n} of {n_columns} columns are genes of {species}, such as {first:?}; the model knows human genes"
+    )]
     OtherSpecies {
         /// The species.
         species: &'static str,
@@ -243,7 +247,9 @@ pub enum Error {
         expected: usize,
     },
     /// A cell with so few counts that the model could not see its own total.
-    #[error("cell {row} has a total of {total} and a target of {target}: the model leaves out values that are not above 0")]
+    #[error(
+        "cell {row} has a total of {total} and a target of {target}: the model leaves out values that are not above 0"
+    )]
     FewCounts {
         /// Row of the matrix.
         row: usize,
@@ -310,6 +316,13 @@ pub enum Error {
         /// Why.
         source: arrow_schema::ArrowError,
     },
+}
+
+impl From<sc_io::Error> for Error {
+    fn from(error: sc_io::Error) -> Self {
+        // By far the largest of all; in a box, the others travel lightly.
+        Self::Io(Box::new(error))
+    }
 }
 
 impl Error {

@@ -106,11 +106,17 @@ mod tests {
     #[test]
     fn the_finder_says_what_it_took() {
         let found = GeneIds::ensembl(&table(&["feature_name", "gene_ids"])).unwrap();
-        assert_eq!((found.ids[1].as_str(), found.source.to_string()), ("gene_ids1", "var[\"gene_ids\"]".into()));
+        assert_eq!(
+            (found.ids[1].as_str(), found.source.to_string()),
+            ("gene_ids1", "var[\"gene_ids\"]".into())
+        );
         let found = GeneIds::symbols(&table(&["feature_name", "gene_ids"])).unwrap();
         assert_eq!(found.source, IdSource::Column("feature_name".into()));
         let found = GeneIds::ensembl(&table(&[])).unwrap();
-        assert_eq!((found.ids, found.source.to_string()), (vec!["a".into(), "b".into()], "the index of var".into()));
+        assert_eq!(
+            (found.ids, found.source.to_string()),
+            (vec!["a".into(), "b".into()], "the index of var".into())
+        );
     }
 
     #[test]

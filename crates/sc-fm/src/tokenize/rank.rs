@@ -76,7 +76,7 @@ pub struct RankedGene {
 /// A Geneformer vocabulary laid over the columns of one matrix.
 #[derive(Clone, Debug)]
 pub struct RankTokenizer {
-    columns: Vec<Kind>,
+    columns: Vec<Column>,
     /// Genes that several columns share, by their first column.
     shared: Vec<SharedGene>,
     /// `<cls>` and `<eos>`, if the model wants them.
@@ -88,13 +88,15 @@ pub struct RankTokenizer {
 
 /// What a column is to the model.
 #[derive(Clone, Copy, Debug)]
-enum Kind {
-    Unknown,
-    /// A gene of its own.
-    Lone { token: u32, inverse_median: f64 },
-    /// One of several columns of a gene, by its place among the shared ones.
-    Shared { gene: u32 },
+struct Column {
+    /// 0 for a column that is no gene, or not alone with it: its counts then have no value of their own.
+    inverse_median: f64,
+    token: u32,
+    /// Place among the genes of several columns, or [`ALONE`].
+    shared: u32,
 }
+
+const ALONE: u32 = u32::MAX;
 
 #[derive(Clone, Copy, Debug)]
 struct SharedGene {
@@ -136,19 +138,20 @@ impl RankTokenizer {
 
         let mut shared = Vec::new();
         let mut place_of: HashMap<u32, u32> = HashMap::new();
-        let kind = |(column, found): (usize, &Option<(Gene, bool)>)| {
-            let Some((Gene { token, median }, _)) = *found else { return Kind::Unknown };
+        let column = |(column, found): (usize, &Option<(Gene, bool)>)| {
+            let none = Column { inverse_median: 0.0, token: 0, shared: ALONE };
+            let Some((Gene { token, median }, _)) = *found else { return none };
             let inverse_median = 1.0 / median;
             if coverage.shared.binary_search(&column).is_err() {
-                return Kind::Lone { token, inverse_median };
+                return Column { inverse_median, token, shared: ALONE };
             }
-            let gene = *place_of.entry(token).or_insert_with(|| {
+            let place = *place_of.entry(token).or_insert_with(|| {
                 shared.push(SharedGene { token, inverse_median });
                 shared.len() as u32 - 1
             });
-            Kind::Shared { gene }
+            Column { shared: place, ..none }
         };
-        let columns: Vec<Kind> = found.iter().enumerate().map(kind).collect();
+        let columns: Vec<Column> = found.iter().enumerate().map(column).collect();
         let n_ranks = params.model_input_size - if specials.is_some() { 2 } else { 0 };
         let report = Report::new(&coverage, ensembl_ids, Totals::RowSum);
         Ok(Self { columns, shared, specials, n_ranks, coverage, report })
@@ -183,7 +186,12 @@ impl RankTokenizer {
     ///
     /// # Panics
     /// If there is no such row.
-    pub fn rank_cell(&self, counts: Counts<'_>, row: usize, n_counts: Option<f64>) -> Result<Vec<RankedGene>> {
+    pub fn rank_cell(
+        &self,
+        counts: Counts<'_>,
+        row: usize,
+        n_counts: Option<f64>,
+    ) -> Result<Vec<RankedGene>> {
         self.check_width(counts)?;
         let mut scratch = Scratch::default();
         let (columns, values) = counts.csr().row(row);

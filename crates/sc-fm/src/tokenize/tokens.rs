@@ -44,18 +44,6 @@ impl Tokens {
         self.report.add(&piece);
     }
 
-    #[cfg(feature = "arrow")]
-    pub(crate) fn read(
-        offsets: Vec<usize>,
-        ids: Vec<u32>,
-        values: Option<Vec<f32>>,
-        rows: Vec<usize>,
-        n_genes: Vec<u32>,
-        report: Report,
-    ) -> Self {
-        Self { offsets, ids, values, rows, n_genes, uncropped: None, report }
-    }
-
     /// Puts the cells of a later part of the same matrix behind these, made by the same tokeniser and parameters.
     ///
     /// # Panics
@@ -73,7 +61,9 @@ impl Tokens {
         }
         self.rows.extend_from_slice(&later.rows);
         self.n_genes.extend_from_slice(&later.n_genes);
-        if let (Some((offsets, ids)), Some((more_offsets, more_ids))) = (&mut self.uncropped, &later.uncropped) {
+        if let (Some((offsets, ids)), Some((more_offsets, more_ids))) =
+            (&mut self.uncropped, &later.uncropped)
+        {
             offsets.extend(shifted(ids.len(), more_offsets));
             ids.extend_from_slice(more_ids);
         }

@@ -15,7 +15,8 @@ use super::{Error, Result};
 pub struct Vocabulary {
     genes: HashMap<String, Gene>,
     specials: BTreeMap<String, u32>,
-    mapping: Option<HashMap<String, String>>,
+    /// The genes that the mapping leads to; ids that lead to none are not kept.
+    mapping: Option<HashMap<String, Gene>>,
 }
 
 /// The two series of released models, told apart by their special tokens.
@@ -82,7 +83,8 @@ impl Vocabulary {
     /// reference.
     #[must_use]
     pub fn with_mapping(mut self, mapping: impl IntoIterator<Item = (String, String)>) -> Self {
-        self.mapping = Some(mapping.into_iter().collect());
+        let known = |(id, target): (String, String)| Some((id, *self.genes.get(&target)?));
+        self.mapping = Some(mapping.into_iter().filter_map(known).collect());
         self
     }
 
@@ -148,11 +150,7 @@ impl Vocabulary {
     }
 
     fn lookup(&self, id: &str) -> Option<Gene> {
-        let id = match &self.mapping {
-            Some(mapping) => mapping.get(id)?.as_str(),
-            None => id,
-        };
-        self.genes.get(id).copied()
+        self.mapping.as_ref().unwrap_or(&self.genes).get(id).copied()
     }
 }
 
@@ -218,14 +216,17 @@ mod tests {
     #[test]
     fn special_tokens_tell_the_series_and_the_model_its_size() {
         let v1 = Vocabulary::new(pairs(&[("<pad>", 0), ("A", 1)]), pairs(&[("A", 1.0)])).unwrap();
-        let v2 = Vocabulary::new(pairs(&[("<eos>", 0), ("A", 5), ("<cls>", 2)]), pairs(&[("A", 1.0)])).unwrap();
+        let v2 =
+            Vocabulary::new(pairs(&[("<eos>", 0), ("A", 5), ("<cls>", 2)]), pairs(&[("A", 1.0)])).unwrap();
         assert_eq!((v1.series(), v2.series()), (Series::V1, Series::V2));
         assert!(v1.check_size(2).is_ok());
         let error = v1.check_size(20_275).unwrap_err();
         let message = "the token dictionary has 2 tokens, but the model's `vocab_size` is 20275";
         assert_eq!(error.to_string(), message);
         assert!(error.help().unwrap().contains("release of the model"));
-        assert!(matches!(v2.check_size(3), Err(Error::TokenGap { key, token: 5, n_tokens: 3 }) if key == "A"));
+        assert!(
+            matches!(v2.check_size(3), Err(Error::TokenGap { key, token: 5, n_tokens: 3 }) if key == "A")
+        );
     }
 
     #[test]

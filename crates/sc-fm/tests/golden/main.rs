@@ -5,5 +5,6 @@ mod checkpoint;
 mod embed;
 mod registry;
 mod models;
+mod registry;
 mod support;
 mod tokenize;

@@ -2,7 +2,7 @@
 //!
 //! [`Backed::open`] reads `obs` and `var` and leaves the matrices where they are. [`Backed::x`], [`Backed::raw_x`] and
 //! [`Backed::layer`] give [`Rows`], which reads any range of rows as a [`Csr`](crate::Csr). What is read is what
-//! [`read`](super::read) reads: the same numbers, and the same refusals of numbers that would change and of matrices that
+//! [`h5ad::read`](super::read()) reads: the same numbers, and the same refusals of numbers that would change and of matrices that
 //! contradict themselves, each found when its rows are read.
 //!
 //! ```
@@ -52,7 +52,7 @@ impl Backed {
     /// Opens a file and reads `obs`, `var` and `raw.var`.
     ///
     /// # Errors
-    /// As [`read`](super::read) for these tables; the matrices are looked at when they are asked for.
+    /// As [`h5ad::read`](super::read()) for these tables; the matrices are looked at when they are asked for.
     pub fn open(path: impl AsRef<Path>) -> Result<Self> {
         Self::open_with(path, &ReadOptions::default())
     }
@@ -106,7 +106,7 @@ impl Backed {
         &self.layers
     }
 
-    /// `X`, `n_obs × n_vars`.
+    /// `X`, `n_obs × n_vars`. It is looked up in the file every time: ask once, and keep what this gives.
     ///
     /// # Errors
     /// [`Error::NoMatrix`] if the file has no `X`; [`Error::Element`] if its parts contradict each other or the tables.

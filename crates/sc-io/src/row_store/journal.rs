@@ -73,6 +73,14 @@ impl Journal {
     }
 }
 
+/// Closing the file is not enough: a process that is just being started may still hold a copy of it, and with it the lock.
+impl Drop for Journal {
+    fn drop(&mut self) {
+        // At worst the lock ends when the file is closed everywhere.
+        let _ = self.file.unlock();
+    }
+}
+
 fn head(shape: Shape, key: &str) -> String {
     let Shape { n_rows, n_cols, block_rows } = shape;
     format!(

@@ -4,8 +4,8 @@ use candle_core::Tensor;
 
 use super::GeneformerConfig;
 use crate::Result;
-use crate::checkpoint::Weights;
-use crate::models::{Error, Hidden, parts, pooling};
+use crate::models::parts::Parts;
+use crate::models::{Error, Hidden, pooling};
 use crate::nn::{Activation, LayerNorm, Linear};
 
 /// Those heads that a checkpoint holds.
@@ -26,14 +26,13 @@ struct Mlm {
 }
 
 impl Heads {
-    pub(super) fn take(config: &GeneformerConfig, word: &Tensor, weights: &mut Weights) -> Result<Self> {
-        let has = |weights: &Weights, prefix: &str| weights.names().any(|name| name.starts_with(prefix));
+    pub(super) fn take(config: &GeneformerConfig, word: &Tensor, parts: &mut Parts<'_>) -> Result<Self> {
         let width = config.hidden_size;
-        let mlm = has(weights, "cls.").then(|| Mlm::take(config, word, weights)).transpose()?;
-        let pooler = has(weights, "pooler.").then(|| parts::linear(weights, "pooler.dense", width, width));
+        let mlm = parts.any("cls.").then(|| Mlm::take(config, word, parts)).transpose()?;
+        let pooler = parts.any("pooler.").then(|| parts.linear("pooler.dense", width, width));
         let pooler = pooler.transpose()?;
-        let classifier = has(weights, "classifier.");
-        let classifier = classifier.then(|| parts::linear(weights, "classifier", config.n_labels(), width));
+        let classifier = parts.any("classifier.");
+        let classifier = classifier.then(|| parts.linear("classifier", config.n_labels(), width));
         Ok(Self { mlm, pooler, classifier: classifier.transpose()? })
     }
 
@@ -65,15 +64,15 @@ impl Heads {
 }
 
 impl Mlm {
-    fn take(config: &GeneformerConfig, word: &Tensor, weights: &mut Weights) -> Result<Self> {
+    fn take(config: &GeneformerConfig, word: &Tensor, parts: &mut Parts<'_>) -> Result<Self> {
         let width = config.hidden_size;
-        let dense = parts::linear(weights, "cls.predictions.transform.dense", width, width)?;
+        let dense = parts.linear("cls.predictions.transform.dense", width, width)?;
         let eps = config.layer_norm_eps;
-        let norm = parts::layer_norm(weights, "cls.predictions.transform.LayerNorm", width, eps)?;
-        let bias = weights.take("cls.predictions.bias", &[config.vocab_size])?;
-        weights.tied("cls.predictions.decoder.weight", word, "embeddings.word_embeddings.weight")?;
-        weights.tied("cls.predictions.decoder.bias", &bias, "cls.predictions.bias")?;
-        let decoder = Linear::new(word.clone(), Some(bias));
+        let norm = parts.layer_norm("cls.predictions.transform.LayerNorm", width, eps)?;
+        let bias = parts.take("cls.predictions.bias", &[config.vocab_size])?;
+        parts.weights.tied("cls.predictions.decoder.weight", word, "embeddings.word_embeddings.weight")?;
+        parts.weights.tied("cls.predictions.decoder.bias", &bias, "cls.predictions.bias")?;
+        let decoder = parts.linear_of(word.clone(), Some(bias));
         Ok(Self { dense, activation: config.hidden_act.activation(), norm, decoder })
     }
 }

@@ -21,7 +21,7 @@ fn bits(embeddings: &ndarray::Array2<f32>) -> Vec<u32> {
 #[test]
 fn a_model_of_random_weights_is_complete_and_repeatable() {
     let mut weights = Geneformer::random_weights(&config(), 1, &Device::Cpu).unwrap();
-    Geneformer::from_weights(config(), V2, &mut weights).unwrap();
+    Geneformer::from_weights(config(), V2, &mut weights, Precision::default()).unwrap();
     assert_eq!(weights.names().count(), 0);
     let logits = |model: &Geneformer| {
         let last = model.forward(&TokenBatch::new(&[[5, 6, 1]]), Layer::Last).unwrap();
@@ -44,7 +44,9 @@ fn checkpoints_are_taken_with_or_without_their_prefix_and_ties_are_compared() {
         }
         Weights::new(all)
     };
-    let build = |mut weights: Weights| Geneformer::from_weights(config(), InputFormat::V1, &mut weights);
+    let build = |mut weights: Weights| {
+        Geneformer::from_weights(config(), InputFormat::V1, &mut weights, Precision::default())
+    };
     build(weights().renamed(|name| Some(name.strip_prefix("bert.").unwrap_or(name).to_owned()))).unwrap();
     build(add("bert.embeddings.position_ids", Tensor::arange(0u32, 12, &Device::Cpu).unwrap())).unwrap();
     let word = weights().take("bert.embeddings.word_embeddings.weight", &[30, 16]).unwrap();
@@ -62,7 +64,8 @@ fn checkpoints_are_taken_with_or_without_their_prefix_and_ties_are_compared() {
 fn a_checkpoint_without_a_head_says_so() {
     let weights = Geneformer::random_weights(&config(), 1, &Device::Cpu).unwrap();
     let mut weights = weights.renamed(|name| (!name.starts_with("cls.")).then(|| name.to_owned()));
-    let model = Geneformer::from_weights(config(), InputFormat::V1, &mut weights).unwrap();
+    let model =
+        Geneformer::from_weights(config(), InputFormat::V1, &mut weights, Precision::default()).unwrap();
     let last = model.forward(&TokenBatch::new(&[[5, 6]]), Layer::Last).unwrap();
     let error = model.mlm_logits(&last).unwrap_err();
     assert_eq!(error.to_string(), "the checkpoint has no masked language model");
@@ -137,7 +140,7 @@ fn every_weight_of_a_trainable_model_gets_a_gradient() {
         })
         .collect();
     let mut weights = Weights::new(tensors);
-    let model = Geneformer::from_weights(config(), V2, &mut weights).unwrap();
+    let model = Geneformer::from_weights(config(), V2, &mut weights, Precision::default()).unwrap();
     let last = model.forward(&TokenBatch::new(&[vec![2, 5, 6, 3], vec![2, 9, 3]]), Layer::Last).unwrap();
     let loss = model.mlm_logits(&last).unwrap().sqr().unwrap().sum_all().unwrap();
     let gradients = loss.backward().unwrap();

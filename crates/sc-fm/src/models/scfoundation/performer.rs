@@ -4,14 +4,14 @@
 use candle_core::{D, Result, Tensor};
 
 use super::ScfoundationConfig;
-use crate::checkpoint::{Error, Weights};
-use crate::models::parts;
+use crate::checkpoint::Error;
+use crate::models::parts::Parts;
 use crate::nn::{Activation, FeedForward, LayerNorm, Linear};
 
 /// Keeps the features of the kernel above 0.
 const EPS: f64 = 1e-4;
 
-/// `x + attention(norm(x))`, then `x + feed_forward(norm(x))`, for all positions of one cell.
+/// `x + attention(norm(x))`, then `x + feed_forward(norm(x))`, for all positions of each cell.
 #[derive(Clone, Debug)]
 pub(super) struct PerformerLayer {
     attention_norm: LayerNorm,
@@ -30,76 +30,94 @@ impl PerformerLayer {
     /// `{name}.0` is the attention, `{name}.1` the feed-forward part.
     pub(super) fn take(
         config: &ScfoundationConfig,
-        weights: &mut Weights,
+        parts: &mut Parts<'_>,
         name: &str,
     ) -> std::result::Result<Self, Error> {
         let decoder = &config.decoder;
         let (width, inner) = (decoder.hidden_dim, decoder.heads * decoder.dim_head);
         let directions = format!("{name}.0.fn.fast_attention.projection_matrix");
-        let n_features = weights.shape(&directions).and_then(|shape| shape.first().copied()).unwrap_or(0);
-        let directions = weights.take(&directions, &[n_features, decoder.dim_head])?;
-        let mut inner_part =
-            |part: &str| parts::linear(weights, &format!("{name}.0.fn.{part}"), inner, width);
+        let directions = parts.take(&directions, &[parts.n_rows(&directions), decoder.dim_head])?;
+        let mut inner_part = |part: &str| parts.linear(&format!("{name}.0.fn.{part}"), inner, width);
         let (query, key, value) = (inner_part("to_q")?, inner_part("to_k")?, inner_part("to_v")?);
-        let first = parts::linear(weights, &format!("{name}.1.fn.fn.w1"), 4 * width, width)?;
-        let second = parts::linear(weights, &format!("{name}.1.fn.fn.w2"), width, 4 * width)?;
+        let first = parts.linear(&format!("{name}.1.fn.fn.w1"), 4 * width, width)?;
+        let second = parts.linear(&format!("{name}.1.fn.fn.w2"), width, 4 * width)?;
         Ok(Self {
-            attention_norm: parts::layer_norm(weights, &format!("{name}.0.norm"), width, 1e-5)?,
+            attention_norm: parts.layer_norm(&format!("{name}.0.norm"), width, 1e-5)?,
             query,
             key,
             value,
-            directions: Linear::new(directions, None),
-            output: parts::linear(weights, &format!("{name}.0.fn.to_out"), width, inner)?,
+            directions: parts.linear_of(directions, None),
+            output: parts.linear(&format!("{name}.0.fn.to_out"), width, inner)?,
             n_heads: decoder.heads,
-            feed_forward_norm: parts::layer_norm(weights, &format!("{name}.1.norm"), width, 1e-5)?,
+            feed_forward_norm: parts.layer_norm(&format!("{name}.1.norm"), width, 1e-5)?,
             feed_forward: FeedForward::new(first, second, Activation::Gelu),
         })
     }
 
-    /// For `x`: `positions × width` of one cell.
-    pub(super) fn forward(&self, x: &Tensor) -> Result<Tensor> {
-        let x = (x + self.attend(&self.attention_norm.forward(x)?)?)?;
-        &x + self.feed_forward.forward(&self.feed_forward_norm.forward(&x)?)?
+    /// For `cells`: `positions × width` each.
+    pub(super) fn forward(&self, cells: &[Tensor]) -> Result<Vec<Tensor>> {
+        let normed: Result<Vec<Tensor>> = cells.iter().map(|x| self.attention_norm.forward(x)).collect();
+        let attended = self.attend(&normed?)?;
+        let add = |(x, attended): (&Tensor, Tensor)| {
+            let x = (x + attended)?;
+            &x + self.feed_forward.forward(&self.feed_forward_norm.forward(&x)?)?
+        };
+        cells.iter().zip(attended).map(add).collect()
     }
 
     /// `q' (k'ᵀ v) / (q' · Σ k')` for each head, with `x' = exp(W x − |x|² / 2 − max) + 1e-4` for `x` divided by the
     /// fourth root of the head's width.
     ///
-    /// The maximum of a query is its own; that of the keys is over all positions and heads of the cell. (The reference
-    /// takes it over all cells of its batch, so that the 1e-4 weighs differently in other company.) To hold the features
-    /// of one head at a time, each head subtracts its own maximum first, and its sums are scaled when all are known.
-    fn attend(&self, x: &Tensor) -> Result<Tensor> {
-        let of = |part: &Linear| part.forward(x, Activation::Identity);
-        let (query, key, value) = (of(&self.query)?, of(&self.key)?, of(&self.value)?);
-        let (n_rows, inner) = key.dims2()?;
-        let width = inner / self.n_heads;
-        let head = |x: &Tensor, h: usize| x.narrow(1, h * width, width)?.contiguous();
-        let mut sums = Vec::with_capacity(self.n_heads);
-        for h in 0..self.n_heads {
-            let (value, (logits, half_square)) = (head(&value, h)?, self.logits(&head(&key, h)?)?);
+    /// The maximum of a query is its own; that of the keys is over all positions and heads of all `cells`. To hold the
+    /// features of one head at a time, each head subtracts its own maximum first, and its sums are scaled when all are
+    /// known.
+    fn attend(&self, cells: &[Tensor]) -> Result<Vec<Tensor>> {
+        let sums: Result<Vec<Vec<HeadSums>>> = cells.iter().map(|x| self.sums(x)).collect();
+        let sums = sums?;
+        let highest: Vec<&Tensor> = sums.iter().flatten().map(|sum| &sum.highest).collect();
+        if highest.is_empty() {
+            return Ok(vec![]);
+        }
+        let highest = Tensor::stack(&highest, 0)?.max_all()?;
+        cells.iter().zip(&sums).map(|(x, sums)| self.answer(x, sums, &highest)).collect()
+    }
+
+    /// The columns of head `h`.
+    fn head(&self, x: &Tensor, h: usize) -> Result<Tensor> {
+        let width = x.dim(1)? / self.n_heads;
+        x.narrow(1, h * width, width)?.contiguous()
+    }
+
+    /// What the keys and values of each head come down to.
+    fn sums(&self, x: &Tensor) -> Result<Vec<HeadSums>> {
+        let key = self.key.forward(x, Activation::Identity)?;
+        let value = self.value.forward(x, Activation::Identity)?;
+        let of_head = |h| {
+            let value = self.head(&value, h)?;
+            let (logits, half_square) = self.logits(&self.head(&key, h)?)?;
             let highest = logits.max_all()?.detach();
             let features = logits.broadcast_sub(&highest)?.broadcast_sub(&half_square)?.exp()?;
             let features = features.t()?.contiguous()?;
-            sums.push(HeadSums {
-                products: features.matmul(&value)?,
-                features: features.sum_keepdim(1)?,
-                values: value.sum_keepdim(0)?,
-                highest,
-            });
-        }
-        let highest =
-            Tensor::stack(&sums.iter().map(|sum| &sum.highest).collect::<Vec<_>>(), 0)?.max_all()?;
-        let mut heads = Vec::with_capacity(self.n_heads);
-        for (h, sum) in sums.iter().enumerate() {
-            let scale = (&sum.highest - &highest)?.exp()?;
+            let (products, values) = (features.matmul(&value)?, value.sum_keepdim(0)?);
+            Ok(HeadSums { products, features: features.sum_keepdim(1)?, values, highest })
+        };
+        (0..self.n_heads).map(of_head).collect()
+    }
+
+    /// The queries' share of the values.
+    fn answer(&self, x: &Tensor, sums: &[HeadSums], highest: &Tensor) -> Result<Tensor> {
+        let query = self.query.forward(x, Activation::Identity)?;
+        let of_head = |(h, sum): (usize, &HeadSums)| {
+            let scale = (&sum.highest - highest)?.exp()?;
             let products = sum.products.broadcast_mul(&scale)?.broadcast_add(&(&sum.values * EPS)?)?;
-            let features = (sum.features.broadcast_mul(&scale)? + EPS * n_rows as f64)?;
-            let (logits, half_square) = self.logits(&head(&query, h)?)?;
+            let features = (sum.features.broadcast_mul(&scale)? + EPS * x.dim(0)? as f64)?;
+            let (logits, half_square) = self.logits(&self.head(&query, h)?)?;
             let logits = logits.broadcast_sub(&logits.max_keepdim(D::Minus1)?.detach())?;
             let query = (logits.broadcast_sub(&half_square)?.exp()? + EPS)?;
-            heads.push(query.matmul(&products)?.broadcast_div(&query.matmul(&features)?)?);
-        }
-        self.output.forward(&Tensor::cat(&heads, 1)?, Activation::Identity)
+            query.matmul(&products)?.broadcast_div(&query.matmul(&features)?)
+        };
+        let heads: Result<Vec<Tensor>> = sums.iter().enumerate().map(of_head).collect();
+        self.output.forward(&Tensor::cat(&heads?, 1)?, Activation::Identity)
     }
 
     /// `W x` and `|x|² / 2` for the rows of a head, divided by the fourth root of its width.
@@ -167,7 +185,8 @@ impl PerformerLayer {
         let attended =
             Tensor::from_vec(attended, (query.len(), value[0].len()), x.device()).expect("as many");
         let expected = rows(&self.output.forward(&attended, Activation::Identity).expect("shapes fit"));
-        let found = rows(&self.attend(x).expect("shapes fit"));
+        let found = self.attend(std::slice::from_ref(x)).expect("shapes fit");
+        let found = rows(&found[0]);
         for (found, expected) in found.iter().flatten().zip(expected.iter().flatten()) {
             assert!((found - expected).abs() < 1e-5, "{found} instead of {expected}");
         }

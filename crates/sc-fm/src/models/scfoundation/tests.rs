@@ -72,7 +72,7 @@ fn model(with_output: bool) -> Scfoundation {
         let values = normal(shape.iter().product(), 0.5, 1, stream);
         (name, Tensor::from_vec(values, shape, &Device::Cpu).unwrap())
     });
-    Scfoundation::from_weights(config(), &mut Weights::new(tensors)).unwrap()
+    Scfoundation::from_weights(config(), &mut Weights::new(tensors), Precision::default()).unwrap()
 }
 
 const CELL: Cell<'static> = Cell { genes: &[1, 4, 10, 11], values: &[1.5, 0.5, 4.0, 3.2] };
@@ -132,13 +132,13 @@ fn an_embedding_has_four_parts_or_one() {
 #[test]
 fn genes_without_counts_are_embedded_too() {
     let batch = ScfoundationBatch::new(&[CELL, CELL]).unwrap();
-    let genes = model(true).gene_embeddings(&batch).unwrap();
+    let genes = model(true).gene_embeddings(&batch, Company::Alone).unwrap();
     assert_eq!((genes.len(), genes[0].dims()), (2, &[SEQ_LEN - 2, 6][..]));
-    assert_eq!(model(true).expression(&batch).unwrap().dims(), [2, SEQ_LEN - 2]);
-    let error = model(false).expression(&batch).unwrap_err();
+    assert_eq!(model(true).expression(&batch, Company::Alone).unwrap().dims(), [2, SEQ_LEN - 2]);
+    let error = model(false).expression(&batch, Company::Alone).unwrap_err();
     assert_eq!(error.to_string(), "the checkpoint has no decoder of expression");
     let nothing = ScfoundationBatch::new(&[]).unwrap();
-    assert_eq!(model(true).expression(&nothing).unwrap().dims(), [0, SEQ_LEN - 2]);
+    assert_eq!(model(true).expression(&nothing, Company::Together).unwrap().dims(), [0, SEQ_LEN - 2]);
 }
 
 /// The definition, with the maximum of the keys over all heads, in f64.

@@ -6,6 +6,7 @@ use super::ScgptBatch;
 use crate::Result;
 use crate::checkpoint::Weights;
 use crate::models::batch::cell_of_rows;
+use crate::nn::embedding;
 
 /// Added to the variances.
 const EPS: f64 = 6.1e-5;
@@ -67,8 +68,8 @@ impl BatchNorm {
             return Ok(x.broadcast_mul(&scale)?.broadcast_add(&shift)?);
         };
         let labels = batch.labels(n_labels)?;
-        let labels = Tensor::from_slice(&labels, labels.len(), x.device())?;
-        let rows = labels.index_select(&cell_of_rows(batch.packing(), x.device())?, 0)?;
-        Ok(((x * scale.index_select(&rows, 0)?)? + shift.index_select(&rows, 0)?)?)
+        let rows: Vec<u32> =
+            cell_of_rows(batch.packing()).into_iter().map(|cell| labels[cell as usize]).collect();
+        Ok(((x * embedding(&scale, &rows)?)? + embedding(&shift, &rows)?)?)
     }
 }

@@ -2,8 +2,8 @@
 
 use candle_core::{Result, Tensor};
 
-use crate::checkpoint::{Error, Weights};
-use crate::models::parts;
+use crate::checkpoint::Error;
+use crate::models::parts::Parts;
 use crate::nn::{Activation, LayerNorm, Linear};
 
 /// PyTorch's slope where none is given.
@@ -24,15 +24,15 @@ struct ThreeLinear([Linear; 3]);
 
 impl ThreeLinear {
     fn take(
-        weights: &mut Weights,
+        parts: &mut Parts<'_>,
         name: &str,
         inputs: usize,
         width: usize,
     ) -> std::result::Result<Self, Error> {
         Ok(Self([
-            parts::linear(weights, &format!("{name}.0"), width, inputs)?,
-            parts::linear(weights, &format!("{name}.2"), width, width)?,
-            parts::linear(weights, &format!("{name}.4"), 1, width)?,
+            parts.linear(&format!("{name}.0"), width, inputs)?,
+            parts.linear(&format!("{name}.2"), width, width)?,
+            parts.linear(&format!("{name}.4"), 1, width)?,
         ]))
     }
 
@@ -52,12 +52,12 @@ pub(super) struct ExpressionDecoder {
 impl ExpressionDecoder {
     /// `decoder.fc`, and `decoder.zero_logit` if it is there.
     pub(super) fn take(
-        weights: &mut Weights,
+        parts: &mut Parts<'_>,
         inputs: usize,
         width: usize,
     ) -> std::result::Result<Self, Error> {
-        let has_zero = weights.names().any(|name| name.starts_with("decoder.zero_logit."));
-        let mut part = |name| ThreeLinear::take(weights, name, inputs, width);
+        let has_zero = parts.any("decoder.zero_logit.");
+        let mut part = |name| ThreeLinear::take(parts, name, inputs, width);
         let values = part("decoder.fc")?;
         Ok(Self { values, nonzero: has_zero.then(|| part("decoder.zero_logit")).transpose()? })
     }
@@ -89,29 +89,28 @@ impl CellDecoder {
     ///
     /// * `cell_width`: of what stands for the cell, its batch label included.
     pub(super) fn take(
-        weights: &mut Weights,
+        parts: &mut Parts<'_>,
         cell_width: usize,
         width: usize,
     ) -> std::result::Result<Self, Error> {
-        let query =
-            |weights: &mut Weights, outputs| parts::linear(weights, "mvc_decoder.gene2query", outputs, width);
-        let Some(inner) = weights.shape("mvc_decoder.fc1.weight").map(|shape| shape[0]) else {
-            let gene_to_query = query(weights, width)?;
-            let values = Linear::new(weights.take("mvc_decoder.W.weight", &[cell_width, width])?, None);
-            let nonzero = weights.contains("mvc_decoder.W_zero_logit.weight");
-            let nonzero =
-                nonzero.then(|| parts::linear(weights, "mvc_decoder.W_zero_logit", cell_width, width));
+        let query = |parts: &mut Parts<'_>, outputs| parts.linear("mvc_decoder.gene2query", outputs, width);
+        let Some(inner) = parts.weights.shape("mvc_decoder.fc1.weight").map(|shape| shape[0]) else {
+            let gene_to_query = query(parts, width)?;
+            let values = parts.take("mvc_decoder.W.weight", &[cell_width, width])?;
+            let values = parts.linear_of(values, None);
+            let nonzero = parts.weights.contains("mvc_decoder.W_zero_logit.weight");
+            let nonzero = nonzero.then(|| parts.linear("mvc_decoder.W_zero_logit", cell_width, width));
             let kind = CellDecoderKind::InnerProduct { values, nonzero: nonzero.transpose()? };
             return Ok(Self { gene_to_query, kind });
         };
         // Side by side, the query has the inner width; added up, that of the cell.
-        let joined = weights.shape("mvc_decoder.fc1.weight") == Some(&[inner, cell_width + inner]);
-        let gene_to_query = query(weights, if joined { inner } else { width })?;
+        let joined = parts.weights.shape("mvc_decoder.fc1.weight") == Some(&[inner, cell_width + inner]);
+        let gene_to_query = query(parts, if joined { inner } else { width })?;
         let inputs = if joined { cell_width + inner } else { cell_width };
         let kind = CellDecoderKind::Network {
-            first: parts::linear(weights, "mvc_decoder.fc1", inner, inputs)?,
-            slope: weights.take("mvc_decoder.hidden_activation.weight", &[1])?,
-            second: parts::linear(weights, "mvc_decoder.fc2", 1, inner)?,
+            first: parts.linear("mvc_decoder.fc1", inner, inputs)?,
+            slope: parts.take("mvc_decoder.hidden_activation.weight", &[1])?,
+            second: parts.linear("mvc_decoder.fc2", 1, inner)?,
             joined,
         };
         Ok(Self { gene_to_query, kind })
@@ -149,21 +148,21 @@ pub(super) struct ClassDecoder {
 impl ClassDecoder {
     /// `{name}._decoder.{0, 2, 3, 5, …}` and `{name}.out_layer`; blocks and classes are as many as there are.
     pub(super) fn take(
-        weights: &mut Weights,
+        parts: &mut Parts<'_>,
         name: &str,
         width: usize,
         activation: Activation,
     ) -> std::result::Result<Self, Error> {
         let mut blocks = vec![];
-        while weights.contains(&format!("{name}._decoder.{}.weight", 3 * blocks.len())) {
+        while parts.weights.contains(&format!("{name}._decoder.{}.weight", 3 * blocks.len())) {
             let at = 3 * blocks.len();
-            let linear = parts::linear(weights, &format!("{name}._decoder.{at}"), width, width)?;
-            let norm = parts::layer_norm(weights, &format!("{name}._decoder.{}", at + 2), width, 1e-5)?;
+            let linear = parts.linear(&format!("{name}._decoder.{at}"), width, width)?;
+            let norm = parts.layer_norm(&format!("{name}._decoder.{}", at + 2), width, 1e-5)?;
             blocks.push((linear, norm));
         }
         let output = format!("{name}.out_layer");
-        let n_classes = weights.shape(&format!("{output}.weight")).and_then(|shape| shape.first().copied());
-        let output = parts::linear(weights, &output, n_classes.unwrap_or(0), width)?;
+        let n_classes = parts.n_rows(&format!("{output}.weight"));
+        let output = parts.linear(&output, n_classes, width)?;
         Ok(Self { blocks, output, activation })
     }
 
@@ -179,13 +178,13 @@ impl ClassDecoder {
 
 impl ClassDecoder {
     /// The classifier of cell types.
-    pub(super) fn classes(weights: &mut Weights, width: usize) -> std::result::Result<Self, Error> {
-        Self::take(weights, "cls_decoder", width, Activation::Relu)
+    pub(super) fn classes(parts: &mut Parts<'_>, width: usize) -> std::result::Result<Self, Error> {
+        Self::take(parts, "cls_decoder", width, Activation::Relu)
     }
 
     /// The discriminator of batches.
-    pub(super) fn batches(weights: &mut Weights, width: usize) -> std::result::Result<Self, Error> {
-        Self::take(weights, "grad_reverse_discriminator", width, LEAKY)
+    pub(super) fn batches(parts: &mut Parts<'_>, width: usize) -> std::result::Result<Self, Error> {
+        Self::take(parts, "grad_reverse_discriminator", width, LEAKY)
     }
 }
 

@@ -72,7 +72,7 @@ fn decoder() -> Vec<(String, Tensor)> {
 
 fn build(more: &str, parts: &[Vec<(String, Tensor)>]) -> Result<Scgpt> {
     let tensors = encoder().into_iter().chain(parts.iter().flatten().cloned());
-    Scgpt::from_weights(config(more), N_TOKENS, SPECIALS, &mut Weights::new(tensors))
+    Scgpt::from_weights(config(more), N_TOKENS, SPECIALS, &mut Weights::new(tensors), Precision::default())
 }
 
 fn cell<'c>(genes: &'c [u32], values: &'c [f32]) -> Cell<'c> {
@@ -220,6 +220,7 @@ fn the_discriminator_reverses_the_gradient() {
     let gradients = logits.sum_all().unwrap().backward().unwrap();
     let gradient = rows(gradients.get(&cells).unwrap());
     let expected = weight.sum_keepdim(0).unwrap().neg().unwrap();
-    let differences = gradient[0].iter().zip(&rows(&expected)[0]).map(|(a, b)| (a - b).abs());
+    let expected = rows(&expected);
+    let differences = gradient[0].iter().zip(&expected[0]).map(|(a, b)| (a - b).abs());
     assert!(differences.fold(0.0, f32::max) < 1e-6);
 }

@@ -3,9 +3,9 @@
 use candle_core::{DType, Result, Tensor};
 
 use super::{InputEmbStyle, ScgptConfig};
-use crate::checkpoint::{Error, Weights};
-use crate::models::parts;
-use crate::nn::{Activation, LayerNorm, Linear};
+use crate::checkpoint::Error;
+use crate::models::parts::Parts;
+use crate::nn::{Activation, LayerNorm, Linear, embedding};
 
 /// What the reference cuts continuous values off at.
 const MAX_VALUE: f64 = 512.0;
@@ -21,23 +21,19 @@ pub(super) enum ValueEncoder {
 }
 
 impl ValueEncoder {
-    pub(super) fn take(config: &ScgptConfig, weights: &mut Weights) -> std::result::Result<Self, Error> {
+    pub(super) fn take(config: &ScgptConfig, parts: &mut Parts<'_>) -> std::result::Result<Self, Error> {
         let width = config.embsize;
         match config.input_emb_style {
             InputEmbStyle::Scaling => Ok(Self::Scaling),
             InputEmbStyle::Category => {
                 let name = "value_encoder.embedding.weight";
-                let n_categories = weights.shape(name).and_then(|shape| shape.first().copied()).unwrap_or(0);
-                let table = weights.take(name, &[n_categories, width])?;
-                Ok(Self::Category {
-                    table,
-                    norm: parts::layer_norm(weights, "value_encoder.enc_norm", width, 1e-5)?,
-                })
+                let table = parts.take(name, &[parts.n_rows(name), width])?;
+                Ok(Self::Category { table, norm: parts.layer_norm("value_encoder.enc_norm", width, 1e-5)? })
             }
             InputEmbStyle::Continuous => {
-                let first = parts::linear(weights, "value_encoder.linear1", width, 1)?;
-                let second = parts::linear(weights, "value_encoder.linear2", width, width)?;
-                let norm = parts::layer_norm(weights, "value_encoder.norm", width, 1e-5)?;
+                let first = parts.linear("value_encoder.linear1", width, 1)?;
+                let second = parts.linear("value_encoder.linear2", width, width)?;
+                let norm = parts.layer_norm("value_encoder.norm", width, 1e-5)?;
                 Ok(Self::Continuous { first, second, norm })
             }
         }
@@ -60,7 +56,7 @@ impl ValueEncoder {
                 norm.forward(&second.forward(&hidden, Activation::Identity)?)
             }
             Self::Category { table, norm } => {
-                norm.forward(&table.index_select(&values.to_dtype(DType::U32)?, 0)?)
+                norm.forward(&embedding(table, &values.to_dtype(DType::U32)?.to_vec1()?)?)
             }
             Self::Scaling => values.unsqueeze(1)?.to_dtype(dtype),
         }

@@ -117,13 +117,13 @@ impl Lanes {
             let before = S::as_simd_f32s(&self.highest[at.clone()]).0[0];
             // Two maxima by turns, for each waits for the one before. NaN is passed over.
             let (mut highest, mut other) = (before, before);
-            for rows in scores.chunks(2 * QUERIES) {
+            let mut pairs = scores.chunks_exact(2 * QUERIES);
+            for rows in &mut pairs {
                 highest = simd.max_f32s(S::as_simd_f32s(&rows[at.clone()]).0[0], highest);
-                if let Some(row) = rows.get(QUERIES..) {
-                    if !row.is_empty() {
-                        other = simd.max_f32s(S::as_simd_f32s(&row[at.clone()]).0[0], other);
-                    }
-                }
+                other = simd.max_f32s(S::as_simd_f32s(&rows[QUERIES..][at.clone()]).0[0], other);
+            }
+            if let Some(last) = pairs.remainder().get(at.clone()) {
+                highest = simd.max_f32s(S::as_simd_f32s(last).0[0], highest);
             }
             let highest = simd.max_f32s(highest, other);
             // Where every score so far is −∞ the weights are 0, not NaN, for a later block may hold others.

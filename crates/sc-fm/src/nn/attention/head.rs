@@ -76,7 +76,7 @@ impl<'a> View<'a> {
     where
         'a: 'b,
     {
-        if self.size % LANES == 0 {
+        if self.size.is_multiple_of(LANES) {
             return Right { data: self.data, stride: self.stride };
         }
         let stride = self.size.next_multiple_of(LANES);

@@ -61,7 +61,7 @@ pub(super) struct Out<'a> {
 
 /// `out[m][n] (+)= Σₖ left[m][k] · right[k][n]` for `k < depth`.
 ///
-/// `N`: registers of AVX-512 side by side; `M (N + 1) + N` of them are in use at once. Narrower registers take tiles of
+/// `N`: registers of AVX-512 side by side; `M N + N + 1` of them are in use at once. Narrower registers take tiles of
 /// two or four.
 #[inline(always)]
 pub(super) fn product<S: Simd, const M: usize, const N: usize>(

@@ -68,7 +68,7 @@ impl Micro for Avx512Bf16 {
 }
 
 /// A kernel for a constant number of rows. One function from the first product to the last store, because sums that
-/// another function sees live in memory: with `store` apart, each product took two to three times as long.
+/// another function sees live in memory: with the stores apart, a product took more than twice as long.
 macro_rules! kernel {
     ($name:ident, $features:literal, |$sum:ident, $a:ident, $b:ident| $product:expr) => {
         /// # Safety
@@ -93,27 +93,9 @@ macro_rules! kernel {
                 }
             }
             for half in 0..2 {
-                let wanted = target.columns.saturating_sub(16 * half).min(16);
-                let mask = ((1u32 << wanted) - 1) as __mmask16;
                 for i in 0..R {
-                    let mut value = sums[i][half];
-                    // SAFETY: lanes outside the tile are masked, and a masked lane touches no memory; the pointers
-                    // may point past the tile there, hence `wrapping_add`.
-                    unsafe {
-                        let out = target.out.wrapping_add(i * target.stride + 16 * half);
-                        if !target.first {
-                            value = _mm512_add_ps(_mm512_maskz_loadu_ps(mask, out), value);
-                        }
-                        if !target.bias.is_null() {
-                            let bias = _mm512_maskz_loadu_ps(mask, target.bias.wrapping_add(16 * half));
-                            value = _mm512_add_ps(value, bias);
-                        }
-                        if target.relu {
-                            // The second operand comes out where one is NaN.
-                            value = _mm512_max_ps(_mm512_setzero_ps(), value);
-                        }
-                        _mm512_mask_storeu_ps(out, mask, value);
-                    }
+                    // SAFETY: as the caller says.
+                    unsafe { store(sums[i][half], i, half, target) };
                 }
             }
         }
@@ -128,6 +110,48 @@ kernel!(bf16_rows, "avx512f,avx512bf16", |sum, a, b| {
         unsafe { (std::mem::transmute::<__m512, __m512bh>(a), std::mem::transmute::<__m512, __m512bh>(b)) };
     _mm512_dpbf16_ps(sum, a, b)
 });
+
+/// Writes half a row of a tile.
+///
+/// # Safety
+/// As [`Micro::tile`] asks of `target`; row `i` is in the tile.
+#[target_feature(enable = "avx512f")]
+#[inline]
+unsafe fn store(mut value: __m512, i: usize, half: usize, target: &Target) {
+    let wanted = target.columns.saturating_sub(16 * half).min(16);
+    let mask = ((1u32 << wanted) - 1) as __mmask16;
+    // SAFETY: lanes outside the tile are masked, and a masked lane touches no memory; the pointers may point past the
+    // tile there, hence `wrapping_add`.
+    unsafe {
+        let out = target.out.wrapping_add(i * target.stride + 16 * half);
+        if !target.first {
+            value = _mm512_add_ps(_mm512_maskz_loadu_ps(mask, out), value);
+        }
+        if !target.bias.is_null() {
+            value = _mm512_add_ps(value, _mm512_maskz_loadu_ps(mask, target.bias.wrapping_add(16 * half)));
+        }
+        if target.relu {
+            // The second operand comes out where one is NaN.
+            value = _mm512_max_ps(_mm512_setzero_ps(), value);
+        }
+        _mm512_mask_storeu_ps(out, mask, value);
+    }
+}
+
+/// Writes the sums of a tile, `PANEL` to a row.
+///
+/// # Safety
+/// The processor has AVX-512, and as [`Micro::tile`] asks of `target`.
+#[target_feature(enable = "avx512f")]
+#[cfg(target_os = "linux")]
+pub(super) unsafe fn finish(sums: &[u32], target: &Target) {
+    for (i, row) in sums.chunks_exact(PANEL).enumerate().take(target.rows) {
+        for (half, lanes) in row.chunks_exact(16).enumerate() {
+            // SAFETY: 16 lanes are read; the rest as the caller says.
+            unsafe { store(_mm512_loadu_ps(lanes.as_ptr().cast()), i, half, target) };
+        }
+    }
+}
 
 /// Rounds a row to pairs of bf16, 32 values at a time, and fills the rest of the words with 0.
 #[target_feature(enable = "avx512f,avx512bf16")]

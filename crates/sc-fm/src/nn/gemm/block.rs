@@ -6,7 +6,7 @@ use std::ops::Range;
 
 use super::Epilogue;
 use super::buffer::Buffer;
-use super::micro::{BLOCK, Micro, Operands, PANEL, STRIDE, Target};
+use super::micro::{Micro, Operands, PANEL, STRIDE, Target};
 use super::packed::Packed;
 use super::view::View;
 
@@ -41,18 +41,11 @@ pub(super) unsafe fn multiply<M: Micro>(
     let size = rows.len().next_multiple_of(M::ROWS) * STRIDE;
     scratch.at_least(size * M::FORMAT.parts());
     let (high, low) = scratch.split_at_mut(size);
-    for step in (0..b.steps).step_by(BLOCK) {
-        let words = (b.steps - step).min(BLOCK);
+    for step in (0..b.steps).step_by(M::BLOCK) {
+        let words = (b.steps - step).min(M::BLOCK);
         let values = step * per_word..a.columns().min((step + words) * per_word);
-        for (i, row) in rows.clone().enumerate() {
-            let high = &mut high[i * STRIDE..][..words];
-            let low = match M::FORMAT.parts() {
-                1 => &mut [][..],
-                _ => &mut low[i * STRIDE..][..words],
-            };
-            // SAFETY: the caller says that the processor has the instructions.
-            unsafe { pack_row::<M>(a, row, values.clone(), high, low) };
-        }
+        // SAFETY: the caller says that the processor has the instructions.
+        unsafe { pack_rows::<M>(a, rows.clone(), values, words, [&mut *high, &mut *low]) };
         let last = step + words == b.steps;
         for panel in panels.clone() {
             let [b_high, b_low] = b.panel(panel, step);
@@ -79,34 +72,52 @@ pub(super) unsafe fn multiply<M: Micro>(
     }
 }
 
-/// Packs a part of one row of the left operand.
+/// Packs some inputs of some rows of the left operand, as `words` words to a row.
 ///
 /// # Safety
 /// The processor has the instructions of `M`.
-unsafe fn pack_row<M: Micro>(
+unsafe fn pack_rows<M: Micro>(
     a: View<'_>,
-    row: usize,
+    rows: Range<usize>,
     values: Range<usize>,
-    high: &mut [u32],
-    low: &mut [u32],
+    words: usize,
+    [high, low]: [&mut [u32]; 2],
 ) {
-    match a.in_row(row, values.clone()) {
-        // SAFETY: the caller says.
-        Some(values) => unsafe { M::convert(values, high, low) },
-        None => {
-            let per_word = M::FORMAT.per_word();
-            for (step, k) in values.clone().step_by(per_word).enumerate() {
-                let second = if per_word == 2 && k + 1 < values.end { a.get(row, k + 1) } else { 0.0 };
-                let [word, below] = M::FORMAT.word(a.get(row, k), second);
-                high[step] = word;
-                if let Some(low) = low.get_mut(step) {
-                    *low = below;
+    let parts = M::FORMAT.parts();
+    if a.in_row(rows.start, values.clone()).is_some() {
+        for (i, row) in rows.enumerate() {
+            let values = a.in_row(row, values.clone()).expect("one row lies as the others do");
+            let places = i * STRIDE..i * STRIDE + words;
+            let low = if parts == 2 { &mut low[places.clone()] } else { &mut [] };
+            // SAFETY: the caller says.
+            unsafe { M::convert(values, &mut high[places], low) };
+        }
+        return;
+    }
+    // A transposed operand is read by columns, some rows at a time, and dealt out to the rows.
+    const ROWS: usize = 32;
+    let (per_word, used) = (M::FORMAT.per_word(), values.len().div_ceil(M::FORMAT.per_word()));
+    for first in (0..rows.len()).step_by(ROWS) {
+        let n = ROWS.min(rows.len() - first);
+        let mut pair = [[0f32; ROWS]; 2];
+        for (step, k) in values.clone().step_by(per_word).enumerate() {
+            a.copy_column(rows.start + first, k, &mut pair[0][..n]);
+            match per_word == 2 && k + 1 < values.end {
+                true => a.copy_column(rows.start + first, k + 1, &mut pair[1][..n]),
+                false => pair[1].fill(0.0),
+            }
+            for i in 0..n {
+                let [word, below] = M::FORMAT.word(pair[0][i], pair[1][i]);
+                high[(first + i) * STRIDE + step] = word;
+                if parts == 2 {
+                    low[(first + i) * STRIDE + step] = below;
                 }
             }
-            let used = values.len().div_ceil(per_word);
-            high[used..].fill(0);
-            if let Some(low) = low.get_mut(used..) {
-                low.fill(0);
+        }
+        for i in first..first + n {
+            high[i * STRIDE + used..i * STRIDE + words].fill(0);
+            if parts == 2 {
+                low[i * STRIDE + used..i * STRIDE + words].fill(0);
             }
         }
     }

@@ -16,26 +16,12 @@ pub(crate) struct Buffer {
 }
 
 impl Buffer {
-    /// At least `words` words.
-    pub(crate) fn new(words: usize) -> Self {
-        let mut buffer = Self::default();
-        buffer.at_least(words);
-        buffer
-    }
-
     /// Grows to at least `words` words; what is there stays.
     pub(crate) fn at_least(&mut self, words: usize) {
         let lines = words.div_ceil(16);
         if self.lines.len() < lines {
             self.lines.resize(lines, Line([0; 16]));
         }
-    }
-
-    /// The words as `f32` values.
-    pub(crate) fn as_f32_mut(&mut self) -> &mut [f32] {
-        let words: &mut [u32] = self;
-        // SAFETY: `f32` has the size and alignment of `u32`, and every pattern of bits is a value of both.
-        unsafe { std::slice::from_raw_parts_mut(words.as_mut_ptr().cast(), words.len()) }
     }
 }
 
@@ -61,10 +47,11 @@ mod tests {
 
     #[test]
     fn words_begin_on_a_cache_line_and_stay_when_it_grows() {
-        let mut buffer = Buffer::new(3);
+        let mut buffer = Buffer::default();
+        buffer.at_least(3);
         assert_eq!((buffer.len(), buffer.as_ptr() as usize % 64), (16, 0));
-        buffer.as_f32_mut()[2] = 1.5;
+        buffer[2] = 7;
         buffer.at_least(17);
-        assert_eq!((buffer.len(), buffer[2], buffer[31]), (32, 1.5f32.to_bits(), 0));
+        assert_eq!((buffer.len(), buffer[2], buffer[31]), (32, 7, 0));
     }
 }

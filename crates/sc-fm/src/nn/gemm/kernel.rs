@@ -1,12 +1,6 @@
 //! Which micro-kernel computes, chosen when the program runs.
 
 use super::micro::{Format, Micro};
-use super::scalar::Scalar;
-#[cfg(target_arch = "x86_64")]
-use super::{
-    avx2::Avx2,
-    avx512::{Avx512, Avx512Bf16},
-};
 
 /// How exactly products are computed. More is never wrong: a processor without the instructions for less computes f32.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -34,34 +28,71 @@ pub(super) enum Kind {
     Avx512,
     #[cfg(target_arch = "x86_64")]
     Avx512Bf16,
+    #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+    AmxBf16,
+    #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+    AmxSplit,
+    #[cfg(test)]
+    PlainBf16,
+    #[cfg(all(test, target_arch = "x86_64", target_os = "linux"))]
+    EmulatedBf16,
+    #[cfg(all(test, target_arch = "x86_64", target_os = "linux"))]
+    EmulatedSplit,
 }
 
 /// Runs `$body` with `$micro` as the type of a kernel.
 macro_rules! with_micro {
-    ($kernel:expr, $micro:ident => $body:expr) => {
+    ($kernel:expr, $micro:ident => $body:expr) => {{
+        use crate::nn::gemm::{self, kernel::Kind};
         match $kernel.0 {
             Kind::Scalar => {
-                type $micro = Scalar;
+                type $micro = gemm::scalar::Scalar;
                 $body
             }
             #[cfg(target_arch = "x86_64")]
             Kind::Avx2 => {
-                type $micro = Avx2;
+                type $micro = gemm::avx2::Avx2;
                 $body
             }
             #[cfg(target_arch = "x86_64")]
             Kind::Avx512 => {
-                type $micro = Avx512;
+                type $micro = gemm::avx512::Avx512;
                 $body
             }
             #[cfg(target_arch = "x86_64")]
             Kind::Avx512Bf16 => {
-                type $micro = Avx512Bf16;
+                type $micro = gemm::avx512::Avx512Bf16;
+                $body
+            }
+            #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+            Kind::AmxBf16 => {
+                type $micro = gemm::amx::Amx<gemm::amx::Registers, false>;
+                $body
+            }
+            #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+            Kind::AmxSplit => {
+                type $micro = gemm::amx::Amx<gemm::amx::Registers, true>;
+                $body
+            }
+            #[cfg(test)]
+            Kind::PlainBf16 => {
+                type $micro = gemm::tests::plain::PlainBf16;
+                $body
+            }
+            #[cfg(all(test, target_arch = "x86_64", target_os = "linux"))]
+            Kind::EmulatedBf16 => {
+                type $micro = gemm::amx::Amx<gemm::amx::emulated::Emulated, false>;
+                $body
+            }
+            #[cfg(all(test, target_arch = "x86_64", target_os = "linux"))]
+            Kind::EmulatedSplit => {
+                type $micro = gemm::amx::Amx<gemm::amx::emulated::Emulated, true>;
                 $body
             }
         }
-    };
+    }};
 }
+pub(super) use with_micro;
 
 impl Kernel {
     /// The fastest kernel of this processor for a precision.
@@ -89,6 +120,10 @@ impl Kernel {
                 if is_x86_feature_detected!("avx512bf16") {
                     kinds.push(Kind::Avx512Bf16);
                 }
+                #[cfg(target_os = "linux")]
+                if super::amx::permitted() {
+                    kinds.extend([Kind::AmxBf16, Kind::AmxSplit]);
+                }
             }
         }
         kinds.into_iter().map(Self).collect()
@@ -104,6 +139,16 @@ impl Kernel {
             Kind::Avx512 => "f32-avx512",
             #[cfg(target_arch = "x86_64")]
             Kind::Avx512Bf16 => "bf16-avx512",
+            #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+            Kind::AmxBf16 => "bf16-amx",
+            #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+            Kind::AmxSplit => "bf16x3-amx",
+            #[cfg(test)]
+            Kind::PlainBf16 => "bf16-plain",
+            #[cfg(all(test, target_arch = "x86_64", target_os = "linux"))]
+            Kind::EmulatedBf16 => "bf16-emulated",
+            #[cfg(all(test, target_arch = "x86_64", target_os = "linux"))]
+            Kind::EmulatedSplit => "bf16x3-emulated",
         }
     }
 
@@ -115,4 +160,3 @@ impl Kernel {
         with_micro!(self, M => M::ROWS)
     }
 }
-pub(super) use with_micro;

@@ -2,8 +2,8 @@
 
 #![allow(unsafe_code, reason = "a kernel may run only where its instructions exist")]
 
-/// Words of the inner dimension that one block sums up. An f32 result is the sum over blocks of a chain of fused
-/// multiply-adds, so this number is part of the definition of the result.
+/// Most words of the inner dimension that one block sums up, and those of every f32 kernel: their result is the sum
+/// over blocks of a chain of fused multiply-adds, so the number is part of its definition.
 pub(crate) const BLOCK: usize = 384;
 
 /// Words between two rows of a packed left operand. A line more than a block, so that rows do not meet in the same
@@ -63,6 +63,8 @@ pub(super) trait Micro {
     const ROWS: usize;
     /// How a step of the inner dimension is stored.
     const FORMAT: Format;
+    /// Words of the inner dimension that one block sums up.
+    const BLOCK: usize = BLOCK;
 
     /// Gets the thread ready.
     ///
@@ -205,8 +207,8 @@ mod tests {
     fn rounding_to_bf16_is_to_the_nearest_and_ties_go_to_even() {
         for (value, expected) in [
             (1.0, 1.0),
-            (1.003_906_25, 1.0),       // half way between 1 and 1 + 2^-7: even is below
-            (1.011_718_75, 1.015_625), // half way again: even is above
+            (1.0 + 1.0 / 256.0, 1.0), // half way between 1 and 1 + 2^-7: even is below
+            (1.0 + 3.0 / 256.0, 1.015_625), // half way again: even is above
             (1.004, 1.007_812_5),
             (-3.0, -3.0),
             (f32::INFINITY, f32::INFINITY),

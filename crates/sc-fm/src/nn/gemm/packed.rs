@@ -1,10 +1,12 @@
 //! A right operand in the order in which the micro-kernels read it.
 
+use std::ops::Range;
+
 use rayon::prelude::*;
 
 use super::buffer::Buffer;
 use super::kernel::Kernel;
-use super::micro::PANEL;
+use super::micro::{Format, PANEL};
 use super::view::View;
 
 /// A weight, `out × in`, laid out once for the kernel that will multiply with it.
@@ -40,7 +42,7 @@ impl Packed {
     }
 
     /// Packs another weight into the same memory, on this thread alone.
-    pub(crate) fn repack(&mut self, weight: View<'_>) {
+    pub fn repack(&mut self, weight: View<'_>) {
         self.set_shape(weight);
         let kernel = self.kernel;
         let (high, mut low, panel) = self.parts();
@@ -105,47 +107,76 @@ impl std::fmt::Debug for Packed {
     }
 }
 
+/// Steps that are packed at a time: a few, so that they stay in the nearest cache while the rows are read in turn.
+const STEPS: usize = 16;
+
+/// The words of some steps, high parts and low ones.
+type Steps = [[[u32; PANEL]; STEPS]; 2];
+
 /// Packs one panel of `weight`.
 fn fill(kernel: Kernel, weight: View<'_>, panel: usize, high: &mut [u32], low: &mut [u32]) {
     let format = kernel.format();
-    let (outputs, inputs) = (weight.rows(), weight.columns());
-    let rows = panel * PANEL..outputs.min((panel + 1) * PANEL);
-    if rows.len() < PANEL {
-        high.fill(0);
-        low.fill(0);
+    let rows = panel * PANEL..weight.rows().min((panel + 1) * PANEL);
+    let steps = weight.columns().div_ceil(format.per_word());
+    for start in (0..steps).step_by(STEPS) {
+        let (block, inputs) = (start..steps.min(start + STEPS), weight.columns());
+        let values = start * format.per_word()..inputs.min(block.end * format.per_word());
+        let mut words: Steps = [[[0; PANEL]; STEPS]; 2];
+        if weight.in_row(rows.start, values.clone()).is_some() {
+            from_rows(format, weight, rows.clone(), values, &mut words);
+        } else {
+            from_columns(format, weight, rows.clone(), values, &mut words);
+        }
+        let places = block.start * PANEL..block.end * PANEL;
+        high[places.clone()].copy_from_slice(&words[0].as_flattened()[..places.len()]);
+        if let Some(low) = low.get_mut(places.clone()) {
+            low.copy_from_slice(&words[1].as_flattened()[..places.len()]);
+        }
     }
-    let per_word = format.per_word();
-    let steps = inputs.div_ceil(per_word);
     high[steps * PANEL..].fill(0);
     if let Some(low) = low.get_mut(steps * PANEL..) {
         low.fill(0);
     }
-    let mut put = |at: usize, word: [u32; 2]| {
-        high[at] = word[0];
-        if let Some(low) = low.get_mut(at) {
-            *low = word[1];
+}
+
+/// Values that lie side by side in a row: each row is converted, and its words dealt out to the steps.
+fn from_rows(format: Format, weight: View<'_>, rows: Range<usize>, values: Range<usize>, words: &mut Steps) {
+    let [high, low] = words;
+    for (j, row) in rows.enumerate() {
+        let values = weight.in_row(row, values.clone()).expect("one row lies as the others do");
+        let mut row = [[0; STEPS]; 2];
+        let [row_high, row_low] = &mut row;
+        format.convert(values, row_high, row_low);
+        for (step, word) in high.iter_mut().zip(row_high) {
+            step[j] = *word;
         }
-    };
-    // A few steps of all rows at a time: what is written stays in the cache while the rows are read in turn.
-    for start in (0..steps).step_by(16) {
-        let block = start..steps.min(start + 16);
-        let values = start * per_word..inputs.min(block.end * per_word);
-        for (j, row) in rows.clone().enumerate() {
-            match weight.in_row(row, values.clone()) {
-                Some(values) => {
-                    for (step, pair) in values.chunks(per_word).enumerate() {
-                        let second = if let [_, second] = pair { *second } else { 0.0 };
-                        put((start + step) * PANEL + j, format.word(pair[0], second));
-                    }
-                }
-                None => {
-                    for step in block.clone() {
-                        let get = |k: usize| if k < values.end { weight.get(row, k) } else { 0.0 };
-                        let second = if per_word == 2 { get(step * 2 + 1) } else { 0.0 };
-                        put(step * PANEL + j, format.word(get(step * per_word), second));
-                    }
-                }
+        if format.parts() == 2 {
+            for (step, word) in low.iter_mut().zip(row_low) {
+                step[j] = *word;
             }
+        }
+    }
+}
+
+/// Values that lie side by side in a column (or nowhere): each step is read for all rows.
+fn from_columns(
+    format: Format,
+    weight: View<'_>,
+    rows: Range<usize>,
+    values: Range<usize>,
+    words: &mut Steps,
+) {
+    let [high, low] = words;
+    let (per_word, n) = (format.per_word(), rows.len());
+    let (mut first, mut second) = ([0f32; PANEL], [0f32; PANEL]);
+    for ((high, low), k) in high.iter_mut().zip(low).zip(values.clone().step_by(per_word)) {
+        weight.copy_column(rows.start, k, &mut first[..n]);
+        match per_word == 2 && k + 1 < values.end {
+            true => weight.copy_column(rows.start, k + 1, &mut second[..n]),
+            false => second.fill(0.0),
+        }
+        for (((high, low), a), b) in high.iter_mut().zip(low).zip(first).zip(second) {
+            [*high, *low] = format.word(a, b);
         }
     }
 }

@@ -12,16 +12,9 @@ use rayon::prelude::*;
 
 use super::block::{Out, multiply};
 use super::buffer::Buffer;
-use super::kernel::Kind;
 use super::packed::Packed;
-use super::scalar::Scalar;
 use super::view::View;
 use super::{Epilogue, kernel::with_micro};
-#[cfg(target_arch = "x86_64")]
-use super::{
-    avx2::Avx2,
-    avx512::{Avx512, Avx512Bf16},
-};
 
 /// Multiplications below which a product is not worth a second thread: some 10 µs.
 const SERIAL: usize = 1 << 18;
@@ -66,9 +59,10 @@ pub fn gemm_vec(a: View<'_>, weight: &Packed, epilogue: Epilogue<'_>) -> Vec<f32
     values
 }
 
-/// Computes on the thread that calls, with its own memory for packed rows.
+/// Products on the thread that calls, for those who share out work themselves: with blocks that stay in the cache, and
+/// memory for packed rows that is reused.
 #[derive(Default)]
-pub(crate) struct Serial {
+pub struct Serial {
     scratch: Buffer,
 }
 
@@ -77,7 +71,7 @@ impl Serial {
     ///
     /// # Panics
     /// As [`gemm`].
-    pub(crate) fn gemm(
+    pub fn gemm(
         &mut self,
         a: View<'_>,
         weight: &Packed,

@@ -1,29 +1,47 @@
 //! Every kernel against sums in f64, and the promises about bits.
 
+#![allow(unsafe_code, reason = "a plain twin of a kernel is a kernel")]
+
+pub(super) mod plain;
+
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{RngCore, SeedableRng};
 
+use super::kernel::Kind;
 use super::*;
 
 /// Shapes `(rows, inputs, outputs)` around the sizes of tiles, panels and blocks.
-const SHAPES: [(usize, usize, usize); 16] = [
+const SHAPES: [(usize, usize, usize); 20] = [
     (1, 1, 1),
     (1, 0, 3),
     (0, 4, 5),
     (3, 4, 0),
     (1, 7, 33),
     (1, 300, 65),
-    (2, 255, 31),
+    (2, 383, 31),
+    (5, 384, 8),
+    (7, 385, 96),
     (11, 256, 32),
     (12, 257, 64),
     (13, 64, 15),
+    (17, 769, 40),
     (25, 513, 47),
     (32, 32, 32),
     (33, 1, 40),
     (97, 130, 96),
     (100, 768, 17),
+    (193, 33, 513),
     (205, 65, 129),
 ];
+
+/// The kernels of this processor and the plain twins of those that it may lack.
+fn kernels() -> Vec<Kernel> {
+    let mut kernels = Kernel::available();
+    kernels.push(Kernel(Kind::PlainBf16));
+    #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+    kernels.extend([Kind::EmulatedBf16, Kind::EmulatedSplit].map(Kernel));
+    kernels
+}
 
 fn values(n: usize, seed: u64) -> Vec<f32> {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
@@ -75,22 +93,24 @@ impl Case {
     }
 }
 
+/// All NaN are one.
 fn bits(values: &[f32]) -> Vec<u32> {
     values.iter().map(|value| if value.is_nan() { f32::NAN } else { *value }.to_bits()).collect()
 }
 
-/// What an error may be, relative to the sum of absolute products.
+/// What an error may be, relative to the sum of absolute products: a few roundings of f32; of bf16, half a unit of 8
+/// bits for each operand; of two bf16, the product of the low parts that is left out, and their rounding.
 fn tolerance(kernel: Kernel) -> f64 {
     match kernel.name().split('-').next() {
-        Some("bf16") => 5e-3,
-        Some("bf16x3") => 2e-5,
-        _ => 1e-6,
+        Some("bf16") => 2f64.powi(-8),
+        Some("bf16x3") => 2f64.powi(-16),
+        _ => 2f64.powi(-21),
     }
 }
 
 #[test]
 fn every_kernel_agrees_with_sums_in_f64() {
-    for kernel in Kernel::available() {
+    for kernel in kernels() {
         for shape in SHAPES {
             let case = Case::new(shape);
             let out = case.gemm(kernel);
@@ -116,4 +136,120 @@ fn all_f32_kernels_give_the_same_bits() {
             assert_eq!(bits(&case.gemm(*first)), bits(&case.gemm(*kernel)), "{} {shape:?}", kernel.name());
         }
     }
+}
+
+#[test]
+fn f32_results_are_what_the_documentation_defines() {
+    let case = Case::new((3, 900, 5));
+    let out = case.gemm(Kernel::new(Precision::F32));
+    for (at, found) in out.iter().enumerate() {
+        let (a, w) = (&case.a[at / 5 * 900..][..900], &case.w[at % 5 * 900..][..900]);
+        let blocks = a.chunks(384).zip(w.chunks(384));
+        let sums = blocks.map(|(a, w)| a.iter().zip(w).fold(0f32, |sum, (a, w)| a.mul_add(*w, sum)));
+        let sum = sums.fold(case.held[at], |sum, block| sum + block) + case.bias[at % 5];
+        assert_eq!(*found, sum.max(0.0), "{at}");
+    }
+}
+
+#[test]
+fn bits_do_not_depend_on_threads() {
+    for kernel in kernels() {
+        let case = Case::new((100, 20, 300));
+        let run = |threads: usize| {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+            pool.install(|| bits(&case.gemm(kernel)))
+        };
+        let one = run(1);
+        assert_eq!(one, run(2), "{}", kernel.name());
+        assert_eq!(one, run(4), "{}", kernel.name());
+    }
+}
+
+#[test]
+fn bits_of_a_row_do_not_depend_on_other_rows() {
+    let case = Case::new((101, 400, 70));
+    let (_, k, n) = case.shape;
+    for kernel in kernels() {
+        let packed = Packed::new(case.w(), kernel);
+        let all = case.gemm(kernel);
+        for rows in [0..1, 0..13, 13..29, 100..101] {
+            let a = View::new(&case.a[rows.start * k..rows.end * k], rows.len(), k);
+            let places = rows.start * n..rows.end * n;
+            let mut out = case.held[places.clone()].to_vec();
+            gemm(a, &packed, case.epilogue(), &mut out);
+            assert_eq!(bits(&out), bits(&all[places]), "{} {rows:?}", kernel.name());
+        }
+    }
+}
+
+#[test]
+fn one_thread_new_memory_wide_rows_and_transposes_give_the_same_bits() {
+    let case = Case::new((37, 70, 45));
+    let (m, k, n) = case.shape;
+    let transposed = |values: &[f32], rows: usize, columns: usize| -> Vec<f32> {
+        (0..columns * rows).map(|at| values[at % rows * columns + at / rows]).collect()
+    };
+    let (a_t, w_t) = (transposed(&case.a, m, k), transposed(&case.w, n, k));
+    let epilogue = Epilogue { accumulate: false, ..case.epilogue() };
+    for kernel in kernels() {
+        let packed = Packed::new(case.w(), kernel);
+        let expected = bits(&gemm_vec(case.a(), &packed, epilogue));
+        let mut again = Packed::new(View::new(&[1.0; 64 * 99], 64, 99), kernel);
+        again.repack(View::new(&w_t, k, n).t());
+        assert_eq!((again.outputs(), again.inputs(), again.kernel()), (n, k, kernel));
+        let mut wide = vec![7.0; m * 50];
+        Serial::default().gemm(View::new(&a_t, k, m).t(), &again, epilogue, &mut wide, 50);
+        for (i, row) in wide.chunks(50).enumerate() {
+            assert_eq!(bits(&row[..n]), expected[i * n..][..n], "{} row {i}", kernel.name());
+            assert_eq!(row[n..], [7.0; 5], "{} row {i}", kernel.name());
+        }
+    }
+}
+
+#[test]
+fn nan_and_infinity_go_where_they_belong_and_nowhere_else() {
+    let mut case = Case::new((14, 50, 40));
+    case.a[3 * 50 + 9] = f32::NAN;
+    case.a[5 * 50 + 49] = f32::INFINITY;
+    case.w[11 * 50 + 2] = f32::NEG_INFINITY;
+    for kernel in kernels() {
+        let epilogue = Epilogue { relu: false, accumulate: false, bias: None };
+        let plain = gemm_vec(case.a(), &Packed::new(case.w(), kernel), epilogue);
+        let relu = gemm_vec(case.a(), &Packed::new(case.w(), kernel), Epilogue { relu: true, ..epilogue });
+        for (at, (value, positive)) in plain.iter().zip(&relu).enumerate() {
+            let (i, j, name) = (at / 40, at % 40, kernel.name());
+            assert_eq!(value.is_finite(), i != 3 && i != 5 && j != 11, "{name} ({i}, {j}): {value}");
+            if i == 3 {
+                assert!(positive.is_nan(), "{name} ({i}, {j}): {positive}");
+            }
+            if (i == 5) != (j == 11) && i != 3 && !name.starts_with("bf16x3") {
+                let sign = if i == 5 { case.w[j * 50 + 49] } else { -case.a[i * 50 + 2] };
+                assert_eq!(*value, f32::INFINITY.copysign(sign), "{name} ({i}, {j})");
+            }
+        }
+    }
+}
+
+#[test]
+fn the_precision_chooses_and_less_than_the_processor_has_is_more_exact() {
+    let kinds = |precision| Kernel::new(precision).name().split('-').next().unwrap().to_owned();
+    assert_eq!(kinds(Precision::F32), "f32");
+    assert!(["f32", "bf16x3"].contains(&kinds(Precision::F32Grade).as_str()));
+    assert!(["f32", "bf16"].contains(&kinds(Precision::Bf16).as_str()));
+    assert_eq!(Precision::default(), Precision::F32Grade);
+}
+
+#[test]
+#[should_panic(expected = "rows have a value for each input of the weight")]
+fn operands_must_fit() {
+    let packed = Packed::new(View::new(&[0.0; 6], 2, 3), Kernel::new(Precision::F32));
+    gemm(View::new(&[0.0; 4], 2, 2), &packed, Epilogue::default(), &mut [0.0; 4]);
+}
+
+#[test]
+#[should_panic(expected = "the bias has a value for each output")]
+fn the_bias_must_fit() {
+    let packed = Packed::new(View::new(&[0.0; 6], 2, 3), Kernel::new(Precision::F32));
+    let epilogue = Epilogue { bias: Some(&[0.0; 3]), ..Default::default() };
+    gemm(View::new(&[0.0; 3], 1, 3), &packed, epilogue, &mut [0.0; 2]);
 }

@@ -213,7 +213,9 @@ impl<'a> Matrix<'a> {
         let places = || (0..rows).flat_map(move |i| (0..columns).map(move |j| i * row + j * column));
         let offset = layout.start_offset();
         let (data, strides): (Cow<'a, [f32]>, _) = match storage {
-            CpuStorage::F32(values) => (Cow::Borrowed(&values[offset..]), (row, column)),
+            CpuStorage::F32(values) => {
+                (Cow::Borrowed(values.get(offset..).unwrap_or_default()), (row, column))
+            }
             CpuStorage::F16(values) => {
                 (places().map(|at| values[offset + at].to_f32()).collect(), (columns, 1))
             }

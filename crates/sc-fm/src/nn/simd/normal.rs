@@ -63,7 +63,7 @@ pub(crate) fn gelu<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
 /// `Φ(x) + x φ(x)`, the derivative of [`gelu`], within 4e-7; NaN for NaN.
 #[inline(always)]
 pub(crate) fn gelu_gradient<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
-    const DENSITY: f32 = 0.398_942_28; // 1 / √(2π)
+    const DENSITY: f32 = 0.398_942_3; // 1 / √(2π)
     let (density, probability) = normal(simd, x);
     let slope = simd.mul_f32s(density, simd.splat_f32s(DENSITY));
     let near = simd.mul_add_f32s(x, slope, probability);

@@ -15,7 +15,7 @@ pub(crate) fn tanh<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
     let far = simd.div_f32s(simd.sub_f32s(one, e), simd.add_f32s(one, e));
     let square = simd.mul_f32s(z, z);
     let mut p = simd.splat_f32s(2.130_906_8e-3);
-    for c in [-8.165_038e-3, 2.169_607_2e-2, -5.394_599_2e-2, 1.333_32e-1, -3.333_333_1e-1] {
+    for c in [-8.165_038e-3, 2.169_607_2e-2, -5.394_599_2e-2, 1.333_32e-1, -0.333_333_3] {
         p = simd.mul_add_f32s(p, square, simd.splat_f32s(c));
     }
     let near = simd.mul_add_f32s(simd.mul_f32s(square, z), p, z);

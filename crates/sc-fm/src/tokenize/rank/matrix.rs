@@ -1,10 +1,10 @@
 //! Whole matrices, in one sparse pass.
 
-use sc_io::expression::{Counts, NotCounts};
 use sc_io::Csr;
+use sc_io::expression::{Counts, NotCounts};
 
 use super::order::{Ranked, Sorter};
-use super::{Kind, RankTokenizer};
+use super::{ALONE, Column, RankTokenizer};
 use crate::tokenize::rows::{Piece, tokenize_rows};
 use crate::tokenize::{Cells, EmptyCells, Error, Report, Result, Tokens, Totals};
 
@@ -163,8 +163,7 @@ impl RankTokenizer {
         counts.clear();
         ranked.clear();
         sums.clear();
-        // Whole numbers: exact in any order.
-        let all: f64 = values.iter().map(|&value| f64::from(value)).sum();
+        let all = sum(values);
         if all == 0.0 {
             return Ok((0.0, 0.0));
         }
@@ -173,27 +172,48 @@ impl RankTokenizer {
             return Err(Error::TotalCounts { row, value: n_counts });
         }
         let per_count = 1.0 / n_counts;
-        let mut known = 0.0;
+        sums.resize(self.shared.len(), 0.0);
+        let most = columns.len() + sums.len();
+        tokens.resize(most, 0);
+        counts.resize(most, 0.0);
+        ranked.resize(most, (0.0, 0));
+        let (mut n, mut known) = (0, 0.0);
+        // Written in any case, and overwritten by the next if it is no gene with counts: a branch would often be wrong.
         let mut push = |count: f64, token: u32, inverse_median: f64| {
             let scaled = count * per_count * 10_000.0;
-            ranked.push((scaled * inverse_median, tokens.len() as u32));
-            tokens.push(token);
-            counts.push(scaled);
-            known += count;
+            let value = scaled * inverse_median;
+            tokens[n] = token;
+            counts[n] = scaled;
+            ranked[n] = (value, n as u32);
+            let is_gene = value > 0.0;
+            known += if is_gene { count } else { 0.0 };
+            n += usize::from(is_gene);
         };
-        sums.resize(self.shared.len(), 0.0);
         for (&column, &value) in columns.iter().zip(values) {
-            match self.columns[column as usize] {
-                Kind::Lone { token, inverse_median } if value > 0.0 => push(value.into(), token, inverse_median),
-                Kind::Shared { gene } => sums[gene as usize] += f64::from(value),
-                Kind::Lone { .. } | Kind::Unknown => {}
+            let Column { inverse_median, token, shared } = self.columns[column as usize];
+            if shared != ALONE {
+                sums[shared as usize] += f64::from(value);
             }
+            push(value.into(), token, inverse_median);
         }
-        for (&count, gene) in sums.iter().zip(&self.shared).filter(|&(&count, _)| count > 0.0) {
+        for (&count, gene) in sums.iter().zip(&self.shared) {
             push(count, gene.token, gene.inverse_median);
         }
+        tokens.truncate(n);
+        counts.truncate(n);
+        ranked.truncate(n);
         Ok((known, all))
     }
+}
+
+/// Sum of counts, in eight interleaved sums: whole numbers, exact in any order below 2^53.
+fn sum(counts: &[f32]) -> f64 {
+    let mut sums = [0.0; 8];
+    let (eights, rest) = counts.as_chunks::<8>();
+    for eight in eights {
+        sums.iter_mut().zip(eight).for_each(|(sum, &count)| *sum += f64::from(count));
+    }
+    sums.iter().sum::<f64>() + rest.iter().map(|&count| f64::from(count)).sum::<f64>()
 }
 
 impl Scratch {

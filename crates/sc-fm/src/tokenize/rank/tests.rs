@@ -20,8 +20,7 @@ fn matrix(rows: &[&[f32]]) -> Csr {
 
 fn tokens(t: &RankTokenizer, rows: &[&[f32]]) -> Vec<Vec<u32>> {
     let x = matrix(rows);
-    let tokens =
-        t.tokenize(Counts::new(&x).unwrap(), &Cells::default(), &TokenizeParams::default()).unwrap();
+    let tokens = t.tokenize(Counts::new(&x).unwrap(), &Cells::default(), &TokenizeParams::default()).unwrap();
     (0..tokens.n_cells()).map(|i| tokens.cell(i).to_vec()).collect()
 }
 
@@ -65,7 +64,10 @@ fn long_cells_are_cropped_and_special_tokens_take_two_places() {
         t.tokenize(Counts::new(&x).unwrap(), &Cells::default(), &params).unwrap()
     };
     let short = input(2, false);
-    assert_eq!((short.cell(0), short.n_genes()[0], short.report().cells.n_cropped), ([10, 11].as_slice(), 5, 1));
+    assert_eq!(
+        (short.cell(0), short.n_genes()[0], short.report().cells.n_cropped),
+        ([10, 11].as_slice(), 5, 1)
+    );
     assert_eq!(short.cell_uncropped(0).unwrap(), [10, 11, 12, 13, 14]);
     let framed = input(4, true);
     assert_eq!(framed.cell(0), [8, 10, 11, 9]);

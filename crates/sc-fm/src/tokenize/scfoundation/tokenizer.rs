@@ -88,12 +88,15 @@ impl ScfoundationTokenizer {
         let found: Vec<Option<u32>> = symbols.iter().map(|symbol| genes.position(symbol.as_ref())).collect();
         let coverage = Coverage::of(&found, 0, genes.n_genes());
         coverage.check(symbols, params.min_known)?;
-        if let (Some(&first), Input::LogNormalized | Input::LogNormalizedWithTotals(_) | Input::BulkLogNormalized) =
-            (coverage.shared.first(), &params.input)
+        if let (
+            Some(&first),
+            Input::LogNormalized | Input::LogNormalizedWithTotals(_) | Input::BulkLogNormalized,
+        ) = (coverage.shared.first(), &params.input)
         {
             let gene = symbols[first].as_ref().to_owned();
             let is_same = |&column: &usize| column > first && found[column] == found[first];
-            let second = (0..found.len()).find(is_same).expect("the first shared column shares with a later one");
+            let second =
+                (0..found.len()).find(is_same).expect("the first shared column shares with a later one");
             return Err(Error::SharedGene { gene, first, second });
         }
         let report = Report::new(&coverage, symbols, Totals::RowSum);
@@ -170,7 +173,14 @@ impl ScfoundationTokenizer {
         (scratch.drain(), all)
     }
 
-    fn row(&self, row: usize, entries: &mut [(u32, f64)], sum: f64, scaled_to: f64, piece: &mut Piece) -> Result<()> {
+    fn row(
+        &self,
+        row: usize,
+        entries: &mut [(u32, f64)],
+        sum: f64,
+        scaled_to: f64,
+        piece: &mut Piece,
+    ) -> Result<()> {
         if entries.is_empty() {
             piece.n_empty += 1;
             return Ok(());

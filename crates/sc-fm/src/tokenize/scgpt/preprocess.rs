@@ -51,7 +51,8 @@ pub fn preprocess<'a>(
         Ok((logs, bins, edges))
     };
     let rows: Vec<Result<_>> = (0..x.n_rows()).into_par_iter().map(row).collect();
-    let (mut logs, mut bins, mut all_edges) = (Vec::with_capacity(x.nnz()), Vec::with_capacity(x.nnz()), Vec::new());
+    let (mut logs, mut bins, mut all_edges) =
+        (Vec::with_capacity(x.nnz()), Vec::with_capacity(x.nnz()), Vec::new());
     for row in rows {
         let (row_logs, row_bins, row_edges) = row?;
         logs.extend_from_slice(&row_logs);

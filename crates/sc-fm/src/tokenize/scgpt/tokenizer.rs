@@ -204,7 +204,8 @@ impl ScgptTokenizer {
             let order = match crop.order {
                 Some(order) => checked(order, row, n_genes)?,
                 None => {
-                    drawn = sample(&mut generator(params.seed, Purpose::Crop, scratch.content()), room, n_genes);
+                    drawn =
+                        sample(&mut generator(params.seed, Purpose::Crop, scratch.content()), room, n_genes);
                     &drawn
                 }
             };

@@ -97,7 +97,10 @@ mod tests {
 
         write(folder.path(), "_gc104M");
         let error = Vocabulary::open(folder.path()).unwrap_err();
-        assert!(error.to_string().contains("token_dictionary_gc104M.json, token_dictionary_gc30M.json"), "{error}");
+        assert!(
+            error.to_string().contains("token_dictionary_gc104M.json, token_dictionary_gc30M.json"),
+            "{error}"
+        );
         assert!(error.help().unwrap().contains("open_series"));
         assert_eq!(Vocabulary::open_series(folder.path(), "gc104M").unwrap(), one);
     }
@@ -106,7 +109,10 @@ mod tests {
     fn what_is_missing_is_named() {
         let folder = tempfile::tempdir().unwrap();
         let error = Vocabulary::open_series(folder.path(), "gc95M").unwrap_err();
-        assert!(error.to_string().contains("no token dictionary (`token_dictionary*gc95M.pkl or .json`)"), "{error}");
+        assert!(
+            error.to_string().contains("no token dictionary (`token_dictionary*gc95M.pkl or .json`)"),
+            "{error}"
+        );
         assert!(error.help().unwrap().contains("ensembl_mapping_dict"));
         let error = Vocabulary::open(folder.path().join("nowhere")).unwrap_err();
         assert!(matches!(error, Error::Io(_)), "{error}");

@@ -4,11 +4,12 @@ use std::path::Path;
 
 use candle_core::Tensor;
 use sc_fm::models::geneformer::{GeneMeans, GeneformerConfig, InputFormat, Pooling};
-use sc_fm::models::{CellEncoder, Geneformer, Layer, LoadOptions, TokenBatch, embed};
+use sc_fm::models::{CellEncoder, Geneformer, Layer, LoadOptions, LoraAdapter, TokenBatch, embed};
 use sc_fm::tokenize::vocabulary::Vocabulary;
 
 use super::compare::{self, TOLERANCE, Tensors, close};
 use crate::support;
+use sc_fm::nn::gemm::Precision;
 
 /// `none`, or `cls=2 eos=3`.
 fn format(folder: &Path) -> InputFormat {
@@ -25,8 +26,8 @@ fn model(folder: &Path, part: &str, format: InputFormat) -> Geneformer {
     let folder = folder.join(part);
     let config = GeneformerConfig::read(&folder.join("config.json")).unwrap();
     let mut weights = compare::weights(&folder.join("model.safetensors"));
-    let model = Geneformer::from_weights(config, format, &mut weights).unwrap();
-    weights.finish().unwrap();
+    let model = Geneformer::from_weights(config, format, &mut weights, Precision::default()).unwrap();
+
     model
 }
 
@@ -189,5 +190,31 @@ fn cells_come_back_in_their_order_and_alike_in_any_batch() {
         for (row, reference) in alone.rows().into_iter().zip(&reference) {
             assert!(row.iter().zip(reference).all(|(a, b)| (a - b).abs() <= TOLERANCE));
         }
+    });
+}
+
+#[test]
+fn an_adapter_merged_into_the_classifier() {
+    compare::for_each("geneformer_tiny", |folder| {
+        let adapter = folder.join("lora_adapter");
+        if !adapter.is_dir() {
+            return;
+        }
+        let (base, format) = (folder.join("cell_classifier"), format(folder));
+        let cells = cells(&Tensors::open(folder.join("io.safetensors")));
+        let io = Tensors::open(folder.join("lora_io.safetensors"));
+        let merged = || {
+            let mut weights = compare::weights(&base.join("model.safetensors"));
+            let adapter = LoraAdapter::load(&adapter, &LoadOptions::default()).unwrap();
+            adapter.merge_into(&mut weights).unwrap();
+            weights
+        };
+        let config = GeneformerConfig::read(&base.join("config.json")).unwrap();
+        let width = config.hidden_size;
+        let query = merged().take("bert.encoder.layer.0.attention.self.query.weight", &[width, width]);
+        close("merged.query.0", &query.unwrap(), &io.get("merged.query.0"), 1e-6);
+        let model = Geneformer::from_weights(config, format, &mut merged(), Precision::default()).unwrap();
+        let last = model.forward_checked(&TokenBatch::new(&cells), Layer::Last).unwrap();
+        close("logits with the adapter", &model.cell_logits(&last).unwrap(), &io.get("logits"), TOLERANCE);
     });
 }

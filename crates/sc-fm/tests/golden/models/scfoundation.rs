@@ -4,10 +4,11 @@ use std::path::Path;
 
 use candle_core::{DType, Tensor};
 use sc_fm::checkpoint::Weights;
-use sc_fm::models::scfoundation::{Cell, Model, Pooling, Scfoundation, ScfoundationBatch};
+use sc_fm::models::scfoundation::{Cell, Company, Model, Pooling, Scfoundation, ScfoundationBatch};
 use sc_fm::models::{CellEncoder, LoadOptions, ScfoundationConfig, embed};
 
 use super::compare::{self, TOLERANCE, Tensors, close};
+use sc_fm::nn::gemm::Precision;
 
 /// What the model sees of cells: positions and values above 0.
 struct Gathered(Vec<(Vec<u32>, Vec<f32>)>);
@@ -35,7 +36,12 @@ impl Gathered {
 fn model(folder: &Path) -> Scfoundation {
     let config = compare::json(&folder.join("meta.json"))["config"].clone();
     let config: ScfoundationConfig = serde_json::from_value(config).unwrap();
-    Scfoundation::from_weights(config, &mut Weights::open(folder.join("model.safetensors")).unwrap()).unwrap()
+    Scfoundation::from_weights(
+        config,
+        &mut Weights::open(folder.join("model.safetensors")).unwrap(),
+        Precision::default(),
+    )
+    .unwrap()
 }
 
 #[test]
@@ -77,10 +83,11 @@ fn embeddings_and_expression_of_genes() {
         let (model, io) = (model(folder), Tensors::open(folder.join("io.safetensors")));
         let gathered = Gathered::new(&io.get("input.t"));
         let n_genes = model.config().n_genes();
-        let genes = Tensor::stack(&model.gene_embeddings(&gathered.batch()).unwrap(), 0).unwrap();
+        let genes =
+            Tensor::stack(&model.gene_embeddings(&gathered.batch(), Company::Together).unwrap(), 0).unwrap();
         let expected = io.get("gene_emb_out").narrow(1, 0, n_genes).unwrap();
         close("gene_emb_out", &genes, &expected, TOLERANCE);
-        let expression = model.expression(&gathered.batch()).unwrap();
+        let expression = model.expression(&gathered.batch(), Company::Together).unwrap();
         let expected = io.get("gene_expression_out").narrow(1, 0, n_genes).unwrap();
         close("gene_expression_out", &expression, &expected, TOLERANCE);
     });
@@ -120,10 +127,15 @@ fn cells_are_alike_in_any_batch() {
         for max_tokens in [45, 70, usize::MAX] {
             assert_eq!(embed(&encoder, &gathered.cells(), max_tokens).unwrap(), alone, "{max_tokens} tokens");
         }
-        let together = model.gene_embeddings(&gathered.batch()).unwrap();
+        let together = model.gene_embeddings(&gathered.batch(), Company::Alone).unwrap();
         for (cell, together) in gathered.cells().iter().zip(&together) {
             let alone = ScfoundationBatch::new(&[*cell]).unwrap();
-            close("genes of a cell alone", together, &model.gene_embeddings(&alone).unwrap()[0], 0.0);
+            close(
+                "genes of a cell alone",
+                together,
+                &model.gene_embeddings(&alone, Company::Alone).unwrap()[0],
+                0.0,
+            );
         }
     });
 }

@@ -11,6 +11,7 @@ use sc_fm::tokenize::scgpt::ScgptVocabulary;
 use serde_json::{Value, json};
 
 use super::compare::{self, TOLERANCE, Tensors, close, packed};
+use sc_fm::nn::gemm::Precision;
 
 /// A variant: its folder, its model by each layout of weights, and its cells without padding.
 struct Variant {
@@ -86,7 +87,13 @@ impl Variant {
     }
 
     fn model(&self, mut weights: Weights) -> Scgpt {
-        let model = Scgpt::from_weights(self.config.clone(), self.n_tokens, self.specials, &mut weights);
+        let model = Scgpt::from_weights(
+            self.config.clone(),
+            self.n_tokens,
+            self.specials,
+            &mut weights,
+            Precision::default(),
+        );
         model.unwrap_or_else(|error| panic!("{}: {error}", self.name))
     }
 

@@ -64,7 +64,8 @@ fn released_dictionaries_give_the_published_tokens_of_pbmc_3k() {
 
 #[test]
 fn the_released_vocabularies_know_most_of_pbmc_3k() {
-    let (Some(scgpt), Some(scfoundation), Some(pbmc)) = (data("scgpt"), data("scfoundation"), data("pbmc3k")) else {
+    let (Some(scgpt), Some(scfoundation), Some(pbmc)) = (data("scgpt"), data("scfoundation"), data("pbmc3k"))
+    else {
         return;
     };
     let adata = sc_io::open(pbmc.join("pbmc3k.h5ad")).unwrap();
@@ -88,7 +89,8 @@ fn the_released_vocabularies_know_most_of_pbmc_3k() {
     let path = scfoundation.join("scFoundation_OS_scRNA_gene_index.19264.tsv");
     let genes = GeneList::open(path).unwrap();
     assert_eq!((genes.n_genes(), genes.position("A1BG")), (19_264, Some(0)));
-    let tokenizer = ScfoundationTokenizer::with_ids(&genes, &symbols, &ScfoundationParams::default()).unwrap();
+    let tokenizer =
+        ScfoundationTokenizer::with_ids(&genes, &symbols, &ScfoundationParams::default()).unwrap();
     let cells = tokenizer.tokenize(&x).unwrap();
     assert_eq!(cells.n_cells(), x.n_rows());
     for cell in 0..cells.n_cells() {

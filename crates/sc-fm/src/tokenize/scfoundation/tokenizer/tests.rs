@@ -37,9 +37,8 @@ fn every_resolution_has_its_target() {
 #[test]
 fn logarithms_are_taken_as_they_are_with_their_sum_or_a_total_given() {
     let x = Csr::from_dense(array![[4.5, 5.5]].view());
-    let values = |input| {
-        run(&["B", "A"], &x, input, Resolution::Fold(10.0)).unwrap().values().unwrap().to_vec()
-    };
+    let values =
+        |input| run(&["B", "A"], &x, input, Resolution::Fold(10.0)).unwrap().values().unwrap().to_vec();
     assert_eq!(values(Input::LogNormalized), [5.5, 4.5, 2.0, 1.0]);
     assert_eq!(values(Input::LogNormalizedWithTotals(vec![1_000.0])), [5.5, 4.5, 4.0, 3.0]);
     assert_eq!(values(Input::BulkLogNormalized), [5.5, 4.5, 10.0, 10.0]);
@@ -77,14 +76,20 @@ fn cells_whose_depth_the_model_would_not_see_are_refused() {
     assert!(error.help().unwrap().contains("drop"));
     let totals = Input::LogNormalizedWithTotals(vec![f64::NAN, 5.0]);
     let logs = Csr::from_dense(array![[2.5, 3.5], [1.5, 0.0]].view());
-    assert!(matches!(run(&["A", "B"], &logs, totals, Resolution::Fold(5.0)), Err(Error::FewCounts { row: 0, .. })));
+    assert!(matches!(
+        run(&["A", "B"], &logs, totals, Resolution::Fold(5.0)),
+        Err(Error::FewCounts { row: 0, .. })
+    ));
 }
 
 #[test]
 fn values_that_mean_something_else_are_refused() {
     let x = Csr::from_dense(array![[2.5, 100.5]].view());
     let error = run(&["A", "B"], &x, Input::BulkLogNormalized, Resolution::Target(4.0)).unwrap_err();
-    assert_eq!(error.to_string(), "cell 0 has the value 103 at position 4, which the model takes for padding");
+    assert_eq!(
+        error.to_string(),
+        "cell 0 has the value 103 at position 4, which the model takes for padding"
+    );
     assert!(error.help().unwrap().contains("102"));
     let x = Csr::from_dense(array![[2.5, 102.0]].view());
     let error = run(&["A", "B"], &x, Input::LogNormalized, Resolution::Target(4.0)).unwrap_err();

@@ -15,7 +15,8 @@ fn cells() -> Csr {
 }
 
 fn tokenizer(params: ScgptParams) -> ScgptTokenizer {
-    let symbols: Vec<String> = std::iter::once("ERCC".into()).chain((0..40).map(|g| format!("G{g}"))).collect();
+    let symbols: Vec<String> =
+        std::iter::once("ERCC".into()).chain((0..40).map(|g| format!("G{g}"))).collect();
     ScgptTokenizer::new(&vocabulary(), &symbols, None, &params).unwrap()
 }
 
@@ -30,7 +31,8 @@ fn genes_stand_behind_cls_in_the_order_of_the_matrix_with_their_bins() {
     assert_eq!((ids[0], values[0]), (41, -2.0));
     assert!(ids[1..].is_sorted() && values[1..].iter().all(|bin| (1.0..=50.0).contains(bin)));
     let (columns, counts) = x.row(3);
-    let known: Vec<(u32, f32)> = columns[1..].iter().map(|c| c - 1).zip(counts[1..].iter().copied()).collect();
+    let known: Vec<(u32, f32)> =
+        columns[1..].iter().map(|c| c - 1).zip(counts[1..].iter().copied()).collect();
     let bins = bin_values(&counts[1..], 51, Ties::Middle).unwrap();
     assert!(ids[1..].iter().eq(known.iter().map(|(gene, _)| gene)));
     assert!(values[1..].iter().zip(bins).all(|(&value, bin)| value == bin as f32));
