@@ -47,10 +47,9 @@ pub(super) fn data(n_cells: usize) -> AnnData {
     let mut dense = Array2::<f32>::zeros((n_cells, N_GENES));
     for (cell, mut row) in dense.rows_mut().into_iter().enumerate().filter(|(cell, _)| *cell != 2) {
         let share = 1 + rng.next_u32() % 8;
-        for x in &mut row {
-            if rng.next_u32() % 8 < share {
-                *x = (1 + rng.next_u32() % 30) as f32;
-            }
+        for x in row.iter_mut() {
+            let (is_expressed, count) = (rng.next_u32() % 8 < share, 1 + rng.next_u32() % 30);
+            *x = if is_expressed { count as f32 } else { 0.0 };
         }
         row[cell % N_GENES] += 1.0;
     }
