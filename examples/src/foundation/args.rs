@@ -3,11 +3,11 @@
 use std::path::PathBuf;
 
 use anyhow::Result;
-use candle_core::DType;
 use clap::{Args, ValueEnum};
 use sc_eval::classifiers::{LogisticRegressionParams, Model, XgboostParams};
 use sc_fm::embed::Mode;
 use sc_fm::models::Layer;
+use sc_fm::nn::gemm;
 
 use super::sources::{Name, Named, Source, sources};
 use crate::cells::CellArgs;
@@ -25,24 +25,32 @@ pub enum Protocol {
     AsPublished,
 }
 
-/// What a model computes in.
+/// How exact the products of a model are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Precision {
-    /// Single precision
+    /// Single precision: the same bits on every processor
     F32,
-    /// Half the size, the range of single precision
+    /// Errors like those of single precision, in the fastest way that the processor has
+    F32Grade,
+    /// Operands of half the size; the fastest
     Bf16,
-    /// Half the size
-    F16,
 }
 
 impl Precision {
-    /// The type of numbers.
-    pub(super) fn dtype(self) -> DType {
+    /// As models take it.
+    pub(super) fn gemm(self) -> gemm::Precision {
         match self {
-            Self::F32 => DType::F32,
-            Self::Bf16 => DType::BF16,
-            Self::F16 => DType::F16,
+            Self::F32 => gemm::Precision::F32,
+            Self::F32Grade => gemm::Precision::F32Grade,
+            Self::Bf16 => gemm::Precision::Bf16,
+        }
+    }
+
+    /// What computes with it here; one word for all processors where it makes no difference.
+    pub(super) fn kernel(self) -> &'static str {
+        match self {
+            Self::F32 => "f32",
+            _ => gemm::Kernel::new(self.gemm()).name(),
         }
     }
 }
@@ -75,8 +83,8 @@ pub struct FoundationArgs {
     /// What stands for a cell: cell (mean over genes), cls, all or max [default: that of the model's reference]
     #[arg(long, value_name = "MODE")]
     mode: Option<Mode>,
-    /// What the models compute in
-    #[arg(long, value_enum, default_value = "f32")]
+    /// How exact the products of the models are
+    #[arg(long, value_enum, default_value = "f32-grade")]
     precision: Precision,
     /// Memory for hidden values, such as 512M or 4G; weights come on top. It changes no result
     #[arg(long, value_name = "SIZE", default_value = "1G", value_parser = bytes)]
@@ -165,7 +173,7 @@ pub struct Settings {
     pub layers: Vec<Layer>,
     /// What stands for a cell.
     pub mode: Option<Mode>,
-    /// What the models compute in.
+    /// How exact the products of the models are.
     pub precision: Precision,
     /// Bytes for hidden values.
     pub memory: usize,
@@ -205,9 +213,6 @@ impl FoundationArgs {
             let text = "--protocol as-published is about a released model's tokeniser: name a model by --checkpoint or \
                         --random-weights";
             return Err(Usage(text.to_owned()).into());
-        }
-        if self.precision != Precision::F32 && sources.iter().any(Source::is_random) {
-            return Err(Usage("--precision is for --checkpoint: random weights are f32".to_owned()).into());
         }
         let mut heads = Vec::new();
         for &head in &self.heads {

@@ -100,7 +100,7 @@ impl Data {
             "weights": hashes.weights,
             "dictionaries": hashes.dictionaries,
             "identity": identity,
-            "precision": model.dtype().as_str(),
+            "kernel": settings.precision.kernel(),
             "data": self.sha256,
         });
         let mut embedded = Embedded {

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use anyhow::Result;
 use sc_fm::embed::FoundationModel;
+use sc_fm::models::LoadOptions;
 use sc_fm::models::geneformer::{Geneformer, GeneformerConfig, InputFormat};
+use sc_fm::nn::gemm::Precision;
 use sc_fm::tokenize::vocabulary::Vocabulary;
 use sc_io::Csr;
 use serde_json::json;
@@ -46,7 +48,7 @@ pub(super) fn medians(counts: &Csr, genes: &[String], cells: &[usize]) -> BTreeM
 ///
 /// # Errors
 /// If no cell has a count.
-pub(super) fn model(medians: &BTreeMap<String, f64>) -> Result<FoundationModel> {
+pub(super) fn model(medians: &BTreeMap<String, f64>, precision: Precision) -> Result<FoundationModel> {
     let tokens = SPECIALS.iter().copied().chain(medians.keys().map(String::as_str));
     let tokens = tokens.zip(0..).map(|(key, token)| (key.to_owned(), token));
     let vocabulary = Vocabulary::new(tokens, medians.iter().map(|(gene, &median)| (gene.clone(), median)))?;
@@ -60,7 +62,8 @@ pub(super) fn model(medians: &BTreeMap<String, f64>) -> Result<FoundationModel> 
         "max_position_embeddings": (medians.len() + 2).min(4096),
         "hidden_act": "relu",
     }))?;
-    let network = Geneformer::random(config, InputFormat::of(&vocabulary), SEED)?;
+    let mut weights = Geneformer::random_weights(&config, SEED, &LoadOptions::default().device)?;
+    let network = Geneformer::from_weights(config, InputFormat::of(&vocabulary), &mut weights, precision)?;
     Ok(FoundationModel::geneformer(network, vocabulary)?)
 }
 
@@ -75,6 +78,6 @@ mod tests {
         let found = medians(&Csr::from_dense(x.view()), &genes, &[0, 1]);
         let expected = [("A".to_owned(), 3750.0), ("B".to_owned(), 6250.0)];
         assert_eq!(found, BTreeMap::from(expected));
-        assert_eq!(model(&found).unwrap().vocabulary().unwrap().n_tokens(), 6);
+        assert_eq!(model(&found, Precision::F32).unwrap().vocabulary().unwrap().n_tokens(), 6);
     }
 }

@@ -73,7 +73,7 @@ impl Findings<'_> {
                 sections.push(self.map(model, coordinates));
             }
         }
-        sections.append(&mut report.sections);
+        // The figures over all seeds are in the comparison.
         report.sections = sections;
         report.write(out, true)?;
         let path = out.join("final_comparison_table.md");
@@ -326,17 +326,7 @@ impl Findings<'_> {
     pub(super) fn notes(&self) -> Vec<String> {
         let mut notes = self.cells.notes();
         for model in self.models {
-            let mut lines = model.loaded.lines().map(str::trim).filter(|line| !line.is_empty());
-            let first = lines.next().unwrap_or_default();
-            let rest: Vec<&str> =
-                lines.filter(|line| !line.contains(": /") && !line.contains("dictionary:")).collect();
-            let random = if model.weights.starts_with("random") {
-                " Its weights are random, not pretrained."
-            } else {
-                ""
-            };
-            let rest = if rest.is_empty() { String::new() } else { format!(" ({})", rest.join("; ")) };
-            notes.push(format!("{}: {first}{rest}.{random}", model.name));
+            notes.push(format!("{}: {}; weights: {}.", model.name, model.words, model.weights));
             let missing = model.of(0).tokens.cells.n_empty;
             if missing > 0 {
                 notes.push(format!(
@@ -358,7 +348,7 @@ impl Findings<'_> {
             ("seeds", list(settings.seeds.iter().map(u64::to_string).collect())),
             ("model_layer", list(settings.layers.iter().map(ToString::to_string).collect())),
             ("mode", settings.mode.map_or_else(|| "default".to_owned(), |mode| mode.to_string())),
-            ("precision", settings.precision.dtype().as_str().to_owned()),
+            ("precision", settings.precision.kernel().to_owned()),
             ("memory", settings.memory.to_string()),
             ("heads", list(settings.heads.iter().map(|head| head.words().to_owned()).collect())),
             ("n_genes", settings.fold.genes.n_top_genes.to_string()),

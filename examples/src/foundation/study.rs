@@ -24,7 +24,7 @@ use super::{Protocol, Settings, own_genes};
 use crate::cells::Cells;
 use crate::fold::Failure;
 use crate::map;
-use crate::progress::{bar, say};
+use crate::progress::{bar, say, thousands};
 use crate::record::{DatasetRecord, Record};
 use crate::study::{check_folder, ended, grid_at_hand};
 
@@ -109,12 +109,10 @@ fn published(cells: &mut Cells, x: &LogNormalized, settings: &Settings) -> Resul
 pub(super) struct Model {
     /// Its name in tables.
     pub(super) name: String,
-    /// Which model it is.
-    pub(super) kind: String,
+    /// What it is.
+    pub(super) words: String,
     /// What its weights are, for tables.
     pub(super) weights: String,
-    /// What was loaded, for a person to read.
-    pub(super) loaded: String,
     /// The files that it was made of.
     files: Vec<PathBuf>,
     /// One for all seeds, or one for each.
@@ -144,7 +142,7 @@ fn embed(
     let mut models = Vec::new();
     for source in &settings.sources {
         bar.set_message(format!("{}: loading", source.name));
-        let load = LoadOptions { dtype: settings.precision.dtype(), ..Default::default() };
+        let load = LoadOptions { precision: settings.precision.gemm(), ..Default::default() };
         let named = source.name.clone();
         let model = match source.open(load)? {
             Some(model) => {
@@ -157,21 +155,24 @@ fn embed(
                 };
                 say(&format!("{named}: {}", model.report().to_string().trim_end().replace('\n', "\n  ")));
                 let embedded = data.embed(source, &model, &identity(source)?, settings, &bar)?;
-                let (kind, loaded) = (model.kind().to_string(), model.report().to_string());
+                let kind = model.kind();
+                let words = match model.report().weights.n_parameters {
+                    0 => kind.to_string(),
+                    n => format!("{kind} of {} parameters", thousands(n)),
+                };
                 let weights = match (source.is_random(), model.report().releases.as_slice()) {
                     (true, _) => "random, not pretrained".to_owned(),
                     (false, []) => "as loaded, of no known release".to_owned(),
                     (false, names) => names.join(" or "),
                 };
                 let files = source.files(&model);
-                Model { name: named, kind, weights, loaded, files, embedded: vec![embedded] }
+                Model { name: named, words, weights, files, embedded: vec![embedded] }
             }
             None => {
-                let index = cells.genes.iter().map(|gene| gene.to_uppercase()).collect();
-                let data = Data::new(cells.counts.clone(), DataFrame::new(index))?;
+                let data = Data::new(cells.counts.clone(), DataFrame::new(cells.genes.clone()))?;
                 let of_seed = |set: &Sets| {
                     let medians = own_genes::medians(&cells.counts, &cells.genes, &set.train);
-                    let model = own_genes::model(&medians)?;
+                    let model = own_genes::model(&medians, settings.precision.gemm())?;
                     let identity = format!("{} {medians:?}", own_genes::WORDS);
                     data.embed(source, &model, &identity, settings, &bar)
                 };
@@ -179,9 +180,8 @@ fn embed(
                     settings.seeds.iter().map(|seed| of_seed(&sets[seed])).collect::<Result<_>>()?;
                 Model {
                     name: named,
-                    kind: "Geneformer".to_owned(),
+                    words: format!("Geneformer, {}", own_genes::WORDS),
                     weights: "random, not pretrained".to_owned(),
-                    loaded: format!("Geneformer made in memory: {}", own_genes::WORDS),
                     files: Vec::new(),
                     embedded,
                 }

@@ -5,6 +5,7 @@ mod anomaly_detection;
 mod bad_input;
 mod benchmark;
 mod clustering;
+mod foundation_models;
 mod grid;
 mod leak_check;
 mod robustness;

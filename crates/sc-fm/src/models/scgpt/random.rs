@@ -2,64 +2,50 @@
 
 use candle_core::{Device, Tensor};
 
-use super::{InputEmbStyle, Scgpt, ScgptConfig, Specials};
+use super::{InputEmbStyle, Scgpt, ScgptConfig};
 use crate::Result;
 use crate::checkpoint::Weights;
 use crate::models::load;
 use crate::models::normal::normal;
-use crate::nn::gemm::Precision;
 
 /// Standard deviation of new weights.
 const DEVIATION: f64 = 0.02;
 
 impl Scgpt {
-    /// A model with random weights and what an embedding needs: no decoder, no batch labels. Weights are drawn from
-    /// N(0, 0.02²), biases are 0 and norms the identity; PyTorch's defaults for the reference are other distributions.
+    /// Random weights of what an embedding needs: no decoder, no batch labels. They are drawn from N(0, 0.02²), biases
+    /// are 0 and norms do nothing; the reference starts from other distributions.
     ///
     /// Same seed, same weights, on every machine.
     ///
     /// # Errors
     /// [`Error::Config`](crate::models::Error::Config) for a shape that cannot be, and for values that come in as
     /// categories: how many there are, only weights tell.
-    pub fn random(config: ScgptConfig, n_tokens: usize, specials: Specials, seed: u64) -> Result<Self> {
-        let mut weights = Self::random_weights(&config, n_tokens, seed)?;
-        Self::from_weights(config, n_tokens, specials, &mut weights, Precision::default())
-    }
-
-    /// The weights of [`Scgpt::random`].
-    ///
-    /// # Errors
-    /// As [`Scgpt::random`].
     pub fn random_weights(config: &ScgptConfig, n_tokens: usize, seed: u64) -> Result<Weights> {
         config.validate()?;
         if config.input_emb_style == InputEmbStyle::Category {
             return Err(load::refuse("input_emb_style", "category", "continuous or scaling").into());
         }
-        tensors(config, n_tokens, seed)
+        let (width, inner) = (config.embsize, config.d_hid);
+        let mut new = New { tensors: vec![], seed };
+        new.matrix("encoder.embedding.weight", n_tokens, width)?;
+        new.norm("encoder.enc_norm", width)?;
+        if config.input_emb_style == InputEmbStyle::Continuous {
+            new.linear("value_encoder.linear1", width, 1)?;
+            new.linear("value_encoder.linear2", width, width)?;
+            new.norm("value_encoder.norm", width)?;
+        }
+        for layer in 0..config.nlayers {
+            let name = |part: &str| format!("transformer_encoder.layers.{layer}.{part}");
+            new.matrix(&name("self_attn.in_proj_weight"), 3 * width, width)?;
+            new.flat(&name("self_attn.in_proj_bias"), 3 * width, 0.0)?;
+            new.linear(&name("self_attn.out_proj"), width, width)?;
+            new.linear(&name("linear1"), inner, width)?;
+            new.linear(&name("linear2"), width, inner)?;
+            new.norm(&name("norm1"), width)?;
+            new.norm(&name("norm2"), width)?;
+        }
+        Ok(Weights::new(new.tensors))
     }
-}
-
-fn tensors(config: &ScgptConfig, n_tokens: usize, seed: u64) -> Result<Weights> {
-    let (width, inner) = (config.embsize, config.d_hid);
-    let mut new = New { tensors: vec![], seed };
-    new.matrix("encoder.embedding.weight", n_tokens, width)?;
-    new.norm("encoder.enc_norm", width)?;
-    if config.input_emb_style == InputEmbStyle::Continuous {
-        new.linear("value_encoder.linear1", width, 1)?;
-        new.linear("value_encoder.linear2", width, width)?;
-        new.norm("value_encoder.norm", width)?;
-    }
-    for layer in 0..config.nlayers {
-        let name = |part: &str| format!("transformer_encoder.layers.{layer}.{part}");
-        new.matrix(&name("self_attn.in_proj_weight"), 3 * width, width)?;
-        new.flat(&name("self_attn.in_proj_bias"), 3 * width, 0.0)?;
-        new.linear(&name("self_attn.out_proj"), width, width)?;
-        new.linear(&name("linear1"), inner, width)?;
-        new.linear(&name("linear2"), width, inner)?;
-        new.norm(&name("norm1"), width)?;
-        new.norm(&name("norm2"), width)?;
-    }
-    Ok(Weights::new(new.tensors))
 }
 
 /// Tensors so far.
@@ -94,7 +80,9 @@ impl New {
 
 #[cfg(test)]
 mod tests {
+    use super::super::Specials;
     use super::*;
+    use crate::nn::gemm::Precision;
 
     fn config(style: &str) -> ScgptConfig {
         let text = format!(
@@ -106,14 +94,17 @@ mod tests {
     #[test]
     fn every_tensor_of_a_random_model_is_taken() {
         for style in ["continuous", "scaling"] {
-            let model = Scgpt::random(config(style), 20, Specials { pad: 17, cls: 18 }, 1).unwrap();
+            let config = config(style);
+            let mut weights = Scgpt::random_weights(&config, 20, 1).unwrap();
+            let specials = Specials { pad: 17, cls: 18 };
+            let model = Scgpt::from_weights(config, 20, specials, &mut weights, Precision::F32).unwrap();
             assert_eq!((model.n_tokens(), model.config().nlayers), (20, 2));
         }
     }
 
     #[test]
     fn categories_need_weights() {
-        let error = Scgpt::random(config("category"), 20, Specials { pad: 17, cls: 18 }, 1).unwrap_err();
+        let error = Scgpt::random_weights(&config("category"), 20, 1).unwrap_err();
         assert!(error.to_string().contains("input_emb_style"), "{error}");
     }
 }
