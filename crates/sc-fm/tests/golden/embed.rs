@@ -9,6 +9,7 @@ use sc_fm::embed::{EmbedParams, FoundationModel, Kind, Mode, OpenParams};
 use sc_fm::models::geneformer::{Geneformer, GeneformerConfig, InputFormat};
 use sc_fm::models::scgpt::Cell;
 use sc_fm::models::{CellEncoder, Layer, LoadOptions, Scfoundation, ScfoundationConfig, Scgpt};
+use sc_fm::nn::gemm::Precision;
 use sc_fm::tokenize::scfoundation::{GeneList, Resolution};
 use sc_fm::tokenize::scgpt::ScgptVocabulary;
 use sc_fm::tokenize::vocabulary::Vocabulary;
@@ -82,7 +83,7 @@ fn geneformer_embeds_the_cells_of_the_reference_from_their_tokens_and_any_data_a
         let medians = (0..n_tokens).map(|token| (name(token), 1.0));
         let vocabulary = Vocabulary::new((0..n_tokens).map(|token| (name(token), token)), medians).unwrap();
         let mut weights = Weights::open(folder.join("mlm/model.safetensors")).unwrap();
-        let model = Geneformer::from_weights(config, format, &mut weights).unwrap();
+        let model = Geneformer::from_weights(config, format, &mut weights, Precision::default()).unwrap();
         let model = FoundationModel::geneformer(model, vocabulary).unwrap();
 
         // Counts that rank the genes of each cell as the reference's tokens stand.
@@ -123,7 +124,7 @@ fn scfoundation_embeds_the_counts_of_the_reference_at_each_depth() {
         let config: ScfoundationConfig = serde_json::from_value(config).unwrap();
         let genes: Vec<String> = (0..config.n_genes()).map(|i| format!("G{i}")).collect();
         let mut weights = Weights::open(folder.join("model.safetensors")).unwrap();
-        let model = Scfoundation::from_weights(config, &mut weights).unwrap();
+        let model = Scfoundation::from_weights(config, &mut weights, Precision::default()).unwrap();
         let list = GeneList::new(genes.iter().cloned()).unwrap();
         let model = FoundationModel::scfoundation(model, list).unwrap();
         assert_eq!((model.kind(), model.obsm_key()), (Kind::Scfoundation, "X_scfoundation"));

@@ -6,6 +6,5 @@ mod embed;
 mod models;
 mod perturb;
 mod registry;
-mod registry;
 mod support;
 mod tokenize;
