@@ -12,7 +12,7 @@ use crate::end::{NotFetched, Usage};
 
 /// A kind of model, as flags name it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Name {
+pub(super) enum Name {
     /// `geneformer`
     Geneformer,
     /// `scgpt`
@@ -43,7 +43,7 @@ impl FromStr for Name {
 
 /// A path, with the kind of model that it is for, if that was said.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Named {
+pub(super) struct Named {
     kind: Option<Name>,
     path: PathBuf,
 }

@@ -146,7 +146,7 @@ fn geneformer(folder: &Path, params: &OpenParams, options: &checkpoint::OpenPara
     }
     let config = GeneformerConfig::read(&path)?;
     let (vocabulary, dictionaries) = match &params.dictionaries {
-        Some(told) => vocabulary_in(&[told.clone()], config.vocab_size, params.series.as_deref())?,
+        Some(told) => vocabulary_in(std::slice::from_ref(told), config.vocab_size, params.series.as_deref())?,
         None => {
             let mut folders = vec![folder.to_owned()];
             // The repository keeps dictionaries beside the folders of its checkpoints, one of which is its root.
