@@ -11,6 +11,7 @@ use super::plan::{Run, Watch};
 use super::{EmbedParams, Embedding, Error, Kind, LoadReport, MissingCells, Progress, unwatched};
 use crate::Result;
 use crate::models::{self, Geneformer, Scfoundation, Scgpt};
+use crate::nn::gemm::Kernel;
 use crate::tokenize::Tokens;
 use crate::tokenize::scfoundation::GeneList;
 use crate::tokenize::scgpt::{ScgptParams, ScgptVocabulary, ValueEncoding};
@@ -124,6 +125,17 @@ impl FoundationModel {
         self.cost().dtype
     }
 
+    /// The kernel of its matrix products on the CPU, which the choice of
+    /// [`Precision`](crate::nn::gemm::Precision) and the processor decide.
+    pub fn kernel(&self) -> &'static str {
+        let kernel = match &self.network {
+            Network::Geneformer { model, .. } => model.kernel(),
+            Network::Scgpt { model, .. } => model.kernel(),
+            Network::Scfoundation { model, .. } => model.kernel(),
+        };
+        kernel.map_or("none", Kernel::name)
+    }
+
     /// The embedding of every cell of a data set in memory.
     ///
     /// # Errors
@@ -198,6 +210,7 @@ impl FoundationModel {
             tokens: tokens.report().clone(),
             model: self.report.clone(),
             dtype: self.dtype(),
+            kernel: self.kernel(),
         };
         Ok(match params.missing {
             MissingCells::Drop => embedding,

@@ -212,12 +212,13 @@ impl FoundationModel {
         let EmbedParams { matrix, gene_column, min_known, seed, ties, input: values, resolution, .. } =
             &params.embed;
         let mut text = format!(
-            "{} {} {} {} {:?}\n{input} {matrix:?} {gene_column:?}\n{min_known} {seed} {ties:?} {values:?} {resolution:?}\n{:?}\n",
+            "{} {} {} {} {:?} {}\n{input} {matrix:?} {gene_column:?}\n{min_known} {seed} {ties:?} {values:?} {resolution:?}\n{:?}\n",
             VERSION,
             self.kind(),
             choice.mode,
             choice.layer,
             self.dtype(),
+            self.kernel(),
             params.identity,
         );
         for (name, hash) in hashes.weights.iter().chain(&hashes.dictionaries) {
@@ -244,6 +245,7 @@ impl About {
         let made = super::report::Provenance {
             model: &model.report,
             dtype: model.dtype(),
+            kernel: model.kernel(),
             choice: self.choice,
             tokens: report,
             n_missing,

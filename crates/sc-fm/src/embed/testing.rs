@@ -106,5 +106,6 @@ pub(super) fn embedding(values: Array2<f32>) -> Embedding {
         tokens: tokens.report().clone(),
         model: LoadReport::in_memory(Kind::Geneformer),
         dtype: DType::F32,
+        kernel: "none",
     }
 }

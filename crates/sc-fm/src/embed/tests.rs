@@ -218,6 +218,9 @@ fn a_folder_is_opened_and_says_what_it_held() {
     let about = &adata.uns()["X_geneformer"];
     assert_eq!(about.at(&["layer"]), Some(&Value::String("second_to_last".into())));
     assert_eq!(about.at(&["n_missing"]), Some(&Value::Int(1)));
+    assert!(
+        matches!(about.at(&["kernel"]), Some(Value::String(name)) if name.starts_with("f32") || name.contains("bf16"))
+    );
     let hash = crate::checkpoint::sha256(folder.path().join("model.safetensors")).unwrap();
     assert_eq!(about.at(&["sha256_weights", "model.safetensors"]), Some(&Value::String(hash)));
 }
