@@ -2,6 +2,7 @@
 
 usage: embed.py FOLDER [--batch 16] [--dtype float32|bfloat16] [--threads 2] [--check]
 
+Run it with PYTHONSAFEPATH=1, or the folder's tokenize.py hides Python's own.
 FOLDER is what `embed.rs --write FOLDER` left. `--check` compares the embeddings.
 """
 import argparse, resource, time
@@ -26,7 +27,7 @@ ids = torch.split(cells["ids"].long(), lengths.tolist())
 special = 1 if model.config.vocab_size == 20275 else 0  # <cls> and <eos> of V2
 order = torch.argsort(lengths, descending=True, stable=True).tolist()
 out = torch.empty(len(ids), model.config.hidden_size)
-start = time.perf_counter()
+start, cpu = time.perf_counter(), time.process_time()
 with torch.inference_mode():
     for i in range(0, len(order), args.batch):
         batch = order[i : i + args.batch]
@@ -35,9 +36,9 @@ with torch.inference_mode():
         hidden = model(input_ids=padded, attention_mask=mask).last_hidden_state
         for row, c in zip(hidden, batch):
             out[c] = row[special : lengths[c] - special].float().mean(0)
-seconds = time.perf_counter() - start
+seconds, cpu = time.perf_counter() - start, time.process_time() - cpu
 peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
-print(f"transformers {args.dtype} batch {args.batch}, {args.threads} threads: {seconds:.2f} s, "
+print(f"transformers {args.dtype} batch {args.batch}, {args.threads} threads: {seconds:.2f} s ({cpu:.2f} s of CPU), "
       f"{len(ids) / seconds:.2f} cells/s, {int(lengths.sum()) / seconds:.0f} tokens/s, peak {peak} MiB")
 if args.check:
     print(f"largest difference {float((out - cells['embedding']).abs().max()):.2e}")

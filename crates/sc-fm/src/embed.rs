@@ -40,12 +40,14 @@ mod testing;
 mod tests;
 
 pub use choice::{Choice, Mode};
+pub(crate) use cost::Cost;
 pub use embedding::Embedding;
 pub use error::Error;
 pub use genes::GeneEmbedding;
 pub use model::FoundationModel;
 pub use open::{Kind, OpenParams};
 pub use params::{EmbedParams, MatrixChoice, MissingCells};
+pub(crate) use plan::Run;
 pub use progress::Progress;
 pub use report::{Hashes, LoadReport};
 pub use states::{StateEmbedding, Summary};

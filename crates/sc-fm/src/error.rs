@@ -1,6 +1,6 @@
 //! What can go wrong here, in words that name the place.
 
-use crate::{checkpoint, embed, models, registry, tokenize};
+use crate::{checkpoint, embed, models, perturb, registry, tokenize};
 
 /// An error of this crate.
 #[derive(Debug, thiserror::Error)]
@@ -21,6 +21,9 @@ pub enum Error {
     /// A folder that holds no model, or a data set that it cannot embed.
     #[error(transparent)]
     Embed(#[from] embed::Error),
+    /// A perturbation that cannot be computed, or results that cannot be kept or read.
+    #[error(transparent)]
+    Perturb(#[from] perturb::Error),
     /// The tensor library refused.
     #[error("the tensor library reports an error")]
     Tensor(#[from] candle_core::Error),
@@ -35,6 +38,7 @@ impl Error {
             Self::Model(error) => error.help(),
             Self::Tokenize(error) => error.help(),
             Self::Embed(error) => error.help(),
+            Self::Perturb(error) => error.help(),
             _ => None,
         }
     }

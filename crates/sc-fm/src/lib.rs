@@ -5,6 +5,7 @@ pub mod embed;
 pub mod error;
 pub mod models;
 pub mod nn;
+pub mod perturb;
 pub mod registry;
 pub mod tokenize;
 

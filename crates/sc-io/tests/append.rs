@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 
 use ndarray::{Array2, s};
 use sc_io::h5ad;
-use sc_io::h5ad::append::{AppendOptions, obs_column, obsm, obsm_rows};
-use sc_io::{AnnData, Categorical, Column, Error, Problem};
+use sc_io::h5ad::append::{AppendOptions, check_obsm, obs_column, obsm, obsm_rows, obsm_rows_about};
+use sc_io::{AnnData, Categorical, Column, Error, Problem, Value};
 
 fn added(n: usize) -> Array2<f32> {
     Array2::from_shape_fn((n, 5), |(i, j)| (i * 5 + j) as f32 * 0.5 - 7.0)
@@ -173,4 +173,27 @@ fn damaged_files_are_refused_or_added_to() {
             assert!(std::fs::read(&path).unwrap() == damaged);
         }
     }
+}
+
+#[test]
+fn an_array_comes_with_what_made_it_and_both_are_replaced_together() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("blood.h5ad");
+    let mut expected = sc_io::datasets::pbmc68k_reduced();
+    h5ad::write(&expected, &path).unwrap();
+    for (array, options) in [(added(700), once()), (added(700).slice(s![.., 1..3]).to_owned(), replace())] {
+        let about = Value::Map([("layer".to_owned(), Value::from(array.ncols() as i64))].into());
+        check_obsm(&path, "X_added", &options).unwrap();
+        let mut rows = |rows: std::ops::Range<usize>| Ok(array.slice(s![rows, ..]).to_owned());
+        obsm_rows_about(&path, "X_added", array.ncols(), &about, &options, &mut rows).unwrap();
+        expected.insert_obsm("X_added", array).unwrap();
+        expected.uns_mut().insert("X_added".to_owned(), about);
+        assert_eq!(h5ad::read(&path).unwrap(), expected);
+    }
+    assert!(matches!(check_obsm(&path, "X_added", &once()), Err(Error::SlotTaken { .. })));
+    // The array that fails takes the entry with it.
+    let before = std::fs::read(&path).unwrap();
+    let mut fails = |_| Err(std::io::Error::other("no more rows"));
+    obsm_rows_about(&path, "X_other", 4, &Value::Null, &once(), &mut fails).unwrap_err();
+    assert!(std::fs::read(&path).unwrap() == before, "a failure changed the file");
 }

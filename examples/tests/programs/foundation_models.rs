@@ -153,7 +153,7 @@ fn a_folder_that_is_no_model_and_models_without_weights_are_refused() {
 fn a_matrix_that_the_model_hardly_knows_is_refused() {
     let dir = tempfile::tempdir().unwrap();
     let config = geneformer(dir.path());
-    let mut adata = h5ad::read(&write_h5ad(dir.path(), &counts(), &types())).unwrap();
+    let mut adata = h5ad::read(write_h5ad(dir.path(), &counts(), &types())).unwrap();
     let names = (0..12).map(|gene| format!("{}{gene}", if gene < 5 { "gene" } else { "other" })).collect();
     adata.var_mut().set_index(names).unwrap();
     fs::remove_file(dir.path().join("cells.h5ad")).unwrap();

@@ -24,6 +24,8 @@ pub struct Embedding {
     pub model: LoadReport,
     /// What the model computed in.
     pub dtype: DType,
+    /// The kernel of its matrix products on the CPU.
+    pub kernel: &'static str,
 }
 
 impl Embedding {

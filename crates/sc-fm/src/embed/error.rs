@@ -128,6 +128,14 @@ pub enum Error {
         /// The model.
         kind: Kind,
     },
+    /// Tokens of a larger matrix.
+    #[error("a cell of the tokens is row {row} of its matrix, but {n_rows} rows are asked for")]
+    Rows {
+        /// The row.
+        row: usize,
+        /// Rows asked for.
+        n_rows: usize,
+    },
     /// Not one label a row.
     #[error("{found} labels for {expected} rows of the embedding, expected one for each")]
     Labels {

@@ -8,9 +8,10 @@ use super::cost::Cost;
 use super::encode::Encoder;
 use super::input::{Input, matrix};
 use super::plan::{Run, Watch};
-use super::{unwatched, EmbedParams, Embedding, Error, Kind, LoadReport, MissingCells, Progress};
+use super::{EmbedParams, Embedding, Error, Kind, LoadReport, MissingCells, Progress, unwatched};
 use crate::Result;
 use crate::models::{self, Geneformer, Scfoundation, Scgpt};
+use crate::nn::gemm::Kernel;
 use crate::tokenize::Tokens;
 use crate::tokenize::scfoundation::GeneList;
 use crate::tokenize::scgpt::{ScgptParams, ScgptVocabulary, ValueEncoding};
@@ -74,6 +75,14 @@ impl FoundationModel {
         self.report.kind
     }
 
+    /// The Geneformer and its dictionary, if it is one.
+    pub fn as_geneformer(&self) -> Option<(&Geneformer, &Vocabulary)> {
+        match &self.network {
+            Network::Geneformer { model, vocabulary } => Some((model, vocabulary)),
+            _ => None,
+        }
+    }
+
     /// What was loaded.
     pub fn report(&self) -> &LoadReport {
         &self.report
@@ -114,6 +123,17 @@ impl FoundationModel {
     /// What it computes in.
     pub fn dtype(&self) -> DType {
         self.cost().dtype
+    }
+
+    /// The kernel of its matrix products on the CPU, which the choice of
+    /// [`Precision`](crate::nn::gemm::Precision) and the processor decide.
+    pub fn kernel(&self) -> &'static str {
+        let kernel = match &self.network {
+            Network::Geneformer { model, .. } => model.kernel(),
+            Network::Scgpt { model, .. } => model.kernel(),
+            Network::Scfoundation { model, .. } => model.kernel(),
+        };
+        kernel.map_or("none", Kernel::name)
     }
 
     /// The embedding of every cell of a data set in memory.
@@ -157,7 +177,7 @@ impl FoundationModel {
     /// [`EmbedParams::missing`] says. Of the other parameters `mode`, `layer` and `memory` are looked at.
     ///
     /// # Errors
-    /// [`models::Error`] for cells that the model cannot take; otherwise as [`embed`](Self::embed).
+    /// [`models::Error`] for cells that the model cannot take; [`Error::Rows`]; otherwise as [`embed`](Self::embed).
     pub fn embed_tokens(&self, tokens: &Tokens, n_rows: usize, params: &EmbedParams) -> Result<Embedding> {
         self.embed_rows(tokens, tokens.rows(), n_rows, params, &mut unwatched)
     }
@@ -170,6 +190,9 @@ impl FoundationModel {
         params: &EmbedParams,
         watch: &mut Watch<'_>,
     ) -> Result<Embedding> {
+        if let Some(&row) = rows.last().filter(|&&row| row >= n_rows) {
+            return Err(Error::Rows { row, n_rows }.into());
+        }
         let tally = tokens.report().cells;
         if tokens.n_cells() == 0 && n_rows > 0 {
             let (n_empty, n_filtered) = (tally.n_empty, tally.n_filtered);
@@ -187,6 +210,7 @@ impl FoundationModel {
             tokens: tokens.report().clone(),
             model: self.report.clone(),
             dtype: self.dtype(),
+            kernel: self.kernel(),
         };
         Ok(match params.missing {
             MissingCells::Drop => embedding,

@@ -146,7 +146,7 @@ fn geneformer(folder: &Path, params: &OpenParams, options: &checkpoint::OpenPara
     }
     let config = GeneformerConfig::read(&path)?;
     let (vocabulary, dictionaries) = match &params.dictionaries {
-        Some(told) => vocabulary_in(&[told.clone()], config.vocab_size, params.series.as_deref())?,
+        Some(told) => vocabulary_in(std::slice::from_ref(told), config.vocab_size, params.series.as_deref())?,
         None => {
             let mut folders = vec![folder.to_owned()];
             // The repository keeps dictionaries beside the folders of its checkpoints, one of which is its root.
@@ -222,7 +222,8 @@ fn scgpt(folder: &Path, params: &OpenParams, options: &checkpoint::OpenParams) -
     let (vocabulary, file) = scgpt_vocabulary(params.dictionaries.as_deref().unwrap_or(folder))?;
     let mut weights = Weights::open_with(folder, options)?;
     let specials = Specials { pad: vocabulary.pad(), cls: vocabulary.cls() };
-    let model = Scgpt::from_weights(config, vocabulary.n_tokens(), specials, &mut weights, params.load.precision)?;
+    let model =
+        Scgpt::from_weights(config, vocabulary.n_tokens(), specials, &mut weights, params.load.precision)?;
     let network = Network::Scgpt { model: Box::new(model), vocabulary, input };
     Ok((network, weights, vec![file]))
 }

@@ -18,8 +18,8 @@ impl FoundationModel {
     /// A model of the shape that a configuration describes, with random weights.
     ///
     /// * `config`: a `config.json` of Geneformer or an `args.json` of scGPT, under any name.
-    /// * `params`: where the dictionaries are; beside the configuration by default. Numbers are
-    ///   `F32`, on the CPU.
+    /// * `params`: where the dictionaries are (beside the configuration by default), and the precision of products.
+    ///   Weights are `F32`, on the CPU.
     ///
     /// Same seed, same weights, on every machine.
     ///

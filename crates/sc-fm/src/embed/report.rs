@@ -83,6 +83,7 @@ impl fmt::Display for LoadReport {
 pub(super) struct Provenance<'p> {
     pub(super) model: &'p LoadReport,
     pub(super) dtype: DType,
+    pub(super) kernel: &'static str,
     pub(super) choice: Choice,
     pub(super) tokens: &'p Report,
     pub(super) n_missing: usize,
@@ -106,6 +107,7 @@ impl Provenance<'_> {
             ("mode", text(&self.choice.mode)),
             ("layer", text(&self.choice.layer)),
             ("precision", Value::String(self.dtype.as_str().to_owned())),
+            ("kernel", Value::String(self.kernel.to_owned())),
             ("sha256_weights", map(hashes.weights)),
             ("sha256_dictionaries", map(hashes.dictionaries)),
             ("n_genes", count(self.tokens.genes.n_genes)),
@@ -126,6 +128,7 @@ impl Embedding {
         let made = Provenance {
             model: &self.model,
             dtype: self.dtype,
+            kernel: self.kernel,
             choice: self.choice,
             tokens: &self.tokens,
             n_missing: self.missing.len(),

@@ -122,7 +122,8 @@ impl FoundationModel {
         let input = Input::new(&self.network, file.obs(), var, &params.embed)?;
         let about = self.about(path, choice, params)?;
         let store_path = params.store.clone().unwrap_or_else(|| with_ending(target, &format!(".{key}.npy")));
-        let shape = Shape { n_rows: rows.n_rows(), n_cols: encoder.width(), block_rows: params.block_rows.max(1) };
+        let shape =
+            Shape { n_rows: rows.n_rows(), n_cols: encoder.width(), block_rows: params.block_rows.max(1) };
         let mut store = RowStore::open(&store_path, shape, &about.key).map_err(Error::from)?;
 
         let report = self.fill(&mut store, &rows, &input, params, watch)?;
@@ -208,14 +209,16 @@ impl FoundationModel {
             return Err(Error::Identity { kind: self.kind() }.into());
         }
         let input = checkpoint::sha256(path)?;
-        let EmbedParams { matrix, gene_column, min_known, seed, ties, input: values, resolution, .. } = &params.embed;
+        let EmbedParams { matrix, gene_column, min_known, seed, ties, input: values, resolution, .. } =
+            &params.embed;
         let mut text = format!(
-            "{} {} {} {} {:?}\n{input} {matrix:?} {gene_column:?}\n{min_known} {seed} {ties:?} {values:?} {resolution:?}\n{:?}\n",
+            "{} {} {} {} {:?} {}\n{input} {matrix:?} {gene_column:?}\n{min_known} {seed} {ties:?} {values:?} {resolution:?}\n{:?}\n",
             VERSION,
             self.kind(),
             choice.mode,
             choice.layer,
             self.dtype(),
+            self.kernel(),
             params.identity,
         );
         for (name, hash) in hashes.weights.iter().chain(&hashes.dictionaries) {
@@ -242,6 +245,7 @@ impl About {
         let made = super::report::Provenance {
             model: &model.report,
             dtype: model.dtype(),
+            kernel: model.kernel(),
             choice: self.choice,
             tokens: report,
             n_missing,

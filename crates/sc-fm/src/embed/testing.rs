@@ -47,7 +47,10 @@ pub(super) fn data(n_cells: usize) -> AnnData {
     let mut dense = Array2::<f32>::zeros((n_cells, N_GENES));
     for (cell, mut row) in dense.rows_mut().into_iter().enumerate().filter(|(cell, _)| *cell != 2) {
         let share = 1 + rng.next_u32() % 8;
-        row.iter_mut().filter(|_| rng.next_u32() % 8 < share).for_each(|x| *x = (1 + rng.next_u32() % 30) as f32);
+        for x in row.iter_mut() {
+            let (is_expressed, count) = (rng.next_u32() % 8 < share, 1 + rng.next_u32() % 30);
+            *x = if is_expressed { count as f32 } else { 0.0 };
+        }
         row[cell % N_GENES] += 1.0;
     }
     let var = DataFrame::new((0..N_GENES).map(gene).collect());
@@ -103,5 +106,6 @@ pub(super) fn embedding(values: Array2<f32>) -> Embedding {
         tokens: tokens.report().clone(),
         model: LoadReport::in_memory(Kind::Geneformer),
         dtype: DType::F32,
+        kernel: "none",
     }
 }

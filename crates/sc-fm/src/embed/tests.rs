@@ -23,8 +23,11 @@ fn memory_of(n_tokens: usize) -> usize {
 #[test]
 fn no_bit_depends_on_memory_threads_or_order() {
     let (model, adata) = (model(), data(60));
-    for (mode, layer) in [(Mode::Cls, Layer::SecondToLast), (Mode::Cell, Layer::Last), (Mode::Cell, Layer::Index(0))] {
-        let params = |memory| EmbedParams { mode: Some(mode), layer: Some(layer), memory, ..Default::default() };
+    for (mode, layer) in
+        [(Mode::Cls, Layer::SecondToLast), (Mode::Cell, Layer::Last), (Mode::Cell, Layer::Index(0))]
+    {
+        let params =
+            |memory| EmbedParams { mode: Some(mode), layer: Some(layer), memory, ..Default::default() };
         let expected = model.embed(&adata, &params(usize::MAX)).unwrap();
         assert_eq!((expected.values.dim(), expected.missing.as_slice()), ((60, 16), &[2][..]));
         assert_eq!(expected.choice, Choice { mode, layer });
@@ -55,10 +58,21 @@ fn cells_without_genes_are_nan_or_left_out_and_named_in_both() {
     }
     let none = adata.select_obs(&[2]).unwrap();
     let error = model.embed(&none, &params).unwrap_err();
-    let message = "none of 1 cells has a gene of the model: 1 without counts in them, 0 left out by `filter_pass`";
+    let message =
+        "none of 1 cells has a gene of the model: 1 without counts in them, 0 left out by `filter_pass`";
     assert_eq!(error.to_string(), message);
     assert!(error.help().unwrap().contains("matrix"));
     assert_eq!(model.embed(&adata.select_obs(&[]).unwrap(), &params).unwrap().values.dim(), (0, 16));
+}
+
+#[test]
+fn tokens_of_more_rows_than_asked_for_are_refused() {
+    let model = model();
+    let tokens = model.tokenize(&data(6), &EmbedParams::default()).unwrap();
+    let error = model.embed_tokens(&tokens, 5, &EmbedParams::default()).unwrap_err();
+    assert_eq!(error.to_string(), "a cell of the tokens is row 5 of its matrix, but 5 rows are asked for");
+    let all = model.embed_tokens(&tokens, 6, &EmbedParams::default()).unwrap();
+    assert_eq!((all.values.nrows(), all.missing.as_slice()), (6, &[2][..]));
 }
 
 #[test]
@@ -157,7 +171,8 @@ fn wrong_input_is_refused_in_words() {
     let none = error(&adata, &EmbedParams { matrix: MatrixChoice::Raw, ..Default::default() });
     assert_eq!(none.to_string(), "the data set has no raw");
     assert!(none.help().unwrap().contains("layer"));
-    let layer = error(&adata, &EmbedParams { matrix: MatrixChoice::Layer("counts".into()), ..Default::default() });
+    let layer =
+        error(&adata, &EmbedParams { matrix: MatrixChoice::Layer("counts".into()), ..Default::default() });
     assert!(layer.to_string().contains("counts"), "{layer}");
     let mode = error(&adata, &EmbedParams { mode: Some(Mode::All), ..Default::default() });
     assert_eq!(mode.to_string(), "Geneformer has no embedding All, expected one of cell and cls");
@@ -203,6 +218,9 @@ fn a_folder_is_opened_and_says_what_it_held() {
     let about = &adata.uns()["X_geneformer"];
     assert_eq!(about.at(&["layer"]), Some(&Value::String("second_to_last".into())));
     assert_eq!(about.at(&["n_missing"]), Some(&Value::Int(1)));
+    assert!(
+        matches!(about.at(&["kernel"]), Some(Value::String(name)) if name.starts_with("f32") || name.contains("bf16"))
+    );
     let hash = crate::checkpoint::sha256(folder.path().join("model.safetensors")).unwrap();
     assert_eq!(about.at(&["sha256_weights", "model.safetensors"]), Some(&Value::String(hash)));
 }
@@ -218,7 +236,9 @@ fn dictionaries_are_found_where_the_repository_has_them_by_their_size() {
     }
     let open = |params: &OpenParams| FoundationModel::open(&model, params);
     let error = open(&OpenParams::default()).unwrap_err();
-    assert!(error.to_string().starts_with("no token dictionary (token_dictionary*.pkl or .json) of 44 tokens in"));
+    assert!(
+        error.to_string().starts_with("no token dictionary (token_dictionary*.pkl or .json) of 44 tokens in")
+    );
     assert!(error.help().unwrap().contains("beside the weights"));
 
     std::fs::create_dir(&beside).unwrap();
@@ -233,7 +253,8 @@ fn dictionaries_are_found_where_the_repository_has_them_by_their_size() {
     assert!(error.to_string().ends_with("token_dictionary_gc2M.json, token_dictionary_gc3M.json"), "{error}");
     assert!(error.help().unwrap().contains("series"));
     open(&OpenParams { series: Some("gc3M".into()), ..Default::default() }).unwrap();
-    open(&OpenParams { series: Some("gc2M".into()), dictionaries: Some(beside), ..Default::default() }).unwrap();
+    open(&OpenParams { series: Some("gc2M".into()), dictionaries: Some(beside), ..Default::default() })
+        .unwrap();
 }
 
 #[test]
@@ -276,7 +297,10 @@ fn a_file_has_the_bits_of_memory_in_blocks_of_any_size() {
         assert_eq!(bits(&found.obsm()["X_geneformer"]), bits(&expected.values), "{block_rows} rows");
         assert_eq!(found.obs(), adata.obs());
         let about = &found.uns()["X_geneformer"];
-        assert_eq!(about.at(&["sha256_input"]), Some(&Value::String(crate::checkpoint::sha256(&path).unwrap())));
+        assert_eq!(
+            about.at(&["sha256_input"]),
+            Some(&Value::String(crate::checkpoint::sha256(&path).unwrap()))
+        );
         let error = model.embed_file(&path, &params, &mut unwatched).unwrap_err();
         assert!(error.to_string().contains("embedded"), "{error}");
     }
@@ -287,7 +311,8 @@ fn a_file_has_the_bits_of_memory_in_blocks_of_any_size() {
     assert_eq!(found.x(), adata.x());
     let error = model.embed_file(&path, &params(9, Output::Same), &mut unwatched).unwrap_err();
     assert!(error.to_string().contains("X_geneformer"), "{error}");
-    let names: Vec<_> = std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    let names: Vec<_> =
+        std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     assert_eq!(names.len(), 4, "{names:?}");
 }
 

@@ -14,7 +14,7 @@ pub(crate) struct ExactSum {
 
 impl ExactSum {
     pub(crate) fn add(&mut self, value: f32) {
-        // 2²³ such terms or fewer cannot overflow; then the sum stays where it is and says so.
+        // 2²³ terms of the largest kind fit; a sum of more that does not fit says so.
         let is_small = value.abs() < (1u64 << 40) as f32;
         let units = if is_small { (f64::from(value) / UNIT) as i128 } else { 0 };
         let (sum, overflows) = self.units.overflowing_add(units);

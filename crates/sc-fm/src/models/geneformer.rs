@@ -22,7 +22,7 @@ use super::parts::Parts;
 use super::{Error, Hidden, Layer, LoadOptions, load, normal};
 use crate::Result;
 use crate::checkpoint::Weights;
-use crate::nn::gemm::Precision;
+use crate::nn::gemm::{Kernel, Precision};
 use crate::nn::{AttentionParams, EncoderLayer, FeedForward, LayerNorm, NormOrder, Projection, embedding};
 use crate::tokenize::vocabulary::Vocabulary;
 use config::Start;
@@ -166,9 +166,19 @@ impl Geneformer {
         &self.config
     }
 
+    /// The tables of tokens and positions, by which together with its states a model can be told from others.
+    pub(crate) fn tables(&self) -> [&Tensor; 2] {
+        [&self.word, &self.position]
+    }
+
     /// What the model computes in.
     pub fn dtype(&self) -> DType {
         self.word.dtype()
+    }
+
+    /// The kernel of the layers' products on the CPU.
+    pub(crate) fn kernel(&self) -> Option<Kernel> {
+        self.layers.first().map(|layer| layer.output.kernel())
     }
 
     /// What a cell's tokens look like.

@@ -60,7 +60,7 @@ mod tests {
         let rows = |x: Result<Tensor>| x.unwrap().to_vec2::<f32>().unwrap();
         assert_eq!(rows(mean(&states, [0..2, 2..3])), [[2.0, -1.0], [5.0, 6.0]]);
         assert_eq!(rows(max(&states, [0..2, 2..3])), [[3.0, 2.0], [5.0, 6.0]]);
-        assert_eq!(rows(sum(&states, [1..3])), [[8.0, 2.0]]);
+        assert_eq!(rows(sum(&states, std::iter::once(1..3))), [[8.0, 2.0]]);
         assert_eq!(rows(select(&states, [2, 0])), [[5.0, 6.0], [1.0, 2.0]]);
         assert_eq!(mean(&states, []).unwrap().dims(), [0, 2]);
         assert_eq!(rows(unit_length(&states.narrow(0, 1, 1).unwrap())), [[0.6, -0.8]]);

@@ -26,7 +26,7 @@ use super::{CellEncoder, Error, Hidden, LoadOptions, pooling};
 use crate::Result;
 use crate::checkpoint::torch::TorchFile;
 use crate::checkpoint::{OpenParams, Weights};
-use crate::nn::gemm::Precision;
+use crate::nn::gemm::{Kernel, Precision};
 use crate::nn::{Activation, EncoderLayer, LayerNorm, Linear, NormOrder, embedding};
 use performer::PerformerLayer;
 use values::ValueEmbedding;
@@ -177,6 +177,11 @@ impl Scfoundation {
     /// What the model computes in.
     pub fn dtype(&self) -> DType {
         self.positions.dtype()
+    }
+
+    /// The kernel of the layers' products on the CPU.
+    pub(crate) fn kernel(&self) -> Option<Kernel> {
+        self.layers.first().map(|layer| layer.output.kernel())
     }
 
     /// The share of each bin in each value, `rows × bin_num`.

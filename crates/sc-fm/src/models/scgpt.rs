@@ -26,7 +26,7 @@ use super::parts::{Parts, TorchLayer};
 use super::{CellEncoder, Error, Hidden, Layer, LoadOptions, load, pooling};
 use crate::Result;
 use crate::checkpoint::Weights;
-use crate::nn::gemm::Precision;
+use crate::nn::gemm::{Kernel, Precision};
 use crate::nn::{EncoderLayer, LayerNorm, NormOrder, embedding};
 use crate::tokenize::scgpt::ScgptVocabulary;
 use batch_norm::BatchNorm;
@@ -179,6 +179,11 @@ impl Scgpt {
     /// What the model computes in.
     pub fn dtype(&self) -> DType {
         self.genes.entries.dtype()
+    }
+
+    /// The kernel of the layers' products on the CPU.
+    pub(crate) fn kernel(&self) -> Option<Kernel> {
+        self.layers.first().map(|layer| layer.output.kernel())
     }
 
     /// Number of tokens.

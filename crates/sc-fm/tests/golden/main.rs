@@ -2,7 +2,9 @@
 #![allow(clippy::unwrap_used, reason = "a test fails where something is not there")]
 
 mod checkpoint;
+mod embed;
 mod models;
+mod perturb;
 mod registry;
 mod support;
 mod tokenize;

@@ -1,6 +1,6 @@
 //! What the reference implementations compute from the same weights.
 
-mod compare;
+pub(crate) mod compare;
 mod geneformer;
 mod scfoundation;
 mod scgpt;

@@ -26,9 +26,7 @@ fn model(folder: &Path, part: &str, format: InputFormat) -> Geneformer {
     let folder = folder.join(part);
     let config = GeneformerConfig::read(&folder.join("config.json")).unwrap();
     let mut weights = compare::weights(&folder.join("model.safetensors"));
-    let model = Geneformer::from_weights(config, format, &mut weights, Precision::default()).unwrap();
-
-    model
+    Geneformer::from_weights(config, format, &mut weights, Precision::default()).unwrap()
 }
 
 /// The cells of `io.safetensors` without padding.
