@@ -174,7 +174,9 @@ impl Findings<'_> {
             n => format!("Over {n} seeds "),
         };
         let words = if interval.low > 0.0 {
-            format!("{name} beats logistic regression on the variable genes, {accuracy:.3} accurate against {plain:.3}.")
+            format!(
+                "{name} beats logistic regression on the variable genes, {accuracy:.3} accurate against {plain:.3}."
+            )
         } else if interval.high < 0.0 {
             format!(
                 "no frozen embedding reaches logistic regression on the variable genes, {plain:.3} accurate against \
