@@ -6,7 +6,6 @@ mod error;
 mod find;
 pub mod hub;
 mod json;
-mod nearest;
 mod open;
 pub mod pickle;
 mod record;
@@ -24,7 +23,6 @@ pub use safetensors::write as write_safetensors;
 pub use weights::Weights;
 
 pub(crate) use find::find;
-pub(crate) use nearest::nearest;
 pub(crate) use record::size;
 
 /// How many bytes at the beginning of a file [`file_kind`] looks at.

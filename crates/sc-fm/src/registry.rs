@@ -25,7 +25,9 @@ pub use releases::RELEASES;
 
 use std::path::Path;
 
-use crate::checkpoint::{self, nearest};
+use sc_io::nearest::nearest;
+
+use crate::checkpoint;
 
 /// A checkpoint with all that belongs to it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -194,7 +196,8 @@ impl ReleasedFile {
 pub fn release(name: &str) -> Result<&'static Release, Error> {
     let unknown = || Error::Unknown {
         name: name.to_owned(),
-        nearest: nearest(name, RELEASES.iter().map(|release| release.name)).map(str::to_owned),
+        nearest: nearest(name, RELEASES.iter().map(|release| release.name), name.len() / 2)
+            .map(str::to_owned),
     };
     RELEASES.iter().find(|release| release.name.eq_ignore_ascii_case(name)).ok_or_else(unknown)
 }

@@ -1,10 +1,10 @@
 //! `obs` and `var`: row names and typed columns, in order.
 
 mod column;
-mod nearest;
 
 pub use column::{Categorical, Column, NO_CATEGORY};
 
+use crate::nearest::nearest;
 use crate::{Error, Result};
 
 /// A table: one name a row, and named columns of the same length, in the order in which they were inserted.
@@ -80,6 +80,12 @@ impl DataFrame {
         self.columns.iter().find(|(n, _)| n == name).map(|(_, column)| column)
     }
 
+    /// The column that was probably meant: a third of the name may differ.
+    fn nearest(&self, name: &str) -> Option<&str> {
+        let names = self.columns.iter().map(|(name, _)| name.as_str());
+        nearest(name, names, (name.chars().count() / 3).max(1))
+    }
+
     /// The column `name`.
     ///
     /// # Errors
@@ -87,7 +93,7 @@ impl DataFrame {
     pub fn column(&self, name: &str) -> Result<&Column> {
         self.get(name).ok_or_else(|| Error::NoColumn {
             column: name.to_owned(),
-            nearest: nearest::nearest(name, self.columns.iter().map(|(n, _)| n.as_str())).map(str::to_owned),
+            nearest: self.nearest(name).map(str::to_owned),
             columns: self.columns.iter().map(|(n, _)| n.clone()).collect(),
         })
     }

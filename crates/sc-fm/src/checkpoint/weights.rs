@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use candle_core::{DType, Device, Tensor};
+use sc_io::nearest::nearest;
 
-use super::nearest::nearest;
 use super::record::{FileRecord, Ignored, Renamed, Report};
 use super::{Error, Misfit};
 
@@ -103,7 +103,7 @@ impl Weights {
             let zero = Tensor::zeros((), DType::F32, &Device::Cpu).and_then(|zero| zero.broadcast_as(shape));
             return zero.map_err(|source| Error::Tensor { name, source });
         }
-        let nearest = nearest(&name, self.names()).map(str::to_owned);
+        let nearest = nearest(&name, self.names(), name.len() / 2).map(str::to_owned);
         Err(match found {
             Some(found) => Error::Shape { name, found, expected },
             None => Error::Missing { name, expected, nearest },
@@ -139,7 +139,7 @@ impl Weights {
     fn mismatch(&self, mut misfits: Vec<Misfit>, unused: Vec<String>) -> Error {
         misfits.sort_unstable_by(|a, b| a.name.cmp(&b.name));
         for misfit in misfits.iter_mut().filter(|misfit| misfit.found.is_none()).take(Error::LISTED) {
-            misfit.nearest = nearest(&misfit.name, self.names()).map(str::to_owned);
+            misfit.nearest = nearest(&misfit.name, self.names(), misfit.name.len() / 2).map(str::to_owned);
         }
         Error::Mismatch { misfits, unused }
     }
