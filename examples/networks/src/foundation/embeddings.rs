@@ -17,7 +17,7 @@ use sha2::{Digest, Sha256};
 
 use super::Settings;
 use super::sources::{Source, Weights};
-use crate::progress::{say, thousands};
+use sc_examples::progress::{say, thousands};
 
 /// Cells of a block on disk: an interruption costs at most the work on one.
 const BLOCK: usize = 256;

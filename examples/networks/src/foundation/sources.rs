@@ -8,7 +8,7 @@ use anyhow::Result;
 use sc_fm::embed::{FoundationModel, OpenParams};
 use sc_fm::models::LoadOptions;
 
-use crate::end::{NotFetched, Usage};
+use sc_examples::end::{NotFetched, Usage};
 
 /// A kind of model, as flags name it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

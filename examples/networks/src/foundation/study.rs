@@ -21,12 +21,12 @@ use super::prepared::{Prepared, Sets};
 use super::published::Published;
 use super::sections::Findings;
 use super::{Protocol, Settings, own_genes};
-use crate::cells::Cells;
-use crate::fold::Failure;
-use crate::map;
-use crate::progress::{bar, say, thousands};
-use crate::record::{DatasetRecord, Record};
-use crate::study::{check_folder, ended, grid_at_hand};
+use sc_examples::cells::Cells;
+use sc_examples::fold::Failure;
+use sc_examples::map;
+use sc_examples::progress::{bar, say, thousands};
+use sc_examples::record::{DatasetRecord, Record};
+use sc_examples::study::{check_folder, ended, grid_at_hand};
 
 /// Runs all of it and returns the table that compares the models, and the page.
 ///

@@ -10,11 +10,11 @@ use sc_fm::models::Layer;
 use sc_fm::nn::gemm;
 
 use super::sources::{Name, Named, Source, sources};
-use crate::cells::CellArgs;
-use crate::end::Usage;
-use crate::fold::FoldParams;
-use crate::methods::MethodArgs;
-use crate::run::{RunArgs, at_least_1};
+use sc_examples::cells::CellArgs;
+use sc_examples::end::Usage;
+use sc_examples::fold::FoldParams;
+use sc_examples::methods::MethodArgs;
+use sc_examples::run::{RunArgs, at_least_1};
 
 /// How labels, inputs and splits are made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -201,7 +201,7 @@ impl FoundationArgs {
     /// The flags, checked.
     ///
     /// # Errors
-    /// [`Usage`] for flags that contradict each other; [`NotFetched`](crate::end::NotFetched) for a model without weights.
+    /// [`Usage`] for flags that contradict each other; [`NotFetched`](sc_examples::end::NotFetched) for a model without weights.
     pub fn settings(&self) -> Result<Settings> {
         let sources = sources(&self.model, &self.checkpoint, &self.random_weights, &self.dictionaries)?;
         let seeds = match (self.seeds.is_empty(), self.protocol) {

@@ -17,9 +17,9 @@ use super::methods::Method;
 use super::published::Published;
 use super::study::Model;
 use super::{Protocol, Settings};
-use crate::cells::Cells;
-use crate::facts;
-use crate::progress::thousands;
+use sc_examples::cells::Cells;
+use sc_examples::facts;
+use sc_examples::progress::thousands;
 
 /// Number of the baseline that embeddings are measured against.
 const BASELINE: usize = 2;
@@ -56,13 +56,16 @@ impl Findings<'_> {
         let ahead: Vec<Ahead> =
             data.models.iter().map(|model| ahead(model, &data.models[BASELINE])).collect::<Result<_>>()?;
         let table = self.comparison(&data.models, &ahead);
-        let (text, markdown) = (table.to_text(), markdown(&table));
+        let (text, markdown) = (self.text(&table), markdown(&table));
         report.title = "Frozen foundation models beside plain baselines".to_owned();
         report.answer = Some(self.answer(&data.models, &ahead));
-        report.key_figures = self.key_figures(&data.models, &ahead);
-        let mut sections = vec![Section::new("Final comparison table", self.lede(), table)];
+        report.key_figures.extend(self.key_figures(&data.models, &ahead));
+        let mut sections = vec![Section::new("Final comparison table", self.lede(), table).leading()];
         if let Some(made) = &self.published {
-            sections.insert(0, Section::new("What is wrong with this protocol", PUBLISHED, wrong(made)));
+            sections.insert(
+                0,
+                Section::new("What is wrong with this protocol", PUBLISHED, wrong(made)).leading(),
+            );
         }
         sections.push(Section::new("What the models saw", SAW, self.inputs()));
         if self.settings.protocol == Protocol::Corrected {
@@ -129,6 +132,22 @@ impl Findings<'_> {
             table.row(row);
         }
         table
+    }
+
+    /// The comparison for a terminal: the columns that decide, and what the weights were.
+    fn text(&self, table: &Table) -> String {
+        const WIDE: [&str; 3] = ["Weights", "sd of F1", "Balanced accuracy"];
+        let kept = |column: &usize| !WIDE.contains(&table.columns[*column].name.as_str());
+        let kept: Vec<usize> = (0..table.columns.len()).filter(kept).collect();
+        let mut narrow = Table::new(kept.iter().map(|&column| table.columns[column].clone()).collect());
+        for row in &table.rows {
+            narrow.row(kept.iter().map(|&column| row[column].clone()).collect::<Vec<_>>());
+        }
+        let mut text = narrow.to_text();
+        for Model { name, weights, .. } in self.models {
+            text += &format!("{name}: weights {weights}\n");
+        }
+        text
     }
 
     fn lede(&self) -> String {

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use super::args::Head;
 use super::choice::Choice;
 use super::prepared::{Prepared, View};
-use crate::fold::Failure;
+use sc_examples::fold::Failure;
 
 /// Strengths of a logistic regression's penalty that are tried, the strongest first.
 const C: [f64; 5] = [0.001, 0.01, 0.1, 1.0, 10.0];

@@ -16,9 +16,9 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::Parser;
-use sc_examples::end::end;
-use sc_examples::foundation::{self, FoundationArgs};
 use sc_examples::progress::say;
+use sc_network_examples::end::end;
+use sc_network_examples::foundation::{self, FoundationArgs};
 
 /// Embed cells by frozen foundation models, fit classifiers on the embeddings, and compare them with plain baselines.
 #[derive(Parser)]

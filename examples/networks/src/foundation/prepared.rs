@@ -7,7 +7,7 @@ use sc_prep::{FeatureSpace, LogNormalized, Pca, PcaParams, Scaled};
 
 use super::Protocol;
 use super::embeddings::Embedded;
-use crate::fold::{Failure, FoldParams, features};
+use sc_examples::fold::{Failure, FoldParams, features};
 
 /// The cells of one seed; each is in one of the three at most.
 #[derive(Clone, Debug, PartialEq, Eq)]
