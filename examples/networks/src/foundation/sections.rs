@@ -95,13 +95,13 @@ impl Findings<'_> {
     fn comparison(&self, models: &[MergedModel], ahead: &[Ahead]) -> Table {
         let mut table = Table::new(vec![
             Column::text("Model"),
-            Column::text("Weights"),
             Column::new("Accuracy", Kind::Interval(3)).best(Best::Highest),
             Column::new("sd", Kind::Number(3)),
+            Column::new("Accuracy less HVG + LR", Kind::Interval(3)),
             Column::new("Macro-F1", Kind::Interval(3)).best(Best::Highest),
             Column::new("sd of F1", Kind::Number(3)),
             Column::new("Balanced accuracy", Kind::Interval(3)).best(Best::Highest),
-            Column::new("Accuracy less HVG + LR", Kind::Interval(3)),
+            Column::text("Weights"),
         ]);
         if self.published.is_some() {
             table.columns.push(Column::text("Reliable"));
@@ -115,16 +115,16 @@ impl Findings<'_> {
             let (mean, sd) = (&model.mean, model.sd.as_ref());
             let mut row = vec![
                 Cell::Text(model.plan.name.clone()),
-                Cell::Text(self.weights(method).to_owned()),
                 score(mean.accuracy, "accuracy"),
                 sd.map_or(Cell::Empty, |sd| Cell::Value(sd.accuracy)),
-                score(mean.f1_macro, "f1_macro"),
-                sd.map_or(Cell::Empty, |sd| Cell::Value(sd.f1_macro)),
-                score(mean.balanced_accuracy, "balanced_accuracy"),
                 match place {
                     BASELINE => Cell::Empty,
                     _ => Cell::Interval { value, low: interval.low, high: interval.high },
                 },
+                score(mean.f1_macro, "f1_macro"),
+                sd.map_or(Cell::Empty, |sd| Cell::Value(sd.f1_macro)),
+                score(mean.balanced_accuracy, "balanced_accuracy"),
+                Cell::Text(self.weights(method).to_owned()),
             ];
             if self.published.is_some() {
                 row.push("no: see what is wrong".into());
@@ -219,11 +219,13 @@ impl Findings<'_> {
     fn key_figures(&self, models: &[MergedModel], ahead: &[Ahead]) -> Vec<KeyFigure> {
         let best = self.best_embedding(models);
         let Ahead { value, interval } = ahead[best];
-        let note = format!(
-            "{} less HVG + LR, {:+.3} to {:+.3}",
-            models[best].plan.name, interval.low, interval.high
-        );
-        vec![KeyFigure { name: "best embedding ahead by".to_owned(), value: format!("{value:+.3}"), note }]
+        let note =
+            format!("{}, accuracy, {:+.3} to {:+.3}", models[best].plan.name, interval.low, interval.high);
+        vec![KeyFigure {
+            name: "Best embedding less HVG + LR".to_owned(),
+            value: format!("{value:+.3}"),
+            note,
+        }]
     }
 
     /// What each model took in.

@@ -66,7 +66,7 @@ fn without_input_a_small_random_model_is_compared_with_the_baselines() {
     let page = fs::read_to_string(out.join("report.html")).unwrap();
     assert!(page.contains("random weights, not pretrained ones"));
     let markdown = fs::read_to_string(out.join("final_comparison_table.md")).unwrap();
-    assert!(markdown.starts_with("| Model | Weights | Accuracy |"), "{markdown}");
+    assert!(markdown.starts_with("| Model | Accuracy | sd |"), "{markdown}");
     for file in ["metrics.csv", "metrics.json", "results.csv", "report.md", "per_class.csv"] {
         assert!(fs::metadata(out.join(file)).unwrap().len() > 100, "{file}");
     }
