@@ -8,6 +8,7 @@ pub mod nn;
 pub mod perturb;
 pub mod registry;
 pub mod tokenize;
+pub mod train;
 
 pub use error::Error;
 

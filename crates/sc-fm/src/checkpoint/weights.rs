@@ -65,6 +65,17 @@ impl Weights {
         }
     }
 
+    /// Puts in place of every tensor that is (still) there what `replace` makes of it, in the order of the names.
+    pub(crate) fn replace<E>(
+        &mut self,
+        mut replace: impl FnMut(&str, &Tensor) -> Result<Tensor, E>,
+    ) -> Result<(), E> {
+        for (name, tensor) in &mut self.tensors {
+            *tensor = replace(name, tensor)?;
+        }
+        Ok(())
+    }
+
     /// Whether a tensor of this name is (still) there.
     pub fn contains(&self, name: &str) -> bool {
         self.tensors.contains_key(name)
