@@ -35,16 +35,18 @@ mod report;
 mod states;
 mod stream;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
 
 pub use choice::{Choice, Mode};
 pub(crate) use cost::Cost;
 pub use embedding::Embedding;
+pub(crate) use encode::{ids, scgpt_cells};
 pub use error::Error;
 pub use genes::GeneEmbedding;
 pub use model::FoundationModel;
+pub(crate) use model::Network;
 pub use open::{Kind, OpenParams};
 pub use params::{EmbedParams, MatrixChoice, MissingCells};
 pub(crate) use plan::Run;

@@ -1,6 +1,6 @@
 //! What can go wrong here, in words that name the place.
 
-use crate::{checkpoint, embed, models, perturb, registry, tokenize, train};
+use crate::{checkpoint, classify, embed, models, perturb, registry, tokenize, train};
 
 /// An error of this crate.
 #[derive(Debug, thiserror::Error)]
@@ -27,6 +27,9 @@ pub enum Error {
     /// A training that cannot begin or go on.
     #[error(transparent)]
     Train(#[from] train::Error),
+    /// A classifier that cannot be trained on these cells, or is none of this model.
+    #[error(transparent)]
+    Classify(#[from] classify::Error),
     /// The tensor library refused.
     #[error("the tensor library reports an error")]
     Tensor(#[from] candle_core::Error),
@@ -43,6 +46,7 @@ impl Error {
             Self::Embed(error) => error.help(),
             Self::Perturb(error) => error.help(),
             Self::Train(error) => error.help(),
+            Self::Classify(error) => error.help(),
             _ => None,
         }
     }

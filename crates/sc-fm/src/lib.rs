@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 pub mod checkpoint;
+pub mod classify;
 pub mod embed;
 pub mod error;
 pub mod models;

@@ -35,15 +35,27 @@
 
 mod adam;
 mod error;
+mod fingerprint;
 mod gradients;
+mod history;
 pub mod loss;
+mod memory;
+mod progress;
+mod sampler;
 mod schedule;
+mod state;
 mod trainable;
+mod trainer;
 mod variables;
 
 pub use adam::{Adam, AdamParams};
 pub use error::Error;
+pub(crate) use fingerprint::{Fingerprint, hash_tensors, hash_tokens, hex};
 pub use gradients::Gradients;
+pub use history::{EpochRecord, Scores, Select};
+pub(crate) use memory::MemoryPlan;
+pub use progress::{TrainProgress, unwatched};
 pub use schedule::{Decline, Schedule, Warmup};
 pub use trainable::Trainable;
+pub(crate) use trainer::{At, LoopParams, Outcome, Task, Trainer};
 pub use variables::Variables;

@@ -126,7 +126,17 @@ impl Geneformer {
         let layers = (0..config.num_hidden_layers).map(|i| layer(&config, i, parts));
         let layers = layers.collect::<Result<Vec<EncoderLayer>>>()?;
         let heads = Heads::take(&config, &word, parts)?;
-        Ok(Self { config, format, word, position, token_type, norm, layers, heads, source: Source::default() })
+        Ok(Self {
+            config,
+            format,
+            word,
+            position,
+            token_type,
+            norm,
+            layers,
+            heads,
+            source: Source::default(),
+        })
     }
 
     /// A model with random weights N(0, `initializer_range`²), zero biases and norms that do nothing, as training from
