@@ -25,6 +25,7 @@ mod parts;
 pub(crate) mod pooling;
 pub mod scfoundation;
 pub mod scgpt;
+mod source;
 
 pub use batch::TokenBatch;
 pub use embed::{CellEncoder, embed};
@@ -36,3 +37,4 @@ pub use load::LoadOptions;
 pub use lora::LoraAdapter;
 pub use scfoundation::{Scfoundation, ScfoundationConfig};
 pub use scgpt::{Scgpt, ScgptConfig};
+pub(crate) use source::Source;

@@ -33,6 +33,8 @@ pub struct Weights {
     origins: BTreeMap<String, String>,
     /// What was missing so far, while a model is built.
     building: Option<Vec<Misfit>>,
+    /// What the model that is being built, or was last built, has taken.
+    taken: BTreeMap<String, Tensor>,
     report: Report,
 }
 
@@ -104,6 +106,9 @@ impl Weights {
         {
             self.report.n_taken += 1;
             self.report.n_parameters += tensor.elem_count();
+            if self.building.is_some() {
+                self.taken.insert(name.to_owned(), tensor.clone());
+            }
             return Ok(tensor.clone());
         }
         let (name, expected) = (name.to_owned(), shape.to_vec());
@@ -131,6 +136,7 @@ impl Weights {
         build: impl FnOnce(&mut Self) -> Result<T, E>,
     ) -> Result<T, E> {
         self.building = Some(Vec::new());
+        self.taken.clear();
         let built = build(self);
         let misfits = self.building.take().unwrap_or_default();
         match built {
@@ -153,6 +159,11 @@ impl Weights {
             misfit.nearest = nearest(&misfit.name, self.names(), misfit.name.len() / 2).map(str::to_owned);
         }
         Error::Mismatch { misfits, unused }
+    }
+
+    /// The tensors that the model last built has taken, by the names under which it took them.
+    pub(crate) fn taken(&mut self) -> BTreeMap<String, Tensor> {
+        std::mem::take(&mut self.taken)
     }
 
     /// Leaves a tensor out, if it is there; `reason` goes into the report. Returns whether it was there.

@@ -19,6 +19,7 @@ pub use encoder::{GeneMeans, GeneformerEncoder, Pooling};
 
 use super::batch::{TokenBatch, positions};
 use super::parts::Parts;
+use super::source::Source;
 use super::{Error, Hidden, Layer, LoadOptions, load, normal};
 use crate::Result;
 use crate::checkpoint::Weights;
@@ -63,6 +64,7 @@ pub struct Geneformer {
     norm: LayerNorm,
     layers: Vec<EncoderLayer>,
     heads: Heads,
+    source: Source,
 }
 
 impl Geneformer {
@@ -106,7 +108,10 @@ impl Geneformer {
         let bare = |name: &str| Some(name.strip_prefix("bert.").unwrap_or(name).to_owned());
         *weights = std::mem::take(weights).renamed(bare);
         weights.ignore("embeddings.position_ids", "positions are counted");
-        weights.build(|weights| Self::take(config, format, &mut Parts { weights, precision }))
+        let mut model =
+            weights.build(|weights| Self::take(config, format, &mut Parts { weights, precision }))?;
+        model.source = Source::new(weights.taken(), precision);
+        Ok(model)
     }
 
     fn take(config: GeneformerConfig, format: InputFormat, parts: &mut Parts<'_>) -> Result<Self> {
@@ -121,7 +126,7 @@ impl Geneformer {
         let layers = (0..config.num_hidden_layers).map(|i| layer(&config, i, parts));
         let layers = layers.collect::<Result<Vec<EncoderLayer>>>()?;
         let heads = Heads::take(&config, &word, parts)?;
-        Ok(Self { config, format, word, position, token_type, norm, layers, heads })
+        Ok(Self { config, format, word, position, token_type, norm, layers, heads, source: Source::default() })
     }
 
     /// A model with random weights N(0, `initializer_range`²), zero biases and norms that do nothing, as training from
@@ -169,6 +174,11 @@ impl Geneformer {
     /// The tables of tokens and positions, by which together with its states a model can be told from others.
     pub(crate) fn tables(&self) -> [&Tensor; 2] {
         [&self.word, &self.position]
+    }
+
+    /// The tensors that the model is made of, without `bert.` in their names.
+    pub(crate) fn source(&self) -> &Source {
+        &self.source
     }
 
     /// What the model computes in.
