@@ -14,8 +14,8 @@ use crate::embed::{ids, scgpt_cells};
 use crate::models::geneformer::GeneformerConfig;
 use crate::models::scgpt::ScgptBatch;
 use crate::models::{Geneformer, Layer, Scgpt, TokenBatch};
+use crate::nn::TrainingStep;
 use crate::tokenize::Tokens;
-use crate::train::At;
 
 /// How models like a given one are built, with a head for some classes.
 pub(super) struct Recipe<'m> {
@@ -149,15 +149,21 @@ impl<'m> BodyRef<'m> {
     }
 
     /// Logits of the classes, `cells × classes`, in a step of training or without.
-    pub(super) fn logits(self, tokens: &Tokens, cells: &[usize], _at: Option<At>) -> Result<Tensor> {
+    pub(super) fn logits(
+        self,
+        tokens: &Tokens,
+        cells: &[usize],
+        step: Option<&TrainingStep>,
+    ) -> Result<Tensor> {
         match self {
             Self::Geneformer(model) => {
                 let batch = TokenBatch::new(&ids(tokens, cells));
-                model.cell_logits(&model.forward(&batch, Layer::Last)?)
+                let last = model.forward_with(&batch, Layer::Last, step)?;
+                model.cell_logits_with(&last, step)
             }
             Self::Scgpt(model) => {
                 let batch = ScgptBatch::new(&scgpt_cells(tokens, cells)?)?;
-                let encoded = model.encode(&batch, Layer::Last)?;
+                let encoded = model.encode_with(&batch, Layer::Last, step)?;
                 model.class_logits(&model.cell_embeddings(&encoded, &batch)?)
             }
         }

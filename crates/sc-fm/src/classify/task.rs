@@ -8,6 +8,7 @@ use super::data::Split;
 use crate::Result;
 use crate::checkpoint::Weights;
 use crate::embed::Cost;
+use crate::nn::TrainingStep;
 use crate::tokenize::Tokens;
 use crate::train::{At, Scores, Task, Variables, loss};
 
@@ -37,7 +38,9 @@ impl Task for Classification<'_> {
 
     fn loss(&mut self, items: &[usize], at: At) -> Result<Tensor> {
         let cells: Vec<usize> = items.iter().map(|&item| self.split.train.cells[item]).collect();
-        let logits = self.body.as_ref().logits(self.tokens, &cells, Some(at))?;
+        let rows: Vec<u64> = items.iter().map(|&item| self.split.train.rows[item] as u64).collect();
+        let step = TrainingStep::new(at.seed, at.step as u64, rows);
+        let logits = self.body.as_ref().logits(self.tokens, &cells, Some(&step))?;
         Ok(loss::cross_entropy(&logits, &self.labels(items), self.class_weights.as_deref())?)
     }
 

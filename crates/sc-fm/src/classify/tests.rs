@@ -9,7 +9,7 @@ use sc_io::{AnnData, Csr, DataFrame, Matrix};
 
 use super::*;
 use crate::embed::testing::{self, N_GENES, gene};
-use crate::embed::{EmbedParams, FoundationModel, Network};
+use crate::embed::{EmbedParams, FoundationModel, Kind, Network};
 use crate::models::geneformer::InputFormat;
 use crate::models::{Geneformer, Scgpt, ScgptConfig, scgpt::Specials};
 use crate::nn::gemm::Precision;
@@ -125,7 +125,8 @@ fn bits(tuned: &FineTuned) -> Vec<u64> {
 fn fine_tuning_learns_classes_that_a_new_head_does_not_know() {
     for model in [geneformer(), scgpt()] {
         let before = body(&model);
-        let long = FineTuneParams { epochs: 8, ..params(&model, Method::Full) };
+        let schedule = Schedule::linear(if model.kind() == Kind::Scgpt { 1e-2 } else { 5e-3 });
+        let long = FineTuneParams { epochs: 8, schedule, ..params(&model, Method::Full) };
         let tuned = tune(&model, &long, None).unwrap();
         assert_eq!(tuned.classes(), ["B cell", "NK cell", "T cell"]);
         let found = accuracy(&tuned);

@@ -310,7 +310,16 @@ impl Geneformer {
     /// # Errors
     /// [`Error::NoHead`], [`Error::EmptyCell`].
     pub fn cell_logits(&self, last: &Hidden) -> Result<Tensor> {
-        self.heads.cell_logits(last)
+        self.cell_logits_with(last, None)
+    }
+
+    /// [`cell_logits`](Self::cell_logits), in a step of training with the dropout of the configuration:
+    /// `hidden_dropout_prob` of what goes into the classifier, as in Hugging Face's BERT.
+    ///
+    /// # Errors
+    /// Those of [`cell_logits`](Self::cell_logits).
+    pub fn cell_logits_with(&self, last: &Hidden, training: Option<&TrainingStep>) -> Result<Tensor> {
+        self.heads.cell_logits(last, training.map(|step| (step, self.config.hidden_dropout_prob)))
     }
 
     /// Logits of the classes of each token, `rows × classes`, from the states of [`Layer::Last`].
