@@ -9,6 +9,9 @@
 mod config;
 mod encoder;
 mod heads;
+mod multi_task;
+mod new_head;
+mod save;
 
 use std::path::Path;
 
@@ -16,6 +19,8 @@ use candle_core::{DType, Device, Tensor};
 
 pub use config::{GeneformerConfig, HiddenAct};
 pub use encoder::{GeneMeans, GeneformerEncoder, Pooling};
+pub use multi_task::{MultiTask, TaskPooling};
+pub use new_head::NewHead;
 
 use super::batch::{TokenBatch, positions};
 use super::parts::Parts;
@@ -126,7 +131,17 @@ impl Geneformer {
         let layers = (0..config.num_hidden_layers).map(|i| layer(&config, i, parts));
         let layers = layers.collect::<Result<Vec<EncoderLayer>>>()?;
         let heads = Heads::take(&config, &word, parts)?;
-        Ok(Self { config, format, word, position, token_type, norm, layers, heads, source: Source::default() })
+        Ok(Self {
+            config,
+            format,
+            word,
+            position,
+            token_type,
+            norm,
+            layers,
+            heads,
+            source: Source::default(),
+        })
     }
 
     /// A model with random weights N(0, `initializer_range`²), zero biases and norms that do nothing, as training from
