@@ -29,10 +29,16 @@ use super::{Error, Hidden, Layer, LoadOptions, load, normal};
 use crate::Result;
 use crate::checkpoint::Weights;
 use crate::nn::gemm::{Kernel, Precision};
-use crate::nn::{AttentionParams, EncoderLayer, FeedForward, LayerNorm, NormOrder, Projection, embedding};
+use crate::nn::{
+    AttentionParams, EncoderLayer, FeedForward, LayerDropout, LayerNorm, NormOrder, Packing, Projection,
+    TrainingStep, embedding,
+};
 use crate::tokenize::vocabulary::Vocabulary;
 use config::Start;
 use heads::Heads;
+
+/// The site of the embedding's dropout.
+const EMBEDDING_SITE: u32 = 0;
 
 /// What a cell's tokens look like.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -219,17 +225,63 @@ impl Geneformer {
     /// # Errors
     /// [`Error::EmptyCell`], [`Error::TooLong`], [`Error::Token`], [`Error::Padding`], [`Error::Layer`].
     pub fn forward(&self, batch: &TokenBatch, layer: Layer) -> Result<Hidden> {
+        self.forward_with(batch, layer, None)
+    }
+
+    /// [`forward`](Self::forward), in a step of training with the dropout of the configuration.
+    ///
+    /// `hidden_dropout_prob` of the values is dropped behind the norm of the embedding, and of what the attention and the
+    /// feed-forward part of each layer give, before it meets the residual; `attention_probs_dropout_prob` of the weights
+    /// of the attention. The same places as in Hugging Face's BERT.
+    ///
+    /// # Errors
+    /// Those of [`forward`](Self::forward) and [`Dropout::forward`](crate::nn::Dropout::forward).
+    pub fn forward_with(
+        &self,
+        batch: &TokenBatch,
+        layer: Layer,
+        training: Option<&TrainingStep>,
+    ) -> Result<Hidden> {
+        let depth = layer.depth(self.layers.len())?;
+        let mut states = self.embed(batch, training)?;
+        for layer in 0..depth {
+            states = self.through_layer(layer, &states, batch.packing(), training)?;
+        }
+        Ok(Hidden { states, packing: batch.packing().clone() })
+    }
+
+    /// The states of [`Layer::Index`]`(0)`.
+    fn embed(&self, batch: &TokenBatch, training: Option<&TrainingStep>) -> Result<Tensor> {
         let config = &self.config;
         batch.check(config.max_position_embeddings, config.vocab_size, Some(config.pad_token_id))?;
-        let depth = layer.depth(self.layers.len())?;
         let packing = batch.packing();
         let words = embedding(&self.word, batch.ids())?;
         let positions = embedding(&self.position, &positions(packing))?;
-        let mut states = self.norm.forward_residual(&words.broadcast_add(&self.token_type)?, &positions)?;
-        for layer in &self.layers[..depth] {
-            states = layer.forward(&states, packing)?;
-        }
-        Ok(Hidden { states, packing: packing.clone() })
+        let states = self.norm.forward_residual(&words.broadcast_add(&self.token_type)?, &positions)?;
+        Ok(match training {
+            Some(step) => {
+                step.dropout(EMBEDDING_SITE, config.hidden_dropout_prob).forward(&states, packing)?
+            }
+            None => states,
+        })
+    }
+
+    /// One layer, counted from 0.
+    fn through_layer(
+        &self,
+        layer: usize,
+        states: &Tensor,
+        packing: &Packing,
+        training: Option<&TrainingStep>,
+    ) -> Result<Tensor> {
+        let dropout = training.map(|step| LayerDropout {
+            step,
+            attention: self.config.attention_probs_dropout_prob,
+            output: self.config.hidden_dropout_prob,
+            inner: 0.0,
+            layer,
+        });
+        Ok(self.layers[layer].forward_with(states, packing, dropout.as_ref())?)
     }
 
     /// Logits of the masked language model, `rows × vocab_size`, from the states of [`Layer::Last`].
@@ -238,6 +290,15 @@ impl Geneformer {
     /// [`Error::NoHead`].
     pub fn mlm_logits(&self, last: &Hidden) -> Result<Tensor> {
         self.heads.mlm_logits(&last.states)
+    }
+
+    /// Rows `rows` of [`mlm_logits`](Self::mlm_logits), as many × `vocab_size`, and no others: of the masked tokens, for
+    /// instance, before the decoder multiplies them with the whole vocabulary.
+    ///
+    /// # Errors
+    /// [`Error::NoHead`], and what the tensor library reports: a row that is none.
+    pub fn mlm_logits_at(&self, last: &Hidden, rows: &[u32]) -> Result<Tensor> {
+        self.heads.mlm_logits(&embedding(&last.states, rows)?)
     }
 
     /// `tanh(W h + b)` of each cell's first token, `cells × hidden_size`, from the states of [`Layer::Last`]. The first

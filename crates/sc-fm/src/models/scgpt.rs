@@ -29,11 +29,14 @@ use super::{CellEncoder, Error, Hidden, Layer, LoadOptions, load, pooling};
 use crate::Result;
 use crate::checkpoint::Weights;
 use crate::nn::gemm::{Kernel, Precision};
-use crate::nn::{EncoderLayer, LayerNorm, NormOrder, embedding};
+use crate::nn::{EncoderLayer, LayerDropout, LayerNorm, NormOrder, TrainingStep, embedding};
 use crate::tokenize::scgpt::ScgptVocabulary;
 use batch_norm::BatchNorm;
 use decoders::{CellDecoder, ClassDecoder, ExpressionDecoder};
 use values::ValueEncoder;
+
+/// The site of the dropout of values.
+const VALUE_SITE: u32 = 1;
 
 /// The special tokens that the model meets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -240,15 +243,38 @@ impl Scgpt {
     /// Those of [`gene_embeddings`](Self::gene_embeddings) and [`value_embeddings`](Self::value_embeddings);
     /// [`Error::BatchLabels`] and [`Error::BatchLabel`] for a model with statistics of each batch; [`Error::Layer`].
     pub fn encode(&self, batch: &ScgptBatch, layer: Layer) -> Result<Encoded> {
+        self.encode_with(batch, layer, None)
+    }
+
+    /// [`encode`](Self::encode), in a step of training with the `dropout` of the configuration: behind the norm of the
+    /// encoder of continuous values; and in each layer of the weights of the attention, of what the attention gives,
+    /// behind the function of the feed-forward part, and of what that part gives. The same places as in the reference.
+    ///
+    /// # Errors
+    /// Those of [`encode`](Self::encode) and [`Dropout::forward`](crate::nn::Dropout::forward).
+    pub fn encode_with(
+        &self,
+        batch: &ScgptBatch,
+        layer: Layer,
+        training: Option<&TrainingStep>,
+    ) -> Result<Encoded> {
         let depth = layer.depth(self.layers.len())?;
         let genes = self.gene_embeddings(batch)?;
-        let total = self.add_values(&genes, batch)?;
-        let states = self.layers(self.normed(total, batch)?, batch, depth)?;
+        let total = self.add_values(&genes, batch, training)?;
+        let states = self.layers(self.normed(total, batch)?, batch, depth, training)?;
         Ok(Encoded { genes, hidden: Hidden { states, packing: batch.packing().clone() } })
     }
 
-    fn add_values(&self, genes: &Tensor, batch: &ScgptBatch) -> Result<Tensor> {
-        let values = self.value_embeddings(batch)?;
+    fn add_values(
+        &self,
+        genes: &Tensor,
+        batch: &ScgptBatch,
+        training: Option<&TrainingStep>,
+    ) -> Result<Tensor> {
+        let mut values = self.value_embeddings(batch)?;
+        if let (ValueEncoder::Continuous { .. }, Some(step)) = (&self.values, training) {
+            values = step.dropout(VALUE_SITE, self.config.dropout).forward(&values, batch.packing())?;
+        }
         Ok(match self.values {
             ValueEncoder::Scaling => genes.broadcast_mul(&values)?,
             _ => (genes + values)?,
@@ -262,9 +288,23 @@ impl Scgpt {
         }
     }
 
-    fn layers(&self, mut states: Tensor, batch: &ScgptBatch, depth: usize) -> Result<Tensor> {
-        for layer in &self.layers[..depth] {
-            states = layer.forward(&states, batch.packing())?;
+    fn layers(
+        &self,
+        mut states: Tensor,
+        batch: &ScgptBatch,
+        depth: usize,
+        training: Option<&TrainingStep>,
+    ) -> Result<Tensor> {
+        let rate = self.config.dropout;
+        for (i, layer) in self.layers[..depth].iter().enumerate() {
+            let dropout = training.map(|step| LayerDropout {
+                step,
+                attention: rate,
+                output: rate,
+                inner: rate,
+                layer: i,
+            });
+            states = layer.forward_with(&states, batch.packing(), dropout.as_ref())?;
         }
         Ok(states)
     }
@@ -363,7 +403,7 @@ impl Scgpt {
     /// Those of [`encode`](Self::encode) and [`expression`](Self::expression).
     pub fn generate(&self, cells: &Tensor, batch: &ScgptBatch, with_values: bool) -> Result<Expression> {
         let genes = self.gene_embeddings(batch)?;
-        let total = if with_values { self.add_values(&genes, batch)? } else { genes };
+        let total = if with_values { self.add_values(&genes, batch, None)? } else { genes };
         let total = self.normed(total, batch)?;
         let mut parts = vec![];
         for (cell, rows) in batch.packing().iter().enumerate() {
@@ -371,7 +411,7 @@ impl Scgpt {
             parts.push(total.narrow(0, rows.start + 1, rows.len() - 1)?);
         }
         let states = if parts.is_empty() { total } else { Tensor::cat(&parts, 0)? };
-        self.decode(&self.layers(states, batch, self.layers.len())?, batch)
+        self.decode(&self.layers(states, batch, self.layers.len(), None)?, batch)
     }
 }
 
