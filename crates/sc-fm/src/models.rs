@@ -34,6 +34,6 @@ pub(crate) use exact_sum::ExactSum;
 pub use geneformer::{Geneformer, GeneformerConfig};
 pub use layer::{Hidden, Layer};
 pub use load::LoadOptions;
-pub use lora::LoraAdapter;
+pub use lora::{LoraAdapter, LoraParams};
 pub use scfoundation::{Scfoundation, ScfoundationConfig};
 pub use scgpt::{Scgpt, ScgptConfig};

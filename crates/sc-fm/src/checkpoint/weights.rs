@@ -35,7 +35,16 @@ pub struct Weights {
     building: Option<Vec<Misfit>>,
     /// What the model that is being built, or was last built, has taken.
     taken: BTreeMap<String, Tensor>,
+    /// What adapters of low rank among the tensors are multiplied by, and the share dropped of what goes into them.
+    adapters: Option<Adapters>,
     report: Report,
+}
+
+/// What all adapters of a model have in common.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Adapters {
+    pub(crate) scale: f64,
+    pub(crate) dropout: f64,
 }
 
 impl Weights {
@@ -76,6 +85,15 @@ impl Weights {
         Ok(())
     }
 
+    /// Says what the adapters among the tensors have in common; without it they are no part of a model.
+    pub(crate) fn set_adapters(&mut self, adapters: Adapters) {
+        self.adapters = Some(adapters);
+    }
+
+    pub(crate) fn adapters(&self) -> Option<Adapters> {
+        self.adapters
+    }
+
     /// Whether a tensor of this name is (still) there.
     pub fn contains(&self, name: &str) -> bool {
         self.tensors.contains_key(name)
@@ -89,6 +107,16 @@ impl Weights {
     /// The names that are (still) there, sorted.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.tensors.keys().map(String::as_str)
+    }
+
+    /// Takes out all whose names are chosen, because other tensors come in their place.
+    pub(crate) fn remove_all(&mut self, is_chosen: impl Fn(&str) -> bool) {
+        self.tensors.retain(|name, _| !is_chosen(name));
+    }
+
+    /// Name and tensor of all that is (still) there, in the order of the names.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, &Tensor)> {
+        self.tensors.iter().map(|(name, tensor)| (name.as_str(), tensor))
     }
 
     /// Takes a tensor out.

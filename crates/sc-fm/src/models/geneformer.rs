@@ -9,6 +9,9 @@
 mod config;
 mod encoder;
 mod heads;
+mod multi_task;
+mod new_head;
+mod save;
 
 use std::path::Path;
 
@@ -16,6 +19,8 @@ use candle_core::{DType, Device, Tensor};
 
 pub use config::{GeneformerConfig, HiddenAct};
 pub use encoder::{GeneMeans, GeneformerEncoder, Pooling};
+pub use multi_task::{MultiTask, TaskPooling};
+pub use new_head::NewHead;
 
 use super::batch::{TokenBatch, positions};
 use super::parts::Parts;

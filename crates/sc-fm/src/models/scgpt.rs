@@ -10,6 +10,7 @@ mod batch_norm;
 mod config;
 mod decoders;
 mod input;
+mod new_head;
 mod random;
 mod values;
 

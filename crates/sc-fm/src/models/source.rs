@@ -29,4 +29,9 @@ impl Source {
         };
         self.tensors.iter().map(constant).collect()
     }
+
+    /// The names, sorted.
+    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
+        self.tensors.keys().map(String::as_str)
+    }
 }
