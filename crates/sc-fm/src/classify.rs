@@ -1,8 +1,9 @@
-//! Classifiers of cells on top of a model: fine-tuned, or as a probe.
+//! Classifiers of cells on top of a model: fine-tuned, with adapters, or as a probe.
 //!
 //! | [`Method`] | what changes | models |
 //! |---|---|---|
 //! | `Full` | the model, but for [`freeze_layers`](FineTuneParams::freeze_layers), and a new head | Geneformer, scGPT |
+//! | `Lora` | adapters of low rank and a new head | Geneformer, scGPT |
 //! | `LinearProbe` | a linear layer on embeddings that are computed once | all |
 //!
 //! [`fine_tune`] trains on some rows of a data set, chooses an epoch by other rows, and gives a [`FineTuned`]: it predicts
@@ -16,9 +17,9 @@
 mod body;
 mod data;
 mod error;
+mod files;
 mod fine_tune;
 mod fine_tuned;
-mod head;
 mod params;
 mod probe;
 mod task;
@@ -29,3 +30,5 @@ pub use error::Error;
 pub use fine_tune::{fine_tune, fine_tune_tokens};
 pub use fine_tuned::{FineTuned, Prediction};
 pub use params::{FineTuneParams, Method};
+
+pub use crate::models::LoraParams;

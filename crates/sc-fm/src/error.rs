@@ -1,6 +1,6 @@
 //! What can go wrong here, in words that name the place.
 
-use crate::{checkpoint, classify, embed, models, perturb, registry, tokenize, train};
+use crate::{checkpoint, classify, embed, models, perturb, pretrain, registry, tokenize, train};
 
 /// An error of this crate.
 #[derive(Debug, thiserror::Error)]
@@ -30,6 +30,9 @@ pub enum Error {
     /// A classifier that cannot be trained on these cells, or is none of this model.
     #[error(transparent)]
     Classify(#[from] classify::Error),
+    /// A pretraining that cannot begin.
+    #[error(transparent)]
+    Pretrain(#[from] pretrain::Error),
     /// The tensor library refused.
     #[error("the tensor library reports an error")]
     Tensor(#[from] candle_core::Error),
@@ -47,6 +50,7 @@ impl Error {
             Self::Perturb(error) => error.help(),
             Self::Train(error) => error.help(),
             Self::Classify(error) => error.help(),
+            Self::Pretrain(error) => error.help(),
             _ => None,
         }
     }

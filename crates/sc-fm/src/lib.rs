@@ -7,6 +7,7 @@ pub mod error;
 pub mod models;
 pub mod nn;
 pub mod perturb;
+pub mod pretrain;
 pub mod registry;
 pub mod tokenize;
 pub mod train;

@@ -34,6 +34,7 @@ pub(crate) use exact_sum::ExactSum;
 pub use geneformer::{Geneformer, GeneformerConfig};
 pub use layer::{Hidden, Layer};
 pub use load::LoadOptions;
+pub(crate) use load::write_json;
 pub use lora::{LoraAdapter, LoraParams};
 pub use scfoundation::{Scfoundation, ScfoundationConfig};
 pub use scgpt::{Scgpt, ScgptConfig};

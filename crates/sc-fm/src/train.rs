@@ -55,6 +55,7 @@ pub use gradients::Gradients;
 pub use history::{EpochRecord, Scores, Select};
 pub(crate) use memory::MemoryPlan;
 pub use progress::{TrainProgress, unwatched};
+pub(crate) use sampler::below;
 pub use schedule::{Decline, Schedule, Warmup};
 pub use trainable::Trainable;
 pub(crate) use trainer::{At, LoopParams, Outcome, Task, Trainer};

@@ -1,27 +1,23 @@
 //! A model with a classifier on top: how it is made of another model, and what it says of cells.
 
-use std::collections::BTreeMap;
-
 use candle_core::{DType, Tensor};
 use ndarray::Array2;
 
-use super::Error;
-use super::head;
+use super::{Error, Method};
 use crate::Result;
-use crate::checkpoint::Weights;
-use crate::embed::{Cost, FoundationModel, Network, Run};
-use crate::embed::{ids, scgpt_cells};
-use crate::models::geneformer::GeneformerConfig;
+use crate::checkpoint::{Adapters, Weights};
+use crate::embed::{Cost, FoundationModel, Network, Run, ids, scgpt_cells};
+use crate::models::geneformer::{GeneformerConfig, NewHead};
 use crate::models::scgpt::ScgptBatch;
-use crate::models::{Geneformer, Layer, Scgpt, TokenBatch};
+use crate::models::{Geneformer, Layer, LoraParams, Scgpt, TokenBatch};
 use crate::nn::TrainingStep;
 use crate::tokenize::Tokens;
 
-/// How models like a given one are built, with a head for some classes.
+/// How models like a given one are built, with a head for some classes, and with adapters.
 pub(super) struct Recipe<'m> {
     base: &'m FoundationModel,
-    /// Of a Geneformer, with the names of the classes.
-    config: Option<GeneformerConfig>,
+    classes: &'m [String],
+    lora: Option<&'m LoraParams>,
 }
 
 /// A model with a head.
@@ -39,46 +35,84 @@ pub(super) enum BodyRef<'m> {
 }
 
 impl<'m> Recipe<'m> {
-    pub(super) fn new(base: &'m FoundationModel, classes: &[String], method: &'static str) -> Result<Self> {
-        let config = match &base.network {
-            Network::Geneformer { model, .. } => {
-                let id2label = (0..).zip(classes.iter().cloned()).collect();
-                Some(GeneformerConfig { id2label, ..model.config().clone() })
-            }
-            Network::Scgpt { .. } => None,
-            Network::Scfoundation { .. } => {
-                return Err(Error::Unsupported { kind: base.kind(), method }.into());
-            }
+    /// # Errors
+    /// [`Error::Unsupported`], [`Error::HasAdapters`].
+    pub(super) fn new(
+        base: &'m FoundationModel,
+        classes: &'m [String],
+        method: &'m Method,
+    ) -> Result<Self, Error> {
+        let recipe = Self::with_adapters(base, classes, method)?;
+        let has_adapters = match &base.network {
+            Network::Geneformer { model, .. } => model.source().has_adapters(),
+            Network::Scgpt { model, .. } => model.source().has_adapters(),
+            Network::Scfoundation { .. } => false,
         };
-        Ok(Self { base, config })
+        match has_adapters {
+            true => Err(Error::HasAdapters { kind: base.kind() }),
+            false => Ok(recipe),
+        }
     }
 
-    /// The tensors to begin with: those of the body under the names of its files, and a new head.
-    pub(super) fn tensors(&self, n_classes: usize, seed: u64) -> Result<BTreeMap<String, Tensor>> {
-        let is_head = |name: &str| HEADS.iter().any(|head| name.starts_with(head));
-        let mut tensors = BTreeMap::new();
+    /// As [`Recipe::new`], of a model that may have adapters.
+    pub(super) fn with_adapters(
+        base: &'m FoundationModel,
+        classes: &'m [String],
+        method: &'m Method,
+    ) -> Result<Self, Error> {
+        if matches!(base.network, Network::Scfoundation { .. }) {
+            return Err(Error::Unsupported { kind: base.kind(), method: method.name() });
+        }
+        let lora = match method {
+            Method::Lora(params) => Some(params),
+            _ => None,
+        };
+        Ok(Self { base, classes, lora })
+    }
+
+    /// The tensors of the body alone, under the names of its files.
+    pub(super) fn body(&self) -> Result<Weights> {
+        let mut weights = match &self.base.network {
+            Network::Geneformer { model, .. } => model.weights()?,
+            Network::Scgpt { model, .. } => model.weights()?,
+            Network::Scfoundation { .. } => unreachable!("a recipe is of a model with a head"),
+        };
+        weights.remove_all(|name| {
+            let name = name.strip_prefix("bert.").unwrap_or(name);
+            HEADS.iter().any(|head| name.starts_with(head))
+        });
+        Ok(weights)
+    }
+
+    /// The tensors to begin with: the body, a new head, new adapters.
+    pub(super) fn start(&self, seed: u64) -> Result<Weights> {
+        let mut weights = self.body()?;
         match &self.base.network {
             Network::Geneformer { model, .. } => {
-                let body = model.source().constants()?;
-                let body = body.into_iter().filter(|(name, _)| !is_head(name));
-                tensors.extend(body.map(|(name, tensor)| (format!("bert.{name}"), tensor)));
-                tensors.extend(head::geneformer(model.config(), n_classes, seed)?);
+                let head = NewHead::Cells { classes: self.classes.to_vec() };
+                head.put_on(&mut weights, &mut model.config().clone(), seed)?;
             }
             Network::Scgpt { model, .. } => {
-                let body = model.source().constants()?;
-                tensors.extend(body.into_iter().filter(|(name, _)| !is_head(name)));
-                tensors.extend(head::scgpt(model.config(), n_classes, seed)?);
+                let width = model.config().embsize;
+                Scgpt::put_new_classifier(&mut weights, width, self.classes.len(), SCGPT_LAYERS, seed)?;
             }
-            Network::Scfoundation { .. } => {}
+            Network::Scfoundation { .. } => unreachable!("a recipe is of a model with a head"),
         }
-        Ok(tensors)
+        if let Some(lora) = self.lora {
+            lora.put_on(&mut weights, seed)?;
+        }
+        Ok(weights)
     }
 
     /// The model of some tensors. Variables among them are trained by what its losses go back to.
     pub(super) fn build(&self, weights: &mut Weights) -> Result<Body> {
+        if let Some(lora) = self.lora {
+            weights.set_adapters(Adapters { scale: lora.alpha / lora.rank as f64, dropout: lora.dropout });
+        }
         match &self.base.network {
             Network::Geneformer { model, .. } => {
-                let config = self.config.clone().expect("a Geneformer has a configuration");
+                let id2label = (0..).zip(self.classes.iter().cloned()).collect();
+                let config = GeneformerConfig { id2label, ..model.config().clone() };
                 let precision = model.source().precision;
                 let model = Geneformer::from_weights(config, model.format(), weights, precision)?;
                 Ok(Body::Geneformer(Box::new(model)))
@@ -89,9 +123,7 @@ impl<'m> Recipe<'m> {
                 let model = Scgpt::from_weights(config, n_tokens, model.specials(), weights, precision)?;
                 Ok(Body::Scgpt(Box::new(model)))
             }
-            Network::Scfoundation { .. } => {
-                Err(Error::Unsupported { kind: self.base.kind(), method: "Full" }.into())
-            }
+            Network::Scfoundation { .. } => unreachable!("a recipe is of a model with a head"),
         }
     }
 
@@ -109,6 +141,9 @@ impl<'m> Recipe<'m> {
         self.base.changed(network)
     }
 }
+
+/// Linear layers of scGPT's classifier, as in the reference.
+const SCGPT_LAYERS: usize = 3;
 
 /// Beginnings of the names of what a new head replaces, or a classifier has no use for.
 const HEADS: [&str; 7] = [
@@ -131,7 +166,7 @@ impl Body {
 }
 
 impl<'m> BodyRef<'m> {
-    /// The part of a model that has a head; none of scFoundation.
+    /// The part of a model that can have a head; none of scFoundation.
     pub(super) fn of(model: &'m FoundationModel) -> Option<Self> {
         match &model.network {
             Network::Geneformer { model, .. } => Some(Self::Geneformer(model)),

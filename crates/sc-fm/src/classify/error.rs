@@ -97,6 +97,12 @@ pub enum Error {
         /// The method.
         method: &'static str,
     },
+    /// A model that has adapters already.
+    #[error("this {kind} has adapters, and cannot be trained further with them")]
+    HasAdapters {
+        /// The model.
+        kind: Kind,
+    },
     /// A parameter that the model has no use for.
     #[error("`{field}` is {found}, expected {expected}")]
     Param {
@@ -164,6 +170,7 @@ impl Error {
             Self::Unsupported { .. } => {
                 Some("train a `Method::LinearProbe` on its embeddings; the model itself stays as it is")
             }
+            Self::HasAdapters { .. } => Some("merge the adapters with `FineTuned::merged` first"),
             Self::NoClassifier { .. } => Some("give the folder that `FineTuned::save` wrote"),
             Self::Mismatch { .. } => {
                 Some("open it with the model that it was trained on, and leave its files together")

@@ -1,4 +1,3 @@
-use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::path::Path;
 
@@ -81,7 +80,7 @@ pub fn fine_tune_tokens<S: AsRef<str>>(
     let run = Run { model, tokens, split: &split, params, state };
     match &params.method {
         Method::LinearProbe => run.probe(watch),
-        Method::Full => run.full(watch),
+        Method::Full | Method::Lora(_) => run.full(watch),
     }
 }
 
@@ -99,16 +98,13 @@ type Watched<'w> = &'w mut dyn FnMut(&TrainProgress) -> ControlFlow<()>;
 impl Run<'_> {
     fn full(&self, watch: Watched<'_>) -> Result<FineTuned> {
         let (params, split) = (self.params, self.split);
-        let recipe = Recipe::new(self.model, &split.names, params.method.name())?;
+        let recipe = Recipe::new(self.model, &split.names, &params.method)?;
         let body = BodyRef::of(self.model).expect("a recipe is of a model with a head");
         body.check(self.tokens, &split.train.cells)?;
         body.check(self.tokens, &split.validation.cells)?;
-        let start = recipe.tensors(split.names.len(), params.seed)?;
-        let fingerprint = self.fingerprint(&start)?;
-        let mut weights = Weights::new(start);
-        let trained = Trainable::FromLayer(params.freeze_layers);
-        let variables =
-            Variables::of(&mut weights, |name| trained.includes(name) && !is_norm_of_batches(name))?;
+        let mut weights = recipe.start(params.seed)?;
+        let fingerprint = self.fingerprint(&weights)?;
+        let variables = Variables::of(&mut weights, |name| self.is_trained(name))?;
         self.memory(&variables).check(params.memory)?;
         let mut task = Classification {
             body: recipe.build(&mut weights)?,
@@ -162,6 +158,18 @@ impl Run<'_> {
         trainer.run(task, self.state.map(|folder| (folder, fingerprint)), watch)
     }
 
+    /// scGPT's norms over batches keep the statistics and factors that they came with.
+    fn is_trained(&self, name: &str) -> bool {
+        let is_head = Trainable::Heads.includes(name);
+        match self.params.method {
+            Method::Lora(_) => is_head || name.contains(".lora_"),
+            _ => {
+                let is_norm_of_batches = name.starts_with("bn.") || name.starts_with("dsbn.");
+                Trainable::FromLayer(self.params.freeze_layers).includes(name) && !is_norm_of_batches
+            }
+        }
+    }
+
     fn lengths(&self, cells: &Labelled) -> Vec<usize> {
         cells.cells.iter().map(|&cell| self.tokens.cell(cell).len()).collect()
     }
@@ -188,9 +196,9 @@ impl Run<'_> {
         }
     }
 
-    fn fingerprint(&self, start: &BTreeMap<String, Tensor>) -> Result<Fingerprint> {
+    fn fingerprint(&self, start: &Weights) -> Result<Fingerprint> {
         let mut fingerprint = self.params.fingerprint();
-        fingerprint.insert("model".to_owned(), hash_tensors(start)?);
+        fingerprint.insert("model".to_owned(), hash_tensors(start.iter())?);
         fingerprint.insert("cells".to_owned(), hash_tokens(self.tokens));
         fingerprint.insert("labels".to_owned(), self.split.hash());
         Ok(fingerprint)
@@ -198,14 +206,17 @@ impl Run<'_> {
 
     /// By the embeddings, in which model and cells are.
     fn probe_fingerprint(&self, choice: Choice, embeddings: [&Array2<f32>; 2]) -> Result<Fingerprint> {
-        let mut tensors = BTreeMap::new();
+        let mut tensors = vec![];
         for (name, values) in ["train", "validation"].into_iter().zip(embeddings) {
             let values =
                 Tensor::from_vec(values.iter().copied().collect(), values.dim(), &candle_core::Device::Cpu)?;
-            tensors.insert(name.to_owned(), values);
+            tensors.push((name, values));
         }
         let mut fingerprint = self.params.fingerprint();
-        fingerprint.insert("embeddings".to_owned(), hash_tensors(&tensors)?);
+        fingerprint.insert(
+            "embeddings".to_owned(),
+            hash_tensors(tensors.iter().map(|(name, tensor)| (*name, tensor)))?,
+        );
         fingerprint.insert("embedding".to_owned(), format!("{} {}", choice.mode, choice.layer));
         fingerprint.insert("labels".to_owned(), self.split.hash());
         Ok(fingerprint)
@@ -220,9 +231,4 @@ impl Run<'_> {
         };
         FineTuned::new(self.split.names.clone(), model, head, training, self.params.embed.clone())
     }
-}
-
-/// scGPT's norms over batches keep the statistics and factors that they came with.
-fn is_norm_of_batches(name: &str) -> bool {
-    name.starts_with("bn.") || name.starts_with("dsbn.")
 }

@@ -1,5 +1,6 @@
 use super::Error;
 use crate::embed::{EmbedParams, FoundationModel, Kind};
+use crate::models::LoraParams;
 use crate::train::{AdamParams, Decline, Fingerprint, LoopParams, Schedule, Select, Warmup};
 
 /// What is trained.
@@ -8,6 +9,8 @@ use crate::train::{AdamParams, Decline, Fingerprint, LoopParams, Schedule, Selec
 pub enum Method {
     /// The whole model and a head.
     Full,
+    /// Adapters of low rank and a head; the body stays as it is.
+    Lora(LoraParams),
     /// A linear layer on the embeddings of [`FineTuneParams::embed`], each value of which is brought to mean 0 and
     /// deviation 1 over the training cells.
     LinearProbe,
@@ -17,6 +20,7 @@ impl Method {
     pub(super) fn name(&self) -> &'static str {
         match self {
             Self::Full => "Full",
+            Self::Lora(_) => "Lora",
             Self::LinearProbe => "LinearProbe",
         }
     }
@@ -71,6 +75,7 @@ impl FineTuneParams {
     /// |---|---|---|---|---|
     /// | Geneformer, `Full` | 3 | 12 | AdamW, decay 0.001 | 5e-5, linear |
     /// | scGPT, `Full` | 10 | 32 | Adam | 1e-4, × 0.9 each epoch |
+    /// | `Lora` | as `Full` | as `Full` | as `Full` | 5e-4, then as `Full` |
     /// | `LinearProbe` | 30 | 32 | AdamW, decay 0.01 | 5e-3, linear |
     ///
     /// `Full` is the protocol of each reference. (Geneformer's V1 had 500 steps of warm-up: see [`Schedule::warmup`]. scGPT
@@ -105,6 +110,7 @@ impl FineTuneParams {
         };
         match params.method {
             Method::Full => {}
+            Method::Lora(_) => params.schedule.learning_rate = 5e-4,
             Method::LinearProbe => {
                 (params.epochs, params.batch_size) = (30, 32);
                 params.schedule = Schedule::linear(5e-3);

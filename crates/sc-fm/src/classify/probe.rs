@@ -125,7 +125,7 @@ impl Task for Probing<'_> {
     }
 }
 
-fn tensor(values: ArrayView2<'_, f32>) -> candle_core::Result<Tensor> {
+pub(super) fn tensor(values: ArrayView2<'_, f32>) -> candle_core::Result<Tensor> {
     Tensor::from_vec(values.iter().copied().collect(), values.dim(), &Device::Cpu)
 }
 

@@ -106,7 +106,9 @@ fn body(model: &FoundationModel) -> Vec<(String, Vec<u32>)> {
     };
     let all = source.constants().unwrap().into_iter();
     let is_head = |name: &str| ["cls", "pooler", "classifier"].iter().any(|head| name.starts_with(head));
-    all.filter(|(name, _)| !is_head(name)).map(|(name, tensor)| (name, values(&tensor))).collect()
+    all.filter(|(name, _)| !is_head(name) && !name.contains(".lora_"))
+        .map(|(name, tensor)| (name, values(&tensor)))
+        .collect()
 }
 
 /// Probabilities of some cells, to compare to the last bit.
@@ -374,4 +376,115 @@ fn cells_without_genes_have_no_probabilities_and_are_named() {
     assert_eq!(alone.probabilities.row(0), found.probabilities.row(2));
     let error = tuned.predict_proba(&adata, &[20]).unwrap_err();
     assert_eq!(error.to_string(), "row 20 is among the asked for rows, but the data set has 20");
+}
+
+fn lora() -> Method {
+    let all = ["query", "value", "intermediate.dense", "q_proj", "v_proj", "linear1"].map(str::to_owned);
+    Method::Lora(LoraParams { rank: 4, alpha: 8.0, dropout: 0.1, targets: all.to_vec() })
+}
+
+#[test]
+fn adapters_learn_and_leave_the_body_alone_to_the_last_bit() {
+    for model in [geneformer(), scgpt()] {
+        let before = body(&model);
+        let lora = FineTuneParams { epochs: 16, schedule: Schedule::linear(2e-2), ..params(&model, lora()) };
+        let tuned = tune(&model, &lora, None).unwrap();
+        let found = accuracy(&tuned);
+        assert!(found > 0.8, "{}: {found}", model.kind());
+        assert!(body(tuned.model()) == before && body(&model) == before);
+        let error = tune(tuned.model(), &lora, None).unwrap_err();
+        assert!(error.to_string().contains("has adapters"), "{error}");
+        assert!(error.help().unwrap().contains("FineTuned::merged"));
+        let merged = tuned.merged().unwrap();
+        assert!(body(merged.model()) != before);
+        let (adata, _) = data(9);
+        let rows = [0, 1, 2, 8];
+        let [own, whole] =
+            [&tuned, &merged].map(|tuned| tuned.predict_proba(&adata, &rows).unwrap().probabilities);
+        assert!(own.iter().zip(&whole).all(|(a, b)| (a - b).abs() < 1e-4), "{own} {whole}");
+        assert!(tune(merged.model(), &FineTuneParams { epochs: 1, ..lora }, None).is_ok());
+    }
+}
+
+#[test]
+fn a_classifier_comes_back_from_its_folder_to_the_last_bit() {
+    for model in [geneformer(), scgpt()] {
+        for method in [Method::Full, Method::LinearProbe, lora()] {
+            let tuned =
+                tune(&model, &FineTuneParams { epochs: 1, ..params(&model, method.clone()) }, None).unwrap();
+            let folder = tempfile::tempdir().unwrap();
+            tuned.save(folder.path(), false).unwrap();
+            assert!(tuned.save(folder.path(), false).is_err(), "files were replaced without being asked for");
+            tuned.save(folder.path(), true).unwrap();
+            let open = |base| FineTuned::open(folder.path(), base, &OpenParams::default());
+            let again = open(Some(&model)).unwrap();
+            assert!(bits(&again) == bits(&tuned), "{} {method:?}", model.kind());
+            assert_eq!((again.method(), again.history().len()), (&method, 1));
+            if method != Method::Full {
+                let error = open(None).unwrap_err();
+                assert!(error.to_string().ends_with("which is not in this folder"), "{error}");
+                assert!(error.help().unwrap().contains("give it along"));
+                let other = if model.kind() == Kind::Geneformer { scgpt() } else { geneformer() };
+                let error = open(Some(&other)).unwrap_err().to_string();
+                assert!(error.contains("the model is"), "{error}");
+            }
+        }
+    }
+}
+
+#[test]
+fn files_that_do_not_belong_together_are_refused() {
+    let model = geneformer();
+    let folder = tempfile::tempdir().unwrap();
+    let open = |base: Option<&FoundationModel>| {
+        let error = FineTuned::open(folder.path(), base, &OpenParams::default()).unwrap_err();
+        (error.to_string(), error.help().unwrap_or_default().to_owned())
+    };
+    let (error, help) = open(None);
+    assert!(
+        error.ends_with("no classifier of cells in this folder") && help.contains("FineTuned::save"),
+        "{error}"
+    );
+    tune(&model, &FineTuneParams { epochs: 1, ..params(&model, Method::Full) }, None)
+        .unwrap()
+        .save(folder.path(), false)
+        .unwrap();
+    let replace = |name: &str, from: &str, to: &str| {
+        let path = folder.path().join(name);
+        let text = std::fs::read_to_string(&path).unwrap();
+        assert!(text.contains(from), "{text}");
+        std::fs::write(path, text.replace(from, to)).unwrap();
+    };
+    replace("labels.json", "NK cell", "NKT cell");
+    let (error, help) = open(None);
+    assert!(
+        error.contains("the classes of `labels.json` is [\"B cell\", \"NKT cell\", \"T cell\"]"),
+        "{error}"
+    );
+    assert!(help.contains("files together"));
+    replace("labels.json", "NKT cell", "NK cell");
+    let path = folder.path().join("labels.json");
+    std::fs::write(path, r#"{"B cell": 0, "T cell": 1}"#).unwrap();
+    replace("classifier.json", "\"NK cell\",", "");
+    let (error, _) = open(None);
+    assert!(error.ends_with("the number of classes of the head is 3, expected 2"), "{error}");
+    std::fs::write(folder.path().join("classifier.json"), "{").unwrap();
+    assert!(open(None).0.ends_with("not the description of a classifier"));
+
+    let other = tempfile::tempdir().unwrap();
+    let probe =
+        tune(&model, &FineTuneParams { epochs: 1, ..params(&model, Method::LinearProbe) }, None).unwrap();
+    probe.save(other.path(), false).unwrap();
+    let error = FineTuned::open(other.path(), Some(&testing::model()), &OpenParams::default()).unwrap_err();
+    assert!(error.to_string().contains("SHA-256 of the model's tensors is "), "{error}");
+}
+
+#[test]
+fn frozen_layers_and_the_layers_above_them_are_told_apart() {
+    let model = geneformer();
+    let frozen = FineTuneParams { freeze_layers: 1, epochs: 1, ..params(&model, Method::Full) };
+    let tuned = tune(&model, &frozen, None).unwrap();
+    for ((name, before), (_, after)) in body(&model).iter().zip(&body(tuned.model())) {
+        assert_eq!(before == after, name.contains("layer.0."), "{name}");
+    }
 }

@@ -34,4 +34,14 @@ impl Source {
     pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
         self.tensors.keys().map(String::as_str)
     }
+
+    /// Rows of a tensor, if it is there.
+    pub(crate) fn rows(&self, name: &str) -> Option<usize> {
+        self.tensors.get(name)?.dims().first().copied()
+    }
+
+    /// Whether adapters of low rank are among them.
+    pub(crate) fn has_adapters(&self) -> bool {
+        self.names().any(|name| name.contains(".lora_"))
+    }
 }

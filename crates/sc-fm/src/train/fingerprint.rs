@@ -28,8 +28,8 @@ pub(crate) fn hash_tokens(tokens: &Tokens) -> String {
     hex(sha)
 }
 
-/// SHA-256 of tensors of f32 with their names and shapes.
-pub(crate) fn hash_tensors(tensors: &BTreeMap<String, Tensor>) -> Result<String> {
+/// SHA-256 of tensors of f32 with their names and shapes, in the order given.
+pub(crate) fn hash_tensors<'t>(tensors: impl Iterator<Item = (&'t str, &'t Tensor)>) -> Result<String> {
     let mut sha = Sha256::new();
     let mut bytes = vec![];
     for (name, tensor) in tensors {

@@ -55,11 +55,7 @@ impl Heads {
     }
 
     /// * `dropout`: in a step of training, the step and the share that is dropped of what goes into the classifier.
-    pub(super) fn cell_logits(
-        &self,
-        last: &Hidden,
-        dropout: Option<(&TrainingStep, f64)>,
-    ) -> Result<Tensor> {
+    pub(super) fn cell_logits(&self, last: &Hidden, dropout: Option<(&TrainingStep, f64)>) -> Result<Tensor> {
         let classifier = self.classifier.as_ref().ok_or(Error::NoHead { head: "classifier" })?;
         let mut pooled = self.pooled(last)?;
         if let Some((step, rate)) = dropout {
