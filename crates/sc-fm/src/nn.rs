@@ -8,6 +8,7 @@ mod activation;
 mod attention;
 mod cpu;
 mod cross_entropy;
+mod dropout;
 mod embedding;
 mod encoder_layer;
 mod feed_forward;
@@ -18,15 +19,18 @@ mod packing;
 mod simd;
 mod softmax;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 
 pub use activation::Activation;
-pub use attention::{AttentionParams, attention, cross_attention};
-pub use cross_entropy::cross_entropy;
+pub use attention::{AttentionParams, attention, attention_with_dropout, cross_attention};
+pub use cross_entropy::{cross_entropy, weighted_cross_entropy};
+pub use dropout::{Dropout, Site, TrainingStep};
 pub use embedding::embedding;
-pub use encoder_layer::{EncoderLayer, NormOrder, Projection};
+pub use encoder_layer::{EncoderLayer, LayerDropout, NormOrder, Projection};
 pub use feed_forward::FeedForward;
 pub use linear::Linear;
 pub use norm::LayerNorm;
 pub use packing::Packing;
+#[cfg(test)]
+pub(crate) use simd::every_arch;
 pub use softmax::softmax;

@@ -9,6 +9,9 @@
 mod config;
 mod encoder;
 mod heads;
+mod multi_task;
+mod new_head;
+mod save;
 
 use std::path::Path;
 
@@ -16,17 +19,26 @@ use candle_core::{DType, Device, Tensor};
 
 pub use config::{GeneformerConfig, HiddenAct};
 pub use encoder::{GeneMeans, GeneformerEncoder, Pooling};
+pub use multi_task::{MultiTask, TaskPooling};
+pub use new_head::NewHead;
 
 use super::batch::{TokenBatch, positions};
 use super::parts::Parts;
+use super::source::Source;
 use super::{Error, Hidden, Layer, LoadOptions, load, normal};
 use crate::Result;
 use crate::checkpoint::Weights;
 use crate::nn::gemm::{Kernel, Precision};
-use crate::nn::{AttentionParams, EncoderLayer, FeedForward, LayerNorm, NormOrder, Projection, embedding};
+use crate::nn::{
+    AttentionParams, EncoderLayer, FeedForward, LayerDropout, LayerNorm, NormOrder, Packing, Projection,
+    TrainingStep, embedding,
+};
 use crate::tokenize::vocabulary::Vocabulary;
 use config::Start;
 use heads::Heads;
+
+/// The site of the embedding's dropout.
+const EMBEDDING_SITE: u32 = 0;
 
 /// What a cell's tokens look like.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,6 +75,7 @@ pub struct Geneformer {
     norm: LayerNorm,
     layers: Vec<EncoderLayer>,
     heads: Heads,
+    source: Source,
 }
 
 impl Geneformer {
@@ -106,7 +119,10 @@ impl Geneformer {
         let bare = |name: &str| Some(name.strip_prefix("bert.").unwrap_or(name).to_owned());
         *weights = std::mem::take(weights).renamed(bare);
         weights.ignore("embeddings.position_ids", "positions are counted");
-        weights.build(|weights| Self::take(config, format, &mut Parts { weights, precision }))
+        let mut model =
+            weights.build(|weights| Self::take(config, format, &mut Parts { weights, precision }))?;
+        model.source = Source::new(weights.taken(), precision);
+        Ok(model)
     }
 
     fn take(config: GeneformerConfig, format: InputFormat, parts: &mut Parts<'_>) -> Result<Self> {
@@ -121,7 +137,17 @@ impl Geneformer {
         let layers = (0..config.num_hidden_layers).map(|i| layer(&config, i, parts));
         let layers = layers.collect::<Result<Vec<EncoderLayer>>>()?;
         let heads = Heads::take(&config, &word, parts)?;
-        Ok(Self { config, format, word, position, token_type, norm, layers, heads })
+        Ok(Self {
+            config,
+            format,
+            word,
+            position,
+            token_type,
+            norm,
+            layers,
+            heads,
+            source: Source::default(),
+        })
     }
 
     /// A model with random weights N(0, `initializer_range`²), zero biases and norms that do nothing, as training from
@@ -171,6 +197,11 @@ impl Geneformer {
         [&self.word, &self.position]
     }
 
+    /// The tensors that the model is made of, without `bert.` in their names.
+    pub(crate) fn source(&self) -> &Source {
+        &self.source
+    }
+
     /// What the model computes in.
     pub fn dtype(&self) -> DType {
         self.word.dtype()
@@ -194,17 +225,63 @@ impl Geneformer {
     /// # Errors
     /// [`Error::EmptyCell`], [`Error::TooLong`], [`Error::Token`], [`Error::Padding`], [`Error::Layer`].
     pub fn forward(&self, batch: &TokenBatch, layer: Layer) -> Result<Hidden> {
+        self.forward_with(batch, layer, None)
+    }
+
+    /// [`forward`](Self::forward), in a step of training with the dropout of the configuration.
+    ///
+    /// `hidden_dropout_prob` of the values is dropped behind the norm of the embedding, and of what the attention and the
+    /// feed-forward part of each layer give, before it meets the residual; `attention_probs_dropout_prob` of the weights
+    /// of the attention. The same places as in Hugging Face's BERT.
+    ///
+    /// # Errors
+    /// Those of [`forward`](Self::forward) and [`Dropout::forward`](crate::nn::Dropout::forward).
+    pub fn forward_with(
+        &self,
+        batch: &TokenBatch,
+        layer: Layer,
+        training: Option<&TrainingStep>,
+    ) -> Result<Hidden> {
+        let depth = layer.depth(self.layers.len())?;
+        let mut states = self.embed(batch, training)?;
+        for layer in 0..depth {
+            states = self.through_layer(layer, &states, batch.packing(), training)?;
+        }
+        Ok(Hidden { states, packing: batch.packing().clone() })
+    }
+
+    /// The states of [`Layer::Index`]`(0)`.
+    fn embed(&self, batch: &TokenBatch, training: Option<&TrainingStep>) -> Result<Tensor> {
         let config = &self.config;
         batch.check(config.max_position_embeddings, config.vocab_size, Some(config.pad_token_id))?;
-        let depth = layer.depth(self.layers.len())?;
         let packing = batch.packing();
         let words = embedding(&self.word, batch.ids())?;
         let positions = embedding(&self.position, &positions(packing))?;
-        let mut states = self.norm.forward_residual(&words.broadcast_add(&self.token_type)?, &positions)?;
-        for layer in &self.layers[..depth] {
-            states = layer.forward(&states, packing)?;
-        }
-        Ok(Hidden { states, packing: packing.clone() })
+        let states = self.norm.forward_residual(&words.broadcast_add(&self.token_type)?, &positions)?;
+        Ok(match training {
+            Some(step) => {
+                step.dropout(EMBEDDING_SITE, config.hidden_dropout_prob).forward(&states, packing)?
+            }
+            None => states,
+        })
+    }
+
+    /// One layer, counted from 0.
+    fn through_layer(
+        &self,
+        layer: usize,
+        states: &Tensor,
+        packing: &Packing,
+        training: Option<&TrainingStep>,
+    ) -> Result<Tensor> {
+        let dropout = training.map(|step| LayerDropout {
+            step,
+            attention: self.config.attention_probs_dropout_prob,
+            output: self.config.hidden_dropout_prob,
+            inner: 0.0,
+            layer,
+        });
+        Ok(self.layers[layer].forward_with(states, packing, dropout.as_ref())?)
     }
 
     /// Logits of the masked language model, `rows × vocab_size`, from the states of [`Layer::Last`].
@@ -213,6 +290,15 @@ impl Geneformer {
     /// [`Error::NoHead`].
     pub fn mlm_logits(&self, last: &Hidden) -> Result<Tensor> {
         self.heads.mlm_logits(&last.states)
+    }
+
+    /// Rows `rows` of [`mlm_logits`](Self::mlm_logits), as many × `vocab_size`, and no others: of the masked tokens, for
+    /// instance, before the decoder multiplies them with the whole vocabulary.
+    ///
+    /// # Errors
+    /// [`Error::NoHead`], and what the tensor library reports: a row that is none.
+    pub fn mlm_logits_at(&self, last: &Hidden, rows: &[u32]) -> Result<Tensor> {
+        self.heads.mlm_logits(&embedding(&last.states, rows)?)
     }
 
     /// `tanh(W h + b)` of each cell's first token, `cells × hidden_size`, from the states of [`Layer::Last`]. The first
@@ -229,7 +315,16 @@ impl Geneformer {
     /// # Errors
     /// [`Error::NoHead`], [`Error::EmptyCell`].
     pub fn cell_logits(&self, last: &Hidden) -> Result<Tensor> {
-        self.heads.cell_logits(last)
+        self.cell_logits_with(last, None)
+    }
+
+    /// [`cell_logits`](Self::cell_logits), in a step of training with the dropout of the configuration:
+    /// `hidden_dropout_prob` of what goes into the classifier, as in Hugging Face's BERT.
+    ///
+    /// # Errors
+    /// Those of [`cell_logits`](Self::cell_logits).
+    pub fn cell_logits_with(&self, last: &Hidden, training: Option<&TrainingStep>) -> Result<Tensor> {
+        self.heads.cell_logits(last, training.map(|step| (step, self.config.hidden_dropout_prob)))
     }
 
     /// Logits of the classes of each token, `rows × classes`, from the states of [`Layer::Last`].

@@ -10,6 +10,7 @@ mod batch_norm;
 mod config;
 mod decoders;
 mod input;
+mod new_head;
 mod random;
 mod values;
 
@@ -23,15 +24,19 @@ pub use input::{Cell, ScgptBatch};
 
 use super::batch::cell_of_rows;
 use super::parts::{Parts, TorchLayer};
+use super::source::Source;
 use super::{CellEncoder, Error, Hidden, Layer, LoadOptions, load, pooling};
 use crate::Result;
 use crate::checkpoint::Weights;
 use crate::nn::gemm::{Kernel, Precision};
-use crate::nn::{EncoderLayer, LayerNorm, NormOrder, embedding};
+use crate::nn::{EncoderLayer, LayerDropout, LayerNorm, NormOrder, TrainingStep, embedding};
 use crate::tokenize::scgpt::ScgptVocabulary;
 use batch_norm::BatchNorm;
 use decoders::{CellDecoder, ClassDecoder, ExpressionDecoder};
 use values::ValueEncoder;
+
+/// The site of the dropout of values.
+const VALUE_SITE: u32 = 1;
 
 /// The special tokens that the model meets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,6 +61,7 @@ pub struct Scgpt {
     cell_expression: Option<CellDecoder>,
     classes: Option<ClassDecoder>,
     discriminator: Option<ClassDecoder>,
+    source: Source,
 }
 
 /// An embedding with a norm behind it.
@@ -129,8 +135,13 @@ impl Scgpt {
             Some(&[expected, _]) if expected != n_tokens => {
                 Err(Error::Dictionary { found: n_tokens, expected }.into())
             }
-            _ => weights
-                .build(|weights| Self::take(config, n_tokens, specials, &mut Parts { weights, precision })),
+            _ => {
+                let mut model = weights.build(|weights| {
+                    Self::take(config, n_tokens, specials, &mut Parts { weights, precision })
+                })?;
+                model.source = Source::new(weights.taken(), precision);
+                Ok(model)
+            }
         }
     }
 
@@ -168,12 +179,23 @@ impl Scgpt {
             cell_expression,
             classes,
             discriminator,
+            source: Source::default(),
         })
     }
 
     /// The shape of the model.
     pub fn config(&self) -> &ScgptConfig {
         &self.config
+    }
+
+    /// The tensors that the model is made of, under their names in PyTorch's layout of the attention.
+    pub(crate) fn source(&self) -> &Source {
+        &self.source
+    }
+
+    /// The special tokens that it meets.
+    pub(crate) fn specials(&self) -> Specials {
+        self.specials
     }
 
     /// What the model computes in.
@@ -221,15 +243,38 @@ impl Scgpt {
     /// Those of [`gene_embeddings`](Self::gene_embeddings) and [`value_embeddings`](Self::value_embeddings);
     /// [`Error::BatchLabels`] and [`Error::BatchLabel`] for a model with statistics of each batch; [`Error::Layer`].
     pub fn encode(&self, batch: &ScgptBatch, layer: Layer) -> Result<Encoded> {
+        self.encode_with(batch, layer, None)
+    }
+
+    /// [`encode`](Self::encode), in a step of training with the `dropout` of the configuration: behind the norm of the
+    /// encoder of continuous values; and in each layer of the weights of the attention, of what the attention gives,
+    /// behind the function of the feed-forward part, and of what that part gives. The same places as in the reference.
+    ///
+    /// # Errors
+    /// Those of [`encode`](Self::encode) and [`Dropout::forward`](crate::nn::Dropout::forward).
+    pub fn encode_with(
+        &self,
+        batch: &ScgptBatch,
+        layer: Layer,
+        training: Option<&TrainingStep>,
+    ) -> Result<Encoded> {
         let depth = layer.depth(self.layers.len())?;
         let genes = self.gene_embeddings(batch)?;
-        let total = self.add_values(&genes, batch)?;
-        let states = self.layers(self.normed(total, batch)?, batch, depth)?;
+        let total = self.add_values(&genes, batch, training)?;
+        let states = self.layers(self.normed(total, batch)?, batch, depth, training)?;
         Ok(Encoded { genes, hidden: Hidden { states, packing: batch.packing().clone() } })
     }
 
-    fn add_values(&self, genes: &Tensor, batch: &ScgptBatch) -> Result<Tensor> {
-        let values = self.value_embeddings(batch)?;
+    fn add_values(
+        &self,
+        genes: &Tensor,
+        batch: &ScgptBatch,
+        training: Option<&TrainingStep>,
+    ) -> Result<Tensor> {
+        let mut values = self.value_embeddings(batch)?;
+        if let (ValueEncoder::Continuous { .. }, Some(step)) = (&self.values, training) {
+            values = step.dropout(VALUE_SITE, self.config.dropout).forward(&values, batch.packing())?;
+        }
         Ok(match self.values {
             ValueEncoder::Scaling => genes.broadcast_mul(&values)?,
             _ => (genes + values)?,
@@ -243,9 +288,23 @@ impl Scgpt {
         }
     }
 
-    fn layers(&self, mut states: Tensor, batch: &ScgptBatch, depth: usize) -> Result<Tensor> {
-        for layer in &self.layers[..depth] {
-            states = layer.forward(&states, batch.packing())?;
+    fn layers(
+        &self,
+        mut states: Tensor,
+        batch: &ScgptBatch,
+        depth: usize,
+        training: Option<&TrainingStep>,
+    ) -> Result<Tensor> {
+        let rate = self.config.dropout;
+        for (i, layer) in self.layers[..depth].iter().enumerate() {
+            let dropout = training.map(|step| LayerDropout {
+                step,
+                attention: rate,
+                output: rate,
+                inner: rate,
+                layer: i,
+            });
+            states = layer.forward_with(&states, batch.packing(), dropout.as_ref())?;
         }
         Ok(states)
     }
@@ -344,7 +403,7 @@ impl Scgpt {
     /// Those of [`encode`](Self::encode) and [`expression`](Self::expression).
     pub fn generate(&self, cells: &Tensor, batch: &ScgptBatch, with_values: bool) -> Result<Expression> {
         let genes = self.gene_embeddings(batch)?;
-        let total = if with_values { self.add_values(&genes, batch)? } else { genes };
+        let total = if with_values { self.add_values(&genes, batch, None)? } else { genes };
         let total = self.normed(total, batch)?;
         let mut parts = vec![];
         for (cell, rows) in batch.packing().iter().enumerate() {
@@ -352,7 +411,7 @@ impl Scgpt {
             parts.push(total.narrow(0, rows.start + 1, rows.len() - 1)?);
         }
         let states = if parts.is_empty() { total } else { Tensor::cat(&parts, 0)? };
-        self.decode(&self.layers(states, batch, self.layers.len())?, batch)
+        self.decode(&self.layers(states, batch, self.layers.len(), None)?, batch)
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod backward;
 mod composed;
+mod dropped;
 mod forward;
 mod head;
 mod op;
@@ -13,7 +14,9 @@ mod tile;
 use candle_core::{Result, Tensor, bail};
 use pulp::Arch;
 
-use super::{Packing, cpu};
+use dropped::Dropped;
+
+use super::{Dropout, Packing, cpu};
 
 /// The shape of an attention.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -62,10 +65,34 @@ pub fn cross_attention(
 ) -> Result<Tensor> {
     check(q, k, v, queries, keys, params)?;
     if !cpu::is_fused(&[q, k, v]) {
-        return composed::attention(q, k, v, queries, keys, params);
+        return composed::attention(q, k, v, queries, keys, params, None);
     }
     let (q, k, v) = (cpu::contiguous_rows(q)?, cpu::contiguous_rows(k)?, cpu::contiguous_rows(v)?);
     q.apply_op3(&k, &v, op::Attention::new(queries.clone(), keys.clone(), params, Arch::new()))
+}
+
+/// [`attention`] with dropout of its weights, as in training. What is dropped is drawn anew in the backward pass, block
+/// by block, not kept.
+///
+/// # Errors
+/// As [`attention`], and those of [`Dropout::forward`].
+pub fn attention_with_dropout(
+    q: &Tensor,
+    k: &Tensor,
+    v: &Tensor,
+    packing: &Packing,
+    params: AttentionParams,
+    dropout: &Dropout,
+) -> Result<Tensor> {
+    let Some(keep) = dropout.keep(packing)? else { return attention(q, k, v, packing, params) };
+    check(q, k, v, packing, packing, params)?;
+    let dropped = Dropped { dropout: dropout.clone(), keep };
+    if !cpu::is_fused(&[q, k, v]) {
+        return composed::attention(q, k, v, packing, packing, params, Some(&dropped));
+    }
+    let (q, k, v) = (cpu::contiguous_rows(q)?, cpu::contiguous_rows(k)?, cpu::contiguous_rows(v)?);
+    let op = op::Attention::new(packing.clone(), packing.clone(), params, Arch::new());
+    q.apply_op3(&k, &v, op.with_dropout(dropped))
 }
 
 fn check(

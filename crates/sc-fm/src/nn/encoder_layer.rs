@@ -2,7 +2,10 @@
 
 use candle_core::{Result, Tensor};
 
-use super::{Activation, AttentionParams, FeedForward, LayerNorm, Linear, Packing, attention};
+use super::{
+    Activation, AttentionParams, Dropout, FeedForward, LayerNorm, Linear, Packing, Site, TrainingStep,
+    attention, attention_with_dropout,
+};
 
 /// Where the norms of a layer stand.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,45 +54,134 @@ pub struct EncoderLayer {
     pub attention: AttentionParams,
 }
 
+/// Dropout inside an encoder layer, in training.
+#[derive(Clone, Copy, Debug)]
+pub struct LayerDropout<'a> {
+    /// The step of training.
+    pub step: &'a TrainingStep,
+    /// The share of the attention's weights that is dropped.
+    pub attention: f64,
+    /// The share of what attention and feed-forward part give, before it meets the residual.
+    pub output: f64,
+    /// The share of the values inside the feed-forward part, behind its function: 0 in BERT.
+    pub inner: f64,
+    /// The layer's number, by which its sites are told from those of others.
+    pub layer: usize,
+}
+
+impl<'a> LayerDropout<'a> {
+    /// Numbers of sites below this are free for what stands outside the layers.
+    pub const FIRST_SITE: u32 = 16;
+    const SITES: u32 = 16;
+    const ATTENTION: u32 = 0;
+    const ATTENTION_OUTPUT: u32 = 1;
+    pub(super) const INNER: u32 = 2;
+    const OUTPUT: u32 = 3;
+    // The adapters of linear layers.
+    const QUERY: u32 = 4;
+    const KEY: u32 = 5;
+    const VALUE: u32 = 6;
+    const JOINED: u32 = 7;
+    pub(super) const FIRST: u32 = 8;
+    pub(super) const SECOND: u32 = 9;
+
+    fn number(&self, number: u32) -> u32 {
+        (self.layer as u32).wrapping_mul(Self::SITES).wrapping_add(Self::FIRST_SITE + number)
+    }
+
+    pub(super) fn at(&self, number: u32, rate: f64) -> Dropout {
+        self.step.dropout(self.number(number), rate)
+    }
+
+    pub(super) fn site(&self, packing: &'a Packing, number: u32) -> Site<'a> {
+        Site { step: self.step, packing, number: self.number(number) }
+    }
+}
+
 impl EncoderLayer {
     /// For `x`: `rows × width`, the same shape; differentiable.
     ///
     /// # Errors
     /// What the tensor library reports, shapes that do not fit above all.
     pub fn forward(&self, x: &Tensor, packing: &Packing) -> Result<Tensor> {
+        self.with_norms(x, |x| self.attend(x, packing, None), |x| self.feed_forward.forward(x))
+    }
+
+    /// Both parts with their norms and residuals.
+    fn with_norms(
+        &self,
+        x: &Tensor,
+        attend: impl Fn(&Tensor) -> Result<Tensor>,
+        feed: impl Fn(&Tensor) -> Result<Tensor>,
+    ) -> Result<Tensor> {
         match self.order {
             NormOrder::Post => {
-                let x = self.attention_norm.forward_residual(&self.attend(x, packing)?, x)?;
-                self.feed_forward_norm.forward_residual(&self.feed_forward.forward(&x)?, &x)
+                let x = self.attention_norm.forward_residual(&attend(x)?, x)?;
+                self.feed_forward_norm.forward_residual(&feed(&x)?, &x)
             }
             NormOrder::Pre => {
-                let x = (x + self.attend(&self.attention_norm.forward(x)?, packing)?)?;
-                &x + self.feed_forward.forward(&self.feed_forward_norm.forward(&x)?)?
+                let x = (x + attend(&self.attention_norm.forward(x)?)?)?;
+                &x + feed(&self.feed_forward_norm.forward(&x)?)?
             }
             NormOrder::PreReplacing => {
                 let x = self.attention_norm.forward(x)?;
-                let x = (&x + self.attend(&x, packing)?)?;
+                let x = (&x + attend(&x)?)?;
                 let x = self.feed_forward_norm.forward(&x)?;
-                &x + self.feed_forward.forward(&x)?
+                &x + feed(&x)?
             }
         }
     }
 
-    fn attend(&self, x: &Tensor, packing: &Packing) -> Result<Tensor> {
+    /// [`forward`](Self::forward) with dropout: of the weights of the attention, of what the attention's output layer
+    /// gives, behind the function of the feed-forward part, of what the feed-forward part gives; and in front of
+    /// adapters, at the rate of each.
+    ///
+    /// # Errors
+    /// As [`forward`](Self::forward), and those of [`Dropout::forward`].
+    pub fn forward_with(
+        &self,
+        x: &Tensor,
+        packing: &Packing,
+        dropout: Option<&LayerDropout<'_>>,
+    ) -> Result<Tensor> {
+        let Some(dropout) = dropout else { return self.forward(x, packing) };
+        let attend = |x: &Tensor| {
+            let attended = self.attend(x, packing, Some(dropout))?;
+            dropout.at(LayerDropout::ATTENTION_OUTPUT, dropout.output).forward(&attended, packing)
+        };
+        let feed = |x: &Tensor| {
+            let fed = self.feed_forward.forward_with(x, packing, dropout)?;
+            dropout.at(LayerDropout::OUTPUT, dropout.output).forward(&fed, packing)
+        };
+        self.with_norms(x, attend, feed)
+    }
+
+    fn attend(&self, x: &Tensor, packing: &Packing, dropout: Option<&LayerDropout<'_>>) -> Result<Tensor> {
+        let of = |part: &Linear, x: &Tensor, number| {
+            let site = dropout.map(|dropout| dropout.site(packing, number));
+            part.forward_with(x, Activation::Identity, site)
+        };
         let (query, key, value) = match &self.projection {
-            Projection::Split { query, key, value } => {
-                let of = |part: &Linear| part.forward(x, Activation::Identity);
-                (of(query)?, of(key)?, of(value)?)
-            }
+            Projection::Split { query, key, value } => (
+                of(query, x, LayerDropout::QUERY)?,
+                of(key, x, LayerDropout::KEY)?,
+                of(value, x, LayerDropout::VALUE)?,
+            ),
             Projection::Fused(all) => {
-                let all = all.forward(x, Activation::Identity)?;
+                let all = of(all, x, LayerDropout::QUERY)?;
                 let width = all.dim(1)? / 3;
                 let part = |i: usize| all.narrow(1, i * width, width);
                 (part(0)?, part(1)?, part(2)?)
             }
         };
-        let attended = attention(&query, &key, &value, packing, self.attention)?;
-        self.output.forward(&attended, Activation::Identity)
+        let attended = match dropout {
+            Some(dropout) => {
+                let dropout = dropout.at(LayerDropout::ATTENTION, dropout.attention);
+                attention_with_dropout(&query, &key, &value, packing, self.attention, &dropout)?
+            }
+            None => attention(&query, &key, &value, packing, self.attention)?,
+        };
+        of(&self.output, &attended, LayerDropout::JOINED)
     }
 }
 
@@ -155,7 +247,7 @@ mod tests {
         let x = tensor(&[5, WIDTH], 0.0);
         let of = |order| layer(all.clone(), order);
         let (attend, feed) = (
-            |x: &Tensor| of(NormOrder::Post).attend(x, &packing).unwrap(),
+            |x: &Tensor| of(NormOrder::Post).attend(x, &packing, None).unwrap(),
             &of(NormOrder::Post).feed_forward,
         );
         let (norm1, norm2) = (&of(NormOrder::Post).attention_norm, &of(NormOrder::Post).feed_forward_norm);
@@ -185,5 +277,57 @@ mod tests {
         let both = layer.forward(&Tensor::cat(&[&b, &a], 0).unwrap(), &Packing::new([2, 3])).unwrap();
         let alone = layer.forward(&a, &Packing::new([3])).unwrap();
         assert_eq!(bits(&both)[2..], bits(&alone)[..]);
+    }
+
+    #[test]
+    fn dropout_has_four_sites_of_its_own_in_each_layer() {
+        let split = Projection::Split {
+            query: linear(WIDTH, WIDTH, 3.0),
+            key: linear(WIDTH, WIDTH, 4.0),
+            value: linear(WIDTH, WIDTH, 5.0),
+        };
+        let (packing, step) = (Packing::new([9, 4]), TrainingStep::new(1, 2, [3, 4]));
+        let x = tensor(&[13, WIDTH], 0.0);
+        let none = LayerDropout { step: &step, attention: 0.0, output: 0.0, inner: 0.0, layer: 0 };
+        for order in [NormOrder::Post, NormOrder::Pre, NormOrder::PreReplacing] {
+            let layer = layer(split.clone(), order);
+            let of = |dropout: Option<&LayerDropout<'_>>| {
+                bits(&layer.forward_with(&x, &packing, dropout).unwrap())
+            };
+            let without = bits(&layer.forward(&x, &packing).unwrap());
+            assert_eq!(of(None), without);
+            assert_eq!(of(Some(&none)), without);
+            let mut seen = vec![without];
+            for dropout in [
+                LayerDropout { attention: 0.5, ..none },
+                LayerDropout { output: 0.5, ..none },
+                LayerDropout { inner: 0.5, ..none },
+                LayerDropout { inner: 0.5, layer: 1, ..none },
+            ] {
+                let found = of(Some(&dropout));
+                assert!(!seen.contains(&found), "{order:?}, {dropout:?}");
+                seen.push(found);
+            }
+        }
+    }
+
+    #[test]
+    fn adapters_drop_what_goes_into_them_and_nothing_else() {
+        let (packing, step) = (Packing::new([6]), TrainingStep::new(1, 2, [3]));
+        let x = tensor(&[6, WIDTH], 0.0);
+        let adapted = |scale: f64, rate: f64| {
+            let (a, b) = (tensor(&[2, WIDTH], 1.0), tensor(&[3 * WIDTH, 2], 2.0));
+            let all = linear(3 * WIDTH, WIDTH, 3.0).with_adapter(a, b, scale).unwrap();
+            let layer = layer(Projection::Fused(all.with_adapter_dropout(rate)), NormOrder::Post);
+            let none = LayerDropout { step: &step, attention: 0.0, output: 0.0, inner: 0.0, layer: 0 };
+            let plain = bits(&layer.forward(&x, &packing).unwrap());
+            (bits(&layer.forward_with(&x, &packing, Some(&none)).unwrap()), plain)
+        };
+        let (dropped, plain) = adapted(1.0, 0.5);
+        assert_ne!(dropped, plain);
+        let (dropped, plain) = adapted(1.0, 0.0);
+        assert_eq!(dropped, plain);
+        let (dropped, plain) = adapted(0.0, 0.5);
+        assert_eq!(dropped, plain);
     }
 }

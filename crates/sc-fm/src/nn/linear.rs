@@ -10,6 +10,7 @@ use candle_core::{Device, Error, Result, Tensor};
 use self::adapter::Adapter;
 use self::op::{Frozen, Product};
 use super::Activation;
+use super::dropout::Site;
 use super::gemm::{Kernel, Precision};
 
 /// A linear layer, with the weight as PyTorch stores it: `out × in`.
@@ -51,6 +52,15 @@ impl Linear {
         Ok(Self { adapter, ..self })
     }
 
+    /// Drops some of what goes into the adapter, in training: the share `rate` of it, as `lora_dropout` of peft. Without an
+    /// adapter nothing is dropped.
+    pub fn with_adapter_dropout(mut self, rate: f64) -> Self {
+        if let Some(adapter) = &mut self.adapter {
+            adapter.dropout = rate;
+        }
+        self
+    }
+
     /// The layer without its adapter, the adapter's product added to the weight; nothing of it can be trained.
     ///
     /// # Errors
@@ -87,10 +97,19 @@ impl Linear {
     /// # Errors
     /// What the tensor library reports, shapes that do not fit above all.
     pub fn forward(&self, x: &Tensor, activation: Activation) -> Result<Tensor> {
+        self.forward_with(x, activation, None)
+    }
+
+    /// [`forward`](Self::forward) with the dropout of [`with_adapter_dropout`](Self::with_adapter_dropout), drawn at
+    /// `site`.
+    ///
+    /// # Errors
+    /// As [`forward`](Self::forward), and those of [`Dropout::forward`](super::Dropout::forward).
+    pub fn forward_with(&self, x: &Tensor, activation: Activation, site: Option<Site<'_>>) -> Result<Tensor> {
         let fused = self.adapter.is_none() && activation == Activation::Relu && self.on_cpu(x);
         let y = if self.on_cpu(x) { self.product(x, fused)? } else { self.composed(x)? };
         let y = match &self.adapter {
-            Some(adapter) => (y + adapter.forward(x)?)?,
+            Some(adapter) => (y + adapter.forward(x, site)?)?,
             None => y,
         };
         if fused { Ok(y) } else { activation.forward(&y) }

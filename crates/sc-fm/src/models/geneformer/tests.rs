@@ -151,3 +151,50 @@ fn every_weight_of_a_trainable_model_gets_a_gradient() {
         assert!(size > 0.0 && size.is_finite() || name.ends_with("self.key.bias"), "{name}: {size}");
     }
 }
+
+/// The states of cells in a step of training, at some rates.
+fn training_states(rates: [f64; 2], ids: &[u64], cells: &[Vec<u32>]) -> Vec<Vec<f32>> {
+    let [hidden_dropout_prob, attention_probs_dropout_prob] = rates;
+    let config = GeneformerConfig { hidden_dropout_prob, attention_probs_dropout_prob, ..config() };
+    let model = Geneformer::random(config, V2, 1).unwrap();
+    let step = TrainingStep::new(3, 4, ids);
+    let hidden = model.forward_with(&TokenBatch::new(cells), Layer::Last, Some(&step)).unwrap();
+    hidden.states.to_vec2().unwrap()
+}
+
+#[test]
+fn dropout_belongs_to_the_cell_and_not_to_the_batch() {
+    let (a, b) = (vec![2, 5, 6, 7, 3], vec![2, 9, 3]);
+    let together = training_states([0.2, 0.3], &[10, 11], &[a.clone(), b.clone()]);
+    assert_eq!(training_states([0.2, 0.3], &[11, 10], &[b, a.clone()])[3..], together[..5]);
+    assert_eq!(training_states([0.2, 0.3], &[10], &[a.clone()])[..], together[..5]);
+    assert_ne!(training_states([0.2, 0.3], &[12], &[a])[..], together[..5]);
+}
+
+#[test]
+fn each_rate_of_the_configuration_has_its_sites() {
+    let cells = [vec![2, 5, 6, 7, 8, 9, 10, 3]];
+    let without = model(V2).forward(&TokenBatch::new(&cells), Layer::Last).unwrap();
+    let without = without.states.to_vec2::<f32>().unwrap();
+    assert_eq!(training_states([0.0, 0.0], &[1], &cells), without);
+    let (hidden, weights) =
+        (training_states([0.5, 0.0], &[1], &cells), training_states([0.0, 0.5], &[1], &cells));
+    assert!(hidden != without && weights != without && hidden != weights);
+    let all = GeneformerConfig { hidden_dropout_prob: 0.5, ..config() };
+    let model = Geneformer::random(all, V2, 1).unwrap();
+    let step = TrainingStep::new(3, 4, [1]);
+    let embedded = model.forward_with(&TokenBatch::new(&cells), Layer::Index(0), Some(&step)).unwrap();
+    let embedded: Vec<f32> = embedded.states.flatten_all().unwrap().to_vec1().unwrap();
+    let dropped = embedded.iter().filter(|&&x| x == 0.0).count();
+    assert!((30..98).contains(&dropped), "{dropped} of 128");
+}
+
+#[test]
+fn logits_of_some_tokens_are_those_among_all() {
+    let model = model(V2);
+    let last = model.forward(&TokenBatch::new(&[vec![2, 5, 6, 3], vec![2, 9, 3]]), Layer::Last).unwrap();
+    let all = model.mlm_logits(&last).unwrap().to_vec2::<f32>().unwrap();
+    let some = model.mlm_logits_at(&last, &[5, 1]).unwrap().to_vec2::<f32>().unwrap();
+    assert_eq!(some, [all[5].clone(), all[1].clone()]);
+    assert!(model.mlm_logits_at(&last, &[7]).unwrap_err().to_string().contains("less than 7"));
+}

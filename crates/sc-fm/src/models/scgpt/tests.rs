@@ -224,3 +224,25 @@ fn the_discriminator_reverses_the_gradient() {
     let differences = gradient[0].iter().zip(&expected[0]).map(|(a, b)| (a - b).abs());
     assert!(differences.fold(0.0, f32::max) < 1e-6);
 }
+
+#[test]
+fn dropout_has_its_sites_in_the_values_and_in_every_part_of_a_layer() {
+    let (genes, values) = ([8, 1, 2, 3, 4], [0.0, 1.0, 2.0, 3.0, 4.0]);
+    let batch = ScgptBatch::new(&[cell(&genes, &values)]).unwrap();
+    let states = |rate: &str, layer, training: bool| {
+        let model = build(&format!(r#", "dropout": {rate}"#), &[continuous()]).unwrap();
+        let step = TrainingStep::new(1, 2, [3]);
+        let encoded = model.encode_with(&batch, layer, training.then_some(&step)).unwrap();
+        encoded.hidden.states.to_vec2::<f32>().unwrap()
+    };
+    for layer in [Layer::Index(0), Layer::Index(1), Layer::Last] {
+        assert_eq!(states("0.0", layer, true), states("0.0", layer, false));
+        assert_ne!(states("0.5", layer, true), states("0.5", layer, false));
+    }
+    // Genes are never dropped: where a value is, the gene alone is left.
+    let genes =
+        build("", &[continuous()]).unwrap().gene_embeddings(&batch).unwrap().to_vec2::<f32>().unwrap();
+    let embedded = states("0.5", Layer::Index(0), true);
+    let alone = embedded.iter().flatten().zip(genes.iter().flatten()).filter(|(x, gene)| x == gene).count();
+    assert!((5..35).contains(&alone), "{alone} of 40");
+}

@@ -1,13 +1,15 @@
 //! The gradients of attention, from weights computed anew block by block.
 //!
 //! With the weights P of a head, its result O and the gradient dO: `dV = Pᵀ dO`, `dS = P ∘ (dO Vᵀ − rowsum(dO ∘ O))`,
-//! `dQ = dS K / √d`, `dK = dSᵀ Q / √d`.
+//! `dQ = dS K / √d`, `dK = dSᵀ Q / √d`. With dropout, M being 0 or the factor of what stays, `P ∘ M` takes the place of P
+//! in dV, and `M ∘ (dO Vᵀ)` that of `dO Vᵀ`.
 
 use std::ops::Range;
 
 use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
+use super::dropped::Mask;
 use super::head::{Heads, KEYS, QUERIES, View, Visible, scores};
 use super::op::Attention;
 use super::tile::{Out, Right, Rows, Transposed, product};
@@ -82,6 +84,7 @@ struct Head<'a> {
     out: View<'a>,
     gradient: View<'a>,
     visible: Visible,
+    mask: Option<Mask>,
     /// Those of the cell, all heads.
     stats: &'a [[f32; 2]],
     head: usize,
@@ -98,6 +101,7 @@ impl<'a> Head<'a> {
             out: heads.view(inputs.out, queries.clone(), head),
             gradient: heads.view(inputs.gradient, queries.clone(), head),
             visible: op.visible(cell),
+            mask: op.dropped.as_ref().map(|dropped| dropped.mask(cell, head)),
             stats: &inputs.stats[queries.start * heads.n_heads..queries.end * heads.n_heads],
             head,
         }
@@ -149,10 +153,11 @@ impl WithSimd for Share<'_> {
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
         let Self { head, keys, out } = self;
-        let Head { heads: Heads { size, padded, n_heads, scale }, visible, .. } = *head;
+        let Head { heads: Heads { size, padded, n_heads, scale }, visible, mask, .. } = *head;
         let (mut queries, mut gradients) = (vec![0.0; QUERIES * size], vec![0.0; QUERIES * size]);
         let (mut weights, mut slopes) = (vec![0.0; QUERIES * KEYS], vec![0.0; QUERIES * KEYS]);
         let (mut query_copy, mut gradient_copy, mut key_copy) = (Vec::new(), Vec::new(), Vec::new());
+        let mut words = Vec::new();
         let key_rows = head.keys.rows(keys.clone()).right(&mut key_copy);
         for first in (0..head.queries.n_rows).step_by(QUERIES) {
             let block = first..(first + QUERIES).min(head.queries.n_rows);
@@ -173,9 +178,18 @@ impl WithSimd for Share<'_> {
                 }
                 scores(simd, head.keys.rows(some.clone()), &queries, columns, &mut weights);
                 scores(simd, head.values.rows(some.clone()), &gradients, columns, &mut slopes);
+                if let Some(mask) = mask {
+                    mask.words(simd, first, start, some.len(), &mut words);
+                }
                 let rows = weights.chunks_exact_mut(QUERIES).zip(slopes.chunks_exact_mut(QUERIES));
                 for ((weights, slopes), key) in rows.zip(some.clone()) {
+                    if let Some(mask) = mask {
+                        mask.apply(simd, &words, key - start, columns, slopes);
+                    }
                     lanes.differentiate(simd, &mut weights[..columns], &mut slopes[..columns]);
+                    if let Some(mask) = mask {
+                        mask.apply(simd, &words, key - start, columns, weights);
+                    }
                     // Hidden values, be they NaN, have no say.
                     let blind = visible.blind(key, first, columns);
                     weights[..blind].fill(0.0);

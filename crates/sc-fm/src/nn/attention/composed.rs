@@ -2,8 +2,10 @@
 //! compared with.
 
 use candle_core::{D, Result, Tensor};
+use pulp::Arch;
 
 use super::AttentionParams;
+use super::dropped::Dropped;
 use crate::nn::Packing;
 
 /// `softmax(Q Kᵀ / √d) V`, with a matrix of all scores of each head.
@@ -14,12 +16,14 @@ pub(super) fn attention(
     queries: &Packing,
     keys: &Packing,
     params: AttentionParams,
+    dropped: Option<&Dropped>,
 ) -> Result<Tensor> {
     let (_, width) = q.dims2()?;
     let size = width / params.n_heads;
     let scale = 1.0 / (size as f64).sqrt();
     let mut cells = Vec::with_capacity(queries.n_cells());
-    for (query_rows, key_rows) in queries.iter().zip(keys.iter()).filter(|(rows, _)| !rows.is_empty()) {
+    let rows = queries.iter().zip(keys.iter()).enumerate();
+    for (cell, (query_rows, key_rows)) in rows.filter(|(_, (rows, _))| !rows.is_empty()) {
         let heads = |x: &Tensor, rows: &std::ops::Range<usize>| {
             x.narrow(0, rows.start, rows.len())?
                 .reshape((rows.len(), params.n_heads, size))?
@@ -37,7 +41,12 @@ pub(super) fn attention(
         }
         let highest = scores.max_keepdim(D::Minus1)?.detach();
         let weights = scores.broadcast_sub(&highest)?.exp()?;
-        let weights = weights.broadcast_div(&weights.sum_keepdim(D::Minus1)?)?;
+        let mut weights = weights.broadcast_div(&weights.sum_keepdim(D::Minus1)?)?;
+        if let Some(dropped) = dropped {
+            let heads = (0..params.n_heads).map(|h| dropped.factors(Arch::new(), cell, h, query_rows.len()));
+            let factors = Tensor::from_vec(heads.flatten().collect(), weights.shape(), q.device())?;
+            weights = (weights * factors.to_dtype(q.dtype())?)?;
+        }
         cells.push(weights.matmul(&v)?.transpose(0, 1)?.reshape((query_rows.len(), width))?);
     }
     match cells.is_empty() {

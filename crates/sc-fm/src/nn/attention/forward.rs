@@ -5,6 +5,7 @@ use std::ops::Range;
 
 use pulp::{Simd, WithSimd};
 
+use super::dropped::Dropped;
 use super::head::{Heads, KEYS, QUERIES, Visible, scores};
 use super::tile::{Out, Right, Transposed, product};
 use crate::nn::cpu::Matrix;
@@ -23,6 +24,8 @@ pub(super) struct Block<'a> {
     /// The rows of the cell's keys.
     pub(super) keys: Range<usize>,
     pub(super) visible: Visible,
+    /// What is dropped, with the number of the cell.
+    pub(super) dropped: Option<(&'a Dropped, usize)>,
     /// The result of the block: rows of all heads.
     pub(super) out: &'a mut [f32],
     /// For each query and head the shift of its scores and the factor of its weights.
@@ -37,6 +40,7 @@ pub(super) struct Scratch {
     weights: Vec<f32>,
     out: Vec<f32>,
     values: Vec<f32>,
+    words: Vec<u32>,
     lanes: Lanes,
 }
 
@@ -57,6 +61,7 @@ impl Scratch {
             weights: vec![0.0; QUERIES * KEYS],
             out: vec![0.0; QUERIES * heads.padded],
             values: Vec::new(),
+            words: Vec::new(),
             lanes: Lanes { highest: none, shift: none, sum: none, fade: none },
         }
     }
@@ -67,14 +72,15 @@ impl WithSimd for Block<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        let Self { heads, first, visible, out, stats, scratch, .. } = self;
-        let Scratch { queries: transposed, weights, out: sums, values: copy, lanes } = scratch;
+        let Self { heads, first, visible, dropped, out, stats, scratch, .. } = self;
+        let Scratch { queries: transposed, weights, out: sums, values: copy, words, lanes } = scratch;
         let (n, width) = (self.queries.len(), heads.n_heads * heads.size);
         for h in 0..heads.n_heads {
             let queries = heads.view(self.q, self.queries.clone(), h);
             let keys = heads.view(self.k, self.keys.clone(), h);
             let values = heads.view(self.v, self.keys.clone(), h).right(copy);
             let columns = queries.transpose(heads.scale, transposed);
+            let mask = dropped.map(|(dropped, cell)| dropped.mask(cell, h));
             sums.fill(0.0);
             lanes.highest.fill(f32::NEG_INFINITY);
             lanes.sum.fill(0.0);
@@ -87,6 +93,13 @@ impl WithSimd for Block<'_> {
                     row[..visible.blind(key, first, columns)].fill(f32::NEG_INFINITY);
                 }
                 lanes.weigh(simd, &mut weights[..block.len() * QUERIES], columns);
+                // The sum of the weights, above, is that before any is dropped.
+                if let Some(mask) = mask {
+                    mask.words(simd, first, start, block.len(), words);
+                    for (key, row) in weights.chunks_exact_mut(QUERIES).enumerate().take(block.len()) {
+                        mask.apply(simd, words, key, columns, row);
+                    }
+                }
                 for (row, &fade) in sums.chunks_exact_mut(heads.padded).zip(&lanes.fade[..n]) {
                     if fade != 1.0 {
                         row.iter_mut().for_each(|x| *x *= fade);

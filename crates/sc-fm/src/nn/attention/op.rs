@@ -6,6 +6,7 @@ use candle_core::{CpuStorage, CustomOp3, Layout, Result, Shape, Tensor};
 use pulp::Arch;
 use rayon::prelude::*;
 
+use super::dropped::Dropped;
 use super::forward::{Block, Scratch};
 use super::head::{Heads, QUERIES, Visible};
 use super::{AttentionParams, backward};
@@ -20,11 +21,17 @@ pub(super) struct Attention {
     pub(super) arch: Arch,
     /// Shift and factor of the weights of each query and head, as the forward pass found them.
     stats: OnceLock<Vec<[f32; 2]>>,
+    pub(super) dropped: Option<Dropped>,
 }
 
 impl Attention {
     pub(super) fn new(queries: Packing, keys: Packing, params: AttentionParams, arch: Arch) -> Self {
-        Self { queries, keys, params, arch, stats: OnceLock::new() }
+        Self { queries, keys, params, arch, stats: OnceLock::new(), dropped: None }
+    }
+
+    /// The same with dropout of the weights; queries and keys are the same tokens.
+    pub(super) fn with_dropout(self, dropped: Dropped) -> Self {
+        Self { dropped: Some(dropped), ..self }
     }
 
     /// What the queries of a cell see.
@@ -60,6 +67,7 @@ impl Attention {
                     first,
                     keys,
                     visible,
+                    dropped: self.dropped.as_ref().map(|dropped| (dropped, cell)),
                     out,
                     stats,
                     scratch,

@@ -18,6 +18,18 @@ fn qkv(rows: usize, width: usize) -> [Tensor; 3] {
     [1, 2, 3].map(|seed| (matrix(seed, rows, width) * 1.7).unwrap())
 }
 
+/// The composed layer, without dropout.
+fn plain(
+    q: &Tensor,
+    k: &Tensor,
+    v: &Tensor,
+    queries: &Packing,
+    keys: &Packing,
+    params: AttentionParams,
+) -> Result<Tensor> {
+    composed::attention(q, k, v, queries, keys, params, None)
+}
+
 fn vector(x: &Tensor) -> Vec<f32> {
     x.flatten_all().unwrap().to_vec1().unwrap()
 }
@@ -50,7 +62,7 @@ fn equals_the_composed_layer_at_every_length_and_head_size() {
             let [q, k, v] = qkv(packing.n_rows(), n_heads * size);
             let params = params(n_heads, causal);
             let found = vector(&attention(&q, &k, &v, &packing, params).unwrap());
-            let twin = vector(&composed::attention(&q, &k, &v, &packing, &packing, params).unwrap());
+            let twin = vector(&composed::attention(&q, &k, &v, &packing, &packing, params, None).unwrap());
             let (difference, at) = largest_difference(&found, &twin);
             assert!(difference < 2e-6, "{n_heads} heads of {size}, causal {causal}: {difference} at {at}");
         }
@@ -64,7 +76,7 @@ fn a_long_cell_runs_through_many_blocks() {
         let [q, k, v] = qkv(1000, 32);
         let params = params(2, causal);
         let found = vector(&attention(&q, &k, &v, &packing, params).unwrap());
-        let twin = vector(&composed::attention(&q, &k, &v, &packing, &packing, params).unwrap());
+        let twin = vector(&composed::attention(&q, &k, &v, &packing, &packing, params, None).unwrap());
         assert!(largest_difference(&found, &twin).0 < 2e-6);
     }
 }
@@ -79,7 +91,7 @@ fn gradients_equal_those_of_the_composed_layer() {
             let inputs = qkv(packing.n_rows(), n_heads * size);
             let params = params(n_heads, causal);
             let found = gradients(&inputs, &packing, &packing, params, cross_attention);
-            let twin = gradients(&inputs, &packing, &packing, params, composed::attention);
+            let twin = gradients(&inputs, &packing, &packing, params, plain);
             for ((found, twin), name) in found.iter().zip(&twin).zip(["queries", "keys", "values"]) {
                 let (difference, at) = largest_difference(found, twin);
                 assert!(difference < 1e-5, "{name}, {lengths:?}, causal {causal}: {difference} at {at}");
@@ -185,7 +197,7 @@ fn rectangular_gradients_equal_those_of_the_composed_layer() {
         let params = params(2, causal);
         let inputs = [matrix(1, 53, 16), matrix(2, 281, 16), matrix(3, 281, 16)];
         let found = gradients(&inputs, &queries, &keys, params, cross_attention);
-        let twin = gradients(&inputs, &queries, &keys, params, composed::attention);
+        let twin = gradients(&inputs, &queries, &keys, params, plain);
         for (found, twin) in found.iter().zip(&twin) {
             assert!(largest_difference(found, twin).0 < 1e-5);
         }
@@ -229,7 +241,7 @@ fn nan_and_infinity_are_where_they_are_in_the_composed_layer() {
         x[17 * width + 3] = bad;
         inputs[which] = Tensor::from_vec(x, (length, width), &Device::Cpu).unwrap();
         let [q, k, v] = &inputs;
-        let twin = vector(&composed::attention(q, k, v, &packing, &packing, params(2, false)).unwrap());
+        let twin = vector(&composed::attention(q, k, v, &packing, &packing, params(2, false), None).unwrap());
         for arch in every_arch() {
             let found = vector(&on(arch, &inputs, &packing, params(2, false)));
             for (i, (found, twin)) in found.iter().zip(&twin).enumerate() {
@@ -287,6 +299,134 @@ fn other_types_take_the_composed_layer() {
     let packing = Packing::new([20]);
     let found = attention(q, k, v, &packing, params(2, false)).unwrap();
     assert_eq!(found.dtype(), candle_core::DType::F64);
-    let twin = composed::attention(q, k, v, &packing, &packing, params(2, false)).unwrap();
+    let twin = composed::attention(q, k, v, &packing, &packing, params(2, false), None).unwrap();
     assert_eq!(found.to_vec2::<f64>().unwrap(), twin.to_vec2::<f64>().unwrap());
+}
+
+mod dropout {
+    use super::*;
+    use crate::nn::attention::dropped::Dropped;
+    use crate::nn::{Dropout, TrainingStep, attention_with_dropout};
+
+    fn dropout(cells: &[u64], rate: f64) -> Dropout {
+        TrainingStep::new(11, 3, cells).dropout(5, rate)
+    }
+
+    fn dropped(cells: &[u64], rate: f64, packing: &Packing) -> Dropped {
+        let dropout = dropout(cells, rate);
+        Dropped { keep: dropout.keep(packing).unwrap().unwrap(), dropout }
+    }
+
+    #[test]
+    fn values_and_gradients_equal_those_of_the_composed_layer() {
+        let packing = Packing::new([1, 0, 65, 600]);
+        let cells = [4, 5, 6, 7];
+        for (n_heads, size) in [(2, 16), (3, 11)] {
+            for causal in [false, true] {
+                let params = params(n_heads, causal);
+                let inputs = qkv(packing.n_rows(), n_heads * size);
+                let of = |q: &Tensor, k: &Tensor, v: &Tensor, packing: &Packing, _: &Packing, params| {
+                    attention_with_dropout(q, k, v, packing, params, &dropout(&cells, 0.3))
+                };
+                let twin = |q: &Tensor, k: &Tensor, v: &Tensor, queries: &Packing, keys: &Packing, params| {
+                    let dropped = dropped(&cells, 0.3, queries);
+                    composed::attention(q, k, v, queries, keys, params, Some(&dropped))
+                };
+                let [q, k, v] = &inputs;
+                let found = vector(&of(q, k, v, &packing, &packing, params).unwrap());
+                let expected = vector(&twin(q, k, v, &packing, &packing, params).unwrap());
+                let without = vector(&attention(q, k, v, &packing, params).unwrap());
+                assert!(largest_difference(&found, &expected).0 < 3e-6);
+                assert!(largest_difference(&found, &without).0 > 1e-2);
+                let found = gradients(&inputs, &packing, &packing, params, of);
+                let expected = gradients(&inputs, &packing, &packing, params, twin);
+                for (found, expected) in found.iter().zip(&expected) {
+                    assert!(largest_difference(found, expected).0 < 2e-5);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn gradients_are_those_of_finite_differences_with_the_draws_held() {
+        let packing = Packing::new([5, 3]);
+        let params = params(2, false);
+        let inputs = qkv(8, 6);
+        let weights = numbers(9, 8 * 6);
+        let of = |q: &Tensor, k: &Tensor, v: &Tensor| {
+            attention_with_dropout(q, k, v, &packing, params, &dropout(&[1, 2], 0.4))
+        };
+        let value = |[q, k, v]: &[Tensor; 3]| {
+            let y = vector(&of(q, k, v).unwrap());
+            y.iter().zip(&weights).map(|(&y, &w)| f64::from(y) * f64::from(w)).sum::<f64>()
+        };
+        let found = gradients(&inputs, &packing, &packing, params, |q, k, v, _, _, _| of(q, k, v));
+        for (which, found) in found.iter().enumerate() {
+            for (i, &found) in found.iter().enumerate() {
+                let moved = |step: f32| {
+                    let mut x = vector(&inputs[which]);
+                    x[i] += step;
+                    let mut inputs = inputs.clone();
+                    inputs[which] = Tensor::from_vec(x, (8, 6), &Device::Cpu).unwrap();
+                    value(&inputs)
+                };
+                let expected = (moved(1e-2) - moved(-1e-2)) / 2e-2;
+                let difference = (f64::from(found) - expected).abs();
+                assert!(difference < 2e-3, "input {which}, value {i}: {found}, expected {expected}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_share_of_weights_that_is_dropped_is_the_rate() {
+        let packing = Packing::new([500]);
+        let factors = dropped(&[9], 0.1, &packing).factors(Arch::new(), 0, 1, 500);
+        let share = factors.iter().filter(|&&x| x == 0.0).count() as f64 / factors.len() as f64;
+        assert!((share - 0.1).abs() < 5.0 * (0.09 / factors.len() as f64).sqrt() + 1e-5, "{share}");
+        assert!(factors.iter().all(|&x| x == 0.0 || (x * 0.9 - 1.0).abs() < 1e-4));
+        let other = dropped(&[9], 0.1, &packing).factors(Arch::new(), 0, 0, 500);
+        assert_ne!(factors, other);
+    }
+
+    #[test]
+    fn a_cell_has_the_same_bits_in_any_batch_on_any_processor_and_number_of_threads() {
+        let width = 24;
+        let [q, k, v] = qkv(120 + 7 + 300, width);
+        let run = |arch: Arch, cells: &[u64], first: usize, lengths: &[usize]| {
+            let packing = Packing::new(lengths.iter().copied());
+            let inputs = [&q, &k, &v].map(|x| x.narrow(0, first, packing.n_rows()).unwrap());
+            let of = |q: &Tensor, k: &Tensor, v: &Tensor| {
+                let op = op::Attention::new(packing.clone(), packing.clone(), params(2, false), arch);
+                q.apply_op3(k, v, op.with_dropout(dropped(cells, 0.2, &packing)))
+            };
+            let [q, k, v] = &inputs;
+            let y = vector(&of(q, k, v).unwrap());
+            let [q, k, v] = inputs.map(|x| Var::from_tensor(&x).unwrap());
+            let gradients = of(&q, &k, &v).unwrap().sqr().unwrap().sum_all().unwrap().backward().unwrap();
+            let [dq, dk, dv] = [q, k, v].map(|x| vector(gradients.get(&x).unwrap()));
+            [y, dq, dk, dv]
+        };
+        let expected = run(Arch::Scalar, &[1, 2, 3], 0, &[120, 7, 300]);
+        for arch in every_arch() {
+            for threads in [1, 2, 4] {
+                let found = on_threads(threads, || run(arch, &[1, 2, 3], 0, &[120, 7, 300]));
+                assert!(found.iter().zip(&expected).all(|(x, y)| same_bits(x, y)), "{arch:?}");
+            }
+        }
+        let alone = run(Arch::new(), &[3], 127, &[300]);
+        for (alone, together) in alone.iter().zip(&expected) {
+            assert!(same_bits(alone, &together[127 * width..]));
+        }
+    }
+
+    #[test]
+    fn a_rate_of_zero_is_attention_to_the_bit() {
+        let packing = Packing::new([70, 3]);
+        let [q, k, v] = qkv(73, 16);
+        let found = attention_with_dropout(&q, &k, &v, &packing, params(2, false), &dropout(&[1, 2], 0.0));
+        let expected = attention(&q, &k, &v, &packing, params(2, false)).unwrap();
+        assert!(same_bits(&vector(&found.unwrap()), &vector(&expected)));
+        let error = attention_with_dropout(&q, &k, &v, &packing, params(2, false), &dropout(&[1], 0.5));
+        assert!(error.unwrap_err().to_string().contains("numbers of 1 cells, but the batch has 2"));
+    }
 }

@@ -4,6 +4,7 @@ use candle_core::{Error, Result, Tensor};
 
 use super::Linear;
 use crate::nn::Activation;
+use crate::nn::dropout::Site;
 use crate::nn::gemm::Precision;
 
 #[derive(Clone, Debug)]
@@ -12,6 +13,8 @@ pub(super) struct Adapter {
     down: Box<Linear>,
     up: Box<Linear>,
     scale: f64,
+    /// The share of `x` that is dropped in training.
+    pub(super) dropout: f64,
 }
 
 impl Adapter {
@@ -22,11 +25,15 @@ impl Adapter {
             return Err(Error::ShapeMismatchBinaryOp { lhs, rhs, op: "adapter" }.bt());
         }
         let layer = |weight| Box::new(Linear::with_precision(weight, None, Precision::F32Grade));
-        Ok(Self { down: layer(a), up: layer(b), scale })
+        Ok(Self { down: layer(a), up: layer(b), scale, dropout: 0.0 })
     }
 
-    /// `scale · (x Aᵀ) Bᵀ`.
-    pub(super) fn forward(&self, x: &Tensor) -> Result<Tensor> {
+    /// `scale · (x Aᵀ) Bᵀ`, some of `x` dropped at a site.
+    pub(super) fn forward(&self, x: &Tensor, site: Option<Site<'_>>) -> Result<Tensor> {
+        let x = match site {
+            Some(site) => &site.dropout(self.dropout).forward(x, site.packing)?,
+            None => x,
+        };
         let thin = (self.down.forward(x, Activation::Identity)? * self.scale)?;
         self.up.forward(&thin, Activation::Identity)
     }
