@@ -79,7 +79,7 @@ impl Data {
         }
     }
 
-    /// The cells as tokens.
+    /// The cells as tokens: those of some rows, or all.
     ///
     /// # Errors
     /// As [`FoundationModel::tokenize`].
@@ -87,9 +87,14 @@ impl Data {
         &self,
         source: &Source,
         model: &FoundationModel,
+        rows: Option<&[usize]>,
         settings: &Settings,
     ) -> Result<Tokens> {
-        Ok(model.tokenize(&self.adata, &Self::params(source, settings))?)
+        let params = Self::params(source, settings);
+        Ok(match rows {
+            Some(rows) => model.tokenize(&self.adata.select_obs(rows)?, &params)?,
+            None => model.tokenize(&self.adata, &params)?,
+        })
     }
 
     /// A model to train, with the cells as it takes them.
@@ -103,7 +108,7 @@ impl Data {
         settings: &Settings,
     ) -> Result<Trainee> {
         let (input, small) = (Self::params(source, settings), source.learns_genes());
-        Ok(Trainee { tokens: self.tokens(source, &model, settings)?, model, input, small })
+        Ok(Trainee { tokens: self.tokens(source, &model, None, settings)?, model, input, small })
     }
 
     /// Embeds the cells, or takes from disk what was embedded before.

@@ -135,9 +135,9 @@ impl Work<'_> {
             let mut identity = format!("{} {medians:?}", own_genes::WORDS);
             let mut model = own_genes::model(&medians, settings.precision.gemm())?;
             if let Weights::OwnGenes { pretrained: true } = source.weights {
-                let tokens = data.tokens(source, &model, settings)?;
-                model = own_genes::pretrained(&model, &tokens, train, seed, settings, self.bar)?;
+                let tokens = data.tokens(source, &model, Some(train), settings)?;
                 identity += &format!(" pretrained {} {seed} {train:?}", settings.pretrain_epochs);
+                model = own_genes::pretrained(&model, &tokens, (&identity, seed), settings, self.bar)?;
             }
             embedded.push(data.embed(source, &model, &identity, settings, self.bar)?);
             tunings = self.tunings(source, &model);

@@ -1,15 +1,26 @@
 //! A small Geneformer for data without Ensembl ids: its vocabulary is the genes of the training cells.
 
 use std::collections::BTreeMap;
+use std::ops::ControlFlow;
+use std::time::Instant;
 
-use anyhow::Result;
-use sc_fm::embed::FoundationModel;
+use anyhow::{Context, Result};
+use indicatif::ProgressBar;
+use sc_fm::embed::{FoundationModel, OpenParams};
 use sc_fm::models::LoadOptions;
 use sc_fm::models::geneformer::{Geneformer, GeneformerConfig, InputFormat};
 use sc_fm::nn::gemm::Precision;
+use sc_fm::pretrain::{PretrainParams, pretrain};
+use sc_fm::tokenize::Tokens;
 use sc_fm::tokenize::vocabulary::Vocabulary;
+use sc_fm::train::{Schedule, TrainProgress, Warmup};
 use sc_io::Csr;
 use serde_json::json;
+use sha2::{Digest, Sha256};
+
+use super::Settings;
+use super::embeddings::hex;
+use sc_examples::progress::say;
 
 /// Special tokens, in the order of the second series.
 const SPECIALS: [&str; 4] = ["<pad>", "<mask>", "<cls>", "<eos>"];
@@ -65,6 +76,70 @@ pub(super) fn model(medians: &BTreeMap<String, f64>, precision: Precision) -> Re
     let mut weights = Geneformer::random_weights(&config, SEED, &LoadOptions::default().device)?;
     let network = Geneformer::from_weights(config, InputFormat::of(&vocabulary), &mut weights, precision)?;
     Ok(FoundationModel::geneformer(network, vocabulary)?)
+}
+
+/// The model after it learnt from cells, without their labels, which of their genes follow on which; from disk, if it did
+/// before.
+///
+/// * `identity`: what the model and the cells are, and with which seed they are shuffled and masked.
+///
+/// # Errors
+/// As [`pretrain`]; if the model cannot be kept.
+pub(super) fn pretrained(
+    model: &FoundationModel,
+    tokens: &Tokens,
+    (identity, seed): (&str, u64),
+    settings: &Settings,
+    bar: &ProgressBar,
+) -> Result<FoundationModel> {
+    let kernel = settings.precision.kernel();
+    let params = PretrainParams {
+        epochs: settings.pretrain_epochs,
+        batch_size: 8,
+        schedule: Schedule { warmup: Warmup::Ratio(0.05), ..Schedule::linear(1e-3) },
+        seed,
+        ..Default::default()
+    };
+    let key = hex(Sha256::new_with_prefix(format!("{identity} {kernel} {params:?}")));
+    let folder = settings.cache.join(format!("pretrained-{}", &key[..32]));
+    let load = LoadOptions { precision: settings.precision.gemm(), ..Default::default() };
+    let open = || FoundationModel::open(&folder, &OpenParams { load: load.clone(), ..Default::default() });
+    let name = format!("small Geneformer, seed {seed}");
+    if folder.is_dir()
+        && let Ok(model) = open()
+    {
+        say(&format!("{name}: pretrained before, taken from {}", folder.display()));
+        return Ok(model);
+    }
+    let n_cells = tokens.n_cells();
+    say(&format!("{name}: no checkpoint is named, so it is pretrained on the {n_cells} training cells, without labels"));
+    let state = folder.with_extension("state");
+    let start = Instant::now();
+    let watch = &mut |now: &TrainProgress| {
+        bar.set_length(now.n_steps as u64);
+        bar.set_position(now.step as u64);
+        let left = now.remaining().map_or_else(String::new, |left| format!(", {} s left", left.as_secs()));
+        bar.set_message(format!(
+            "{name}: pretraining, epoch {}/{}, loss {:.3}, {:.1} cells/s{left}",
+            now.epoch,
+            now.n_epochs,
+            now.loss,
+            now.items_per_second()
+        ));
+        ControlFlow::Continue(())
+    };
+    let done = pretrain(model, tokens, &params, Some(&state), watch)?;
+    let (first, last) = (&done.history()[0], done.best_epoch());
+    say(&format!(
+        "{name}: {} epochs in {:.1} s, loss of the masked genes from {:.3} to {:.3}",
+        last.epoch,
+        start.elapsed().as_secs_f64(),
+        first.train_loss,
+        last.train_loss
+    ));
+    done.model().save(&folder, true)?;
+    std::fs::remove_dir_all(&state).with_context(|| format!("cannot remove {}", state.display()))?;
+    Ok(open()?)
 }
 
 #[cfg(test)]

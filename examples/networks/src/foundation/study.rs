@@ -3,14 +3,11 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Instant, SystemTime};
 
 use anyhow::Result;
-use ndarray::{Array2, Axis};
 use sc_eval::Manifest;
 use sc_eval::grid::{self, Dataset, Event, Grid, ModelPlan, Outcome, Plan, merge};
-use sc_fm::models::LoadOptions;
-use sc_io::DataFrame;
 use sc_prep::LogNormalized;
 use serde_json::{Value, json};
 
@@ -27,8 +24,7 @@ use super::tuning::{Trainee, Tuning};
 use super::{Protocol, Settings};
 use sc_examples::cells::Cells;
 use sc_examples::fold::Failure;
-use sc_examples::map;
-use sc_examples::progress::{bar, say, thousands};
+use sc_examples::progress::{bar, say};
 use sc_examples::record::{DatasetRecord, Record};
 use sc_examples::study::{check_folder, ended, grid_at_hand};
 

@@ -8,7 +8,7 @@ use sc_examples::progress::thousands;
 
 impl Findings<'_> {
     /// How it was done, as named facts.
-    pub(super) fn protocol(&self) -> Vec<(String, String)> {
+    pub(in crate::foundation) fn protocol(&self) -> Vec<(String, String)> {
         let settings = self.settings;
         let mut facts = facts::protocol(String::new(), &settings.fold, false);
         let learnt = facts
@@ -85,7 +85,7 @@ impl Findings<'_> {
     }
 
     /// Remarks for the page.
-    pub(super) fn notes(&self) -> Vec<String> {
+    pub(in crate::foundation) fn notes(&self) -> Vec<String> {
         let mut notes = self.cells.notes();
         for model in self.models {
             notes.push(format!("{}: {}; weights: {}.", model.name, model.words, model.weights));
@@ -103,7 +103,7 @@ impl Findings<'_> {
     }
 
     /// The parameters of the run, for the manifest.
-    pub(super) fn parameters(&self) -> Vec<(String, String)> {
+    pub(in crate::foundation) fn parameters(&self) -> Vec<(String, String)> {
         let settings = self.settings;
         let list = |items: Vec<String>| if items.is_empty() { "default".to_owned() } else { items.join(",") };
         let mut parameters: Vec<(String, String)> = [

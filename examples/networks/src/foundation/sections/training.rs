@@ -55,7 +55,7 @@ fn points(of_seeds: &[(u64, Choice)], value: &dyn Fn(&Choice, usize) -> Option<f
         .filter_map(|epoch| {
             let found: Vec<f64> = of_seeds.iter().filter_map(|(_, choice)| value(choice, epoch)).collect();
             let y = found.iter().sum::<f64>() / found.len() as f64;
-            (!found.is_empty()).then(|| Point { x: (epoch + 1) as f64, y, ..Default::default() })
+            (!found.is_empty()).then(|| Point { x: (epoch + 1) as f64, y, interval: None })
         })
         .collect()
 }
