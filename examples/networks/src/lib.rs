@@ -3,3 +3,5 @@
 
 pub mod end;
 pub mod foundation;
+mod genes;
+pub mod pretraining;

@@ -16,6 +16,7 @@ use super::published::Published;
 use super::sources::{Source, Weights};
 use super::tuning::{Trainee, Tuning};
 use super::{Settings, own_genes};
+use crate::genes;
 use sc_examples::cells::Cells;
 use sc_examples::progress::{bar, say, thousands};
 
@@ -131,7 +132,7 @@ impl Work<'_> {
         let (mut embedded, mut trainees, mut tunings) = (Vec::new(), Vec::new(), Vec::new());
         for &seed in &settings.seeds {
             let train = &self.sets[&seed].train;
-            let medians = own_genes::medians(&cells.counts, &cells.genes, train);
+            let medians = genes::medians(&cells.counts, &cells.genes, train);
             let mut identity = format!("{} {medians:?}", own_genes::WORDS);
             let mut model = own_genes::model(&medians, settings.precision.gemm())?;
             if let Weights::OwnGenes { pretrained: true } = source.weights {

@@ -67,7 +67,8 @@ impl Findings<'_> {
         if let Some(made) = &self.published {
             sections.insert(
                 0,
-                Section::new("What is wrong with this protocol", PUBLISHED, wrong(made, self.is_tuned())).leading(),
+                Section::new("What is wrong with this protocol", PUBLISHED, wrong(made, self.is_tuned()))
+                    .leading(),
             );
         }
         sections.push(Section::new("What the models saw", SAW, self.inputs()));
@@ -242,8 +243,10 @@ impl Findings<'_> {
     fn key_figures(&self, models: &[MergedModel], ahead: &[Ahead]) -> Vec<KeyFigure> {
         let figure = |name: &str, place: usize| {
             let Ahead { value, interval } = ahead[place];
-            let note =
-                format!("{}, accuracy, {:+.3} to {:+.3}", models[place].plan.name, interval.low, interval.high);
+            let note = format!(
+                "{}, accuracy, {:+.3} to {:+.3}",
+                models[place].plan.name, interval.low, interval.high
+            );
             KeyFigure { name: format!("{name} less HVG + LR"), value: format!("{value:+.3}"), note }
         };
         let frozen = self.best(models, |method| matches!(method, Method::Embedded { .. }));

@@ -46,8 +46,12 @@ impl Tuner<'_> {
     ) -> Result<(FoldOutput, Choice)> {
         let (source, tuning) = what;
         let name = format!("{}, {}, seed {seed}", self.names[source], tuning.words());
-        let labels: Vec<Option<&str>> =
-            self.labels.codes().iter().map(|&code| Some(self.labels.classes()[code as usize].as_str())).collect();
+        let labels: Vec<Option<&str>> = self
+            .labels
+            .codes()
+            .iter()
+            .map(|&code| Some(self.labels.classes()[code as usize].as_str()))
+            .collect();
         // As published, the epoch is chosen on the test cells.
         let validation = if sets.validation.is_empty() { &sets.test } else { &sets.validation };
         let cells = Cells { labels: &labels, train: &sets.train, validation };
@@ -57,7 +61,8 @@ impl Tuner<'_> {
         for (place, &rate) in rates.iter().enumerate() {
             let params = self.settings.params(tuning, rate, trainee, seed);
             let state = self.folder("state").join(format!("{}-{place}", file_name(what, seed)));
-            let told = rate.filter(|_| rates.len() > 1).map_or_else(String::new, |rate| format!(", rate {rate}"));
+            let told =
+                rate.filter(|_| rates.len() > 1).map_or_else(String::new, |rate| format!(", rate {rate}"));
             let progress = |now: &TrainProgress| self.bar.set_message(message(&format!("{name}{told}"), now));
             let tuned = trainee.tune(&cells, &params, &state, &progress).with_context(|| name.clone())?;
             say(&format!("{name}{told}: {}", words(&tuned)));
@@ -95,12 +100,13 @@ impl Tuner<'_> {
         let column = |class: &String| tuned.classes().iter().position(|name| name == class);
         let columns: Vec<Option<usize>> = classes.iter().map(column).collect();
         let shares = self.labels.counts();
-        let probabilities = Array2::from_shape_fn((test.len(), classes.len()), |(cell, class)| {
-            match columns[class].map(|column| found[[cell, column]]) {
-                Some(p) if !p.is_nan() => p as f32,
-                None if !found[[cell, 0]].is_nan() => 0.0,
-                _ => shares[class] as f32 / self.labels.len() as f32,
-            }
+        let probabilities = Array2::from_shape_fn((test.len(), classes.len()), |(cell, class)| match columns
+            [class]
+            .map(|column| found[[cell, column]])
+        {
+            Some(p) if !p.is_nan() => p as f32,
+            None if !found[[cell, 0]].is_nan() => 0.0,
+            _ => shares[class] as f32 / self.labels.len() as f32,
         });
         Ok(Prediction::from_probabilities(probabilities))
     }

@@ -6,8 +6,8 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use clap::{Args, ValueEnum};
 use sc_fm::classify::{FineTuneParams, FineTuned, Method, fine_tune_tokens};
-use sc_fm::models::LoraParams;
 use sc_fm::embed::{EmbedParams, FoundationModel, Kind};
+use sc_fm::models::LoraParams;
 use sc_fm::tokenize::Tokens;
 use sc_fm::train::{Schedule, TrainProgress};
 
@@ -161,7 +161,11 @@ impl TuningSettings {
     ) -> FineTuneParams {
         let method = match tuning {
             Tuning::LinearProbe => Method::LinearProbe,
-            Tuning::Lora => Method::Lora(LoraParams { rank: self.lora_rank, alpha: 2.0 * self.lora_rank as f64, ..Default::default() }),
+            Tuning::Lora => Method::Lora(LoraParams {
+                rank: self.lora_rank,
+                alpha: 2.0 * self.lora_rank as f64,
+                ..Default::default()
+            }),
             Tuning::FineTuned => Method::Full,
         };
         let mut params = FineTuneParams::new(trainee.model.kind(), method);

@@ -22,7 +22,10 @@ impl Findings<'_> {
                 "layer, C, learning rate and epoch, by the cross-entropy of the validation cells; test cells are asked about \
                  once",
             ),
-            Protocol::AsPublished => ("80 % of the cells train, 20 % test; stratified by label", "the epoch of trained models, by the test cells"),
+            Protocol::AsPublished => (
+                "80 % of the cells train, 20 % test; stratified by label",
+                "the epoch of trained models, by the test cells",
+            ),
         };
         let heads = "logistic regression on standardised values; XGBoost with 400 rounds, depth 6, rate 0.05, 80 % of the \
                      cells and values a tree";
@@ -65,7 +68,9 @@ impl Findings<'_> {
                 };
                 let what = match tuning {
                     Tuning::LinearProbe => "a linear layer on standardised frozen embeddings".to_owned(),
-                    Tuning::Lora => format!("adapters of rank {} and a new head", self.settings.tuning.lora_rank),
+                    Tuning::Lora => {
+                        format!("adapters of rank {} and a new head", self.settings.tuning.lora_rank)
+                    }
                     Tuning::FineTuned => "all weights and a new head".to_owned(),
                 };
                 told.push((

@@ -36,7 +36,8 @@ impl Findings<'_> {
             };
             (!curves.series.is_empty()).then(|| Section::new(title, LEDE, curves))
         };
-        let loss = |choice: &Choice, epoch: usize| choice.history.get(epoch)?.validation.map(|scores| scores.loss);
+        let loss =
+            |choice: &Choice, epoch: usize| choice.history.get(epoch)?.validation.map(|scores| scores.loss);
         let f1 = |choice: &Choice, epoch: usize| choice.history.get(epoch)?.validation?.macro_f1;
         [
             curve("Training: loss of the validation cells", "cross-entropy", &loss),
@@ -81,7 +82,8 @@ mod tests {
             ..Default::default()
         };
         let of_seeds = [(1, choice(&[0.5, 0.25])), (2, choice(&[1.5]))];
-        let loss = |choice: &Choice, epoch: usize| choice.history.get(epoch)?.validation.map(|scores| scores.loss);
+        let loss =
+            |choice: &Choice, epoch: usize| choice.history.get(epoch)?.validation.map(|scores| scores.loss);
         let found: Vec<[f64; 2]> = points(&of_seeds, &loss).iter().map(|point| [point.x, point.y]).collect();
         assert_eq!(found, [[1.0, 1.0], [2.0, 0.25]]);
     }

@@ -38,11 +38,13 @@ pub(super) fn wrong(made: &Published, tuned: bool) -> FindingList {
             ),
         ];
     if tuned {
-        findings.insert(3, finding(
-            Severity::Error,
-            "The epoch of a trained model is chosen on the test cells, by which it is then measured.",
-        ));
+        findings.insert(
+            3,
+            finding(
+                Severity::Error,
+                "The epoch of a trained model is chosen on the test cells, by which it is then measured.",
+            ),
+        );
     }
     FindingList { findings }
 }
-
