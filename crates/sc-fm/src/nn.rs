@@ -22,10 +22,8 @@ mod softmax;
 pub(crate) mod testing;
 
 pub use activation::Activation;
-pub use attention::{AttentionParams, attention, cross_attention};
-pub use cross_entropy::{cross_entropy, weighted_cross_entropy};
 pub use attention::{AttentionParams, attention, attention_with_dropout, cross_attention};
-pub use cross_entropy::cross_entropy;
+pub use cross_entropy::{cross_entropy, weighted_cross_entropy};
 pub use dropout::{Dropout, Site, TrainingStep};
 pub use embedding::embedding;
 pub use encoder_layer::{EncoderLayer, LayerDropout, NormOrder, Projection};
