@@ -42,7 +42,8 @@ impl Training<'_> {
     fn model(&self) -> (Scgpt, Variables) {
         let mut weights = Weights::open(self.variant.folder.join("in_proj.safetensors"))
             .or_else(|_| Weights::open(self.variant.folder.join("wqkv.safetensors")))
-            .unwrap();
+            .unwrap()
+            .renamed(|name| Some(name.replace(".Wqkv.", ".in_proj_")));
         let variables = Variables::of(&mut weights, |_| true).unwrap();
         (self.variant.model(weights), variables)
     }
