@@ -13,8 +13,8 @@ use candle_core::{Device, Tensor, Var};
 use sc_fm::checkpoint::Weights;
 use sc_fm::models::geneformer::{GeneformerConfig, InputFormat};
 use sc_fm::models::{Geneformer, Layer, TokenBatch};
+use sc_fm::nn::TrainingStep;
 use sc_fm::nn::gemm::Precision;
-use sc_fm::nn::{TrainingStep, cross_entropy};
 
 type Outcome<T> = Result<T, Box<dyn std::error::Error + Send + Sync>>;
 
@@ -43,16 +43,19 @@ fn main() -> Outcome<()> {
     let model = Geneformer::from_weights(config, InputFormat::V1, &mut { weights }, precision)?;
     // Without the same token twice in a cell, as in ranks of genes; every seventh token is masked.
     let ids: Vec<Vec<u32>> = (0..cells as u32)
-        .map(|cell| (0..length as u32).map(|i| 2 + (i * 7919 + cell * 104_729) % (tokens as u32 - 2)).collect())
+        .map(|cell| {
+            (0..length as u32).map(|i| 2 + (i * 7919 + cell * 104_729) % (tokens as u32 - 2)).collect()
+        })
         .collect();
     let masked: Vec<Vec<u32>> = ids
         .iter()
         .map(|cell| cell.iter().enumerate().map(|(i, &id)| if i % 7 == 3 { 1 } else { id }).collect())
         .collect();
     let batch = TokenBatch::new(&masked);
-    let rows: Vec<u32> = (0..(cells * length) as u32).filter(|row| row % length as u32 % 7 == 3).collect();
-    let labels: Vec<Option<u32>> =
-        rows.iter().map(|&row| Some(ids[row as usize / length][row as usize % length])).collect();
+    let labels: Vec<Option<u32>> = ids
+        .iter()
+        .flat_map(|cell| cell.iter().enumerate().map(|(i, &id)| (i % 7 == 3).then_some(id)))
+        .collect();
 
     let (mut clock, mut cpu, mut forwards, mut loss) = (vec![], vec![], vec![], 0.0);
     for step in 0..=steps {
@@ -60,7 +63,7 @@ fn main() -> Outcome<()> {
         let (start, before) = (Instant::now(), cpu_seconds());
         let (gradients, forward, value) = pool.install(|| -> Outcome<_> {
             let last = model.forward_with(&batch, Layer::Last, (rate > 0.0).then_some(&training))?;
-            let loss = cross_entropy(&model.mlm_logits_at(&last, &rows)?, &labels)?;
+            let loss = model.mlm_loss(&last, &labels)?;
             let forward = start.elapsed().as_secs_f64();
             Ok((loss.backward()?, forward, loss.to_scalar::<f32>()?))
         })?;

@@ -276,6 +276,25 @@ impl Geneformer {
         self.heads.mlm_logits(&embedding(&last.states, rows)?)
     }
 
+    /// The loss of the masked language model: the mean of `−log softmax(logits)[label]` over the tokens that have a label,
+    /// from the states of [`Layer::Last`]. 0 where none has.
+    ///
+    /// * `labels`: for each row the token that it was, where that is to be told. Other rows do not go through the head,
+    ///   and the logits are not kept ([`Linear::cross_entropy`](crate::nn::Linear::cross_entropy)).
+    ///
+    /// # Errors
+    /// [`Error::NoHead`]; another number of labels than rows, and labels that are no token.
+    pub fn mlm_loss(&self, last: &Hidden, labels: &[Option<u32>]) -> Result<Tensor> {
+        if labels.len() != last.packing.n_rows() {
+            let (found, rows) = (labels.len(), last.packing.n_rows());
+            return Err(candle_core::Error::Msg(format!("{found} labels for {rows} rows")).bt().into());
+        }
+        let rows: Vec<u32> =
+            (0..).zip(labels).filter(|(_, label)| label.is_some()).map(|(row, _)| row).collect();
+        let labels: Vec<Option<u32>> = labels.iter().copied().filter(Option::is_some).collect();
+        self.heads.mlm_loss(&embedding(&last.states, &rows)?, &labels)
+    }
+
     /// `tanh(W h + b)` of each cell's first token, `cells × hidden_size`, from the states of [`Layer::Last`]. The first
     /// token of V1 is the gene of the highest rank.
     ///

@@ -17,6 +17,13 @@ use super::softmax::{rows_of_a_task, weights};
 /// A number of labels other than that of the rows, a label that is no class, and what the tensor library reports.
 pub fn cross_entropy(logits: &Tensor, labels: &[Option<u32>]) -> Result<Tensor> {
     let (rows, classes) = logits.dims2()?;
+    check(labels, rows, classes)?;
+    let logits = logits.to_device(&candle_core::Device::Cpu)?.to_dtype(candle_core::DType::F32)?;
+    cpu::contiguous_rows(&logits)?.apply_op1(CrossEntropy { labels: labels.to_vec(), arch: Arch::new() })
+}
+
+/// Refuses another number of labels than that of the rows, and labels that are no class.
+pub(super) fn check(labels: &[Option<u32>], rows: usize, classes: usize) -> Result<()> {
     if labels.len() != rows {
         bail!("cross entropy: {} labels for {rows} rows", labels.len());
     }
@@ -25,8 +32,7 @@ pub fn cross_entropy(logits: &Tensor, labels: &[Option<u32>]) -> Result<Tensor> 
             bail!("cross entropy: the label of row {row} is {label}, expected less than {classes}");
         }
     }
-    let logits = logits.to_device(&candle_core::Device::Cpu)?.to_dtype(candle_core::DType::F32)?;
-    cpu::contiguous_rows(&logits)?.apply_op1(CrossEntropy { labels: labels.to_vec(), arch: Arch::new() })
+    Ok(())
 }
 
 struct CrossEntropy {
