@@ -2,7 +2,8 @@
 //! `cargo bench -p sc-fm --bench train -- --length 512`.
 //!
 //! `--layers`, `--width`, `--heads`, `--inner`, `--tokens` give the shape (default V1-10M), `--cells` and `--length` the
-//! batch, `--steps` how many are timed, `--threads` on how many threads, `--dropout` the rate. A step is forward, loss
+//! batch, `--steps` how many are timed, `--threads` on how many threads, `--dropout` the rate, `--checkpointing`
+//! whether layers are computed twice to save memory. A step is forward, loss
 //! and the gradients of all parameters. Printed are the median seconds of a step, by the clock and of all threads, and
 //! the peak of the memory. `train.py` does the same with Hugging Face's transformers.
 
@@ -12,7 +13,7 @@ use std::time::Instant;
 use candle_core::{Device, Tensor, Var};
 use sc_fm::checkpoint::Weights;
 use sc_fm::models::geneformer::{GeneformerConfig, InputFormat};
-use sc_fm::models::{Geneformer, Layer, TokenBatch};
+use sc_fm::models::{Geneformer, Hidden, Layer, TokenBatch};
 use sc_fm::nn::TrainingStep;
 use sc_fm::nn::gemm::Precision;
 
@@ -24,6 +25,7 @@ fn main() -> Outcome<()> {
     let number = |name: &str, default: usize| {
         option(name).and_then(|value| value.parse::<usize>().ok()).unwrap_or(default)
     };
+    let checkpointing = words.iter().any(|word| word == "--checkpointing");
     let rate: f64 = option("--dropout").and_then(|value| value.parse().ok()).unwrap_or(0.0);
     let pool = rayon::ThreadPoolBuilder::new().num_threads(number("--threads", 2)).build()?;
     let (cells, length, steps) = (number("--cells", 4), number("--length", 512), number("--steps", 5).max(1));
@@ -62,7 +64,13 @@ fn main() -> Outcome<()> {
         let training = TrainingStep::new(1, step as u64, (0..cells as u64).collect::<Vec<_>>());
         let (start, before) = (Instant::now(), cpu_seconds());
         let (gradients, forward, value) = pool.install(|| -> Outcome<_> {
-            let last = model.forward_with(&batch, Layer::Last, (rate > 0.0).then_some(&training))?;
+            let training = (rate > 0.0).then_some(&training);
+            if checkpointing {
+                let loss = |last: &Hidden| model.mlm_loss(last, &labels);
+                let (loss, gradients) = model.checkpointed_gradients(&batch, Layer::Last, training, loss)?;
+                return Ok((gradients, 0.0, loss.to_scalar::<f32>()?));
+            }
+            let last = model.forward_with(&batch, Layer::Last, training)?;
             let loss = model.mlm_loss(&last, &labels)?;
             let forward = start.elapsed().as_secs_f64();
             Ok((loss.backward()?, forward, loss.to_scalar::<f32>()?))
@@ -79,9 +87,10 @@ fn main() -> Outcome<()> {
         loss = value;
     }
     let line = format!(
-        "sc-fm {cells} x {length}, dropout {rate}, {} threads: {:.3} s a step ({:.3} s of CPU; forward {:.3} s), \
+        "sc-fm {cells} x {length}, dropout {rate}, {} threads{}: {:.3} s a step ({:.3} s of CPU; forward {:.3} s), \
          loss {loss:.4}, peak {} MiB",
         pool.current_num_threads(),
+        if checkpointing { ", checkpointed" } else { "" },
         median(&mut clock),
         median(&mut cpu),
         median(&mut forwards),
