@@ -24,6 +24,7 @@ pub use weights::Weights;
 
 pub(crate) use find::find;
 pub(crate) use record::size;
+pub(crate) use weights::Adapters;
 
 /// How many bytes at the beginning of a file [`file_kind`] looks at.
 pub(crate) const KIND_BYTES: u64 = 32;

@@ -32,23 +32,28 @@ mod plan;
 mod progress;
 mod random;
 mod report;
+mod save;
 mod states;
 mod stream;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
 
 pub use choice::{Choice, Mode};
 pub(crate) use cost::Cost;
 pub use embedding::Embedding;
+pub(crate) use encode::{ids, scgpt_cells};
 pub use error::Error;
 pub use genes::GeneEmbedding;
+pub(crate) use input::Input;
 pub use model::FoundationModel;
+pub(crate) use model::Network;
 pub use open::{Kind, OpenParams};
 pub use params::{EmbedParams, MatrixChoice, MissingCells};
 pub(crate) use plan::Run;
 pub use progress::Progress;
 pub use report::{Hashes, LoadReport};
 pub use states::{StateEmbedding, Summary};
+pub(crate) use stream::matrix as matrix_of_file;
 pub use stream::{EmbeddedFile, FileParams, Output, unwatched};

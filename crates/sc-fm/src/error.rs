@@ -1,6 +1,6 @@
 //! What can go wrong here, in words that name the place.
 
-use crate::{checkpoint, embed, models, perturb, registry, tokenize};
+use crate::{checkpoint, classify, embed, models, perturb, pretrain, registry, tokenize, train};
 
 /// An error of this crate.
 #[derive(Debug, thiserror::Error)]
@@ -24,6 +24,15 @@ pub enum Error {
     /// A perturbation that cannot be computed, or results that cannot be kept or read.
     #[error(transparent)]
     Perturb(#[from] perturb::Error),
+    /// A training that cannot begin or go on.
+    #[error(transparent)]
+    Train(#[from] train::Error),
+    /// A classifier that cannot be trained on these cells, or is none of this model.
+    #[error(transparent)]
+    Classify(#[from] classify::Error),
+    /// A pretraining that cannot begin.
+    #[error(transparent)]
+    Pretrain(#[from] pretrain::Error),
     /// The tensor library refused.
     #[error("the tensor library reports an error")]
     Tensor(#[from] candle_core::Error),
@@ -39,6 +48,9 @@ impl Error {
             Self::Tokenize(error) => error.help(),
             Self::Embed(error) => error.help(),
             Self::Perturb(error) => error.help(),
+            Self::Train(error) => error.help(),
+            Self::Classify(error) => error.help(),
+            Self::Pretrain(error) => error.help(),
             _ => None,
         }
     }

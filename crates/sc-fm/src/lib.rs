@@ -1,13 +1,16 @@
 #![doc = include_str!("../README.md")]
 
 pub mod checkpoint;
+pub mod classify;
 pub mod embed;
 pub mod error;
 pub mod models;
 pub mod nn;
 pub mod perturb;
+pub mod pretrain;
 pub mod registry;
 pub mod tokenize;
+pub mod train;
 
 pub use error::Error;
 

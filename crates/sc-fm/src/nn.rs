@@ -19,11 +19,11 @@ mod packing;
 mod simd;
 mod softmax;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 
 pub use activation::Activation;
 pub use attention::{AttentionParams, attention, attention_with_dropout, cross_attention};
-pub use cross_entropy::cross_entropy;
+pub use cross_entropy::{cross_entropy, weighted_cross_entropy};
 pub use dropout::{Dropout, Site, TrainingStep};
 pub use embedding::embedding;
 pub use encoder_layer::{EncoderLayer, LayerDropout, NormOrder, Projection};
@@ -31,4 +31,6 @@ pub use feed_forward::FeedForward;
 pub use linear::Linear;
 pub use norm::LayerNorm;
 pub use packing::Packing;
+#[cfg(test)]
+pub(crate) use simd::every_arch;
 pub use softmax::softmax;

@@ -33,7 +33,18 @@ pub struct Weights {
     origins: BTreeMap<String, String>,
     /// What was missing so far, while a model is built.
     building: Option<Vec<Misfit>>,
+    /// What the model that is being built, or was last built, has taken.
+    taken: BTreeMap<String, Tensor>,
+    /// What adapters of low rank among the tensors are multiplied by, and the share dropped of what goes into them.
+    adapters: Option<Adapters>,
     report: Report,
+}
+
+/// What all adapters of a model have in common.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Adapters {
+    pub(crate) scale: f64,
+    pub(crate) dropout: f64,
 }
 
 impl Weights {
@@ -63,6 +74,26 @@ impl Weights {
         }
     }
 
+    /// Puts in place of every tensor that is (still) there what `replace` makes of it, in the order of the names.
+    pub(crate) fn replace<E>(
+        &mut self,
+        mut replace: impl FnMut(&str, &Tensor) -> Result<Tensor, E>,
+    ) -> Result<(), E> {
+        for (name, tensor) in &mut self.tensors {
+            *tensor = replace(name, tensor)?;
+        }
+        Ok(())
+    }
+
+    /// Says what the adapters among the tensors have in common; without it they are no part of a model.
+    pub(crate) fn set_adapters(&mut self, adapters: Adapters) {
+        self.adapters = Some(adapters);
+    }
+
+    pub(crate) fn adapters(&self) -> Option<Adapters> {
+        self.adapters
+    }
+
     /// Whether a tensor of this name is (still) there.
     pub fn contains(&self, name: &str) -> bool {
         self.tensors.contains_key(name)
@@ -76,6 +107,16 @@ impl Weights {
     /// The names that are (still) there, sorted.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.tensors.keys().map(String::as_str)
+    }
+
+    /// Takes out all whose names are chosen, because other tensors come in their place.
+    pub(crate) fn remove_all(&mut self, is_chosen: impl Fn(&str) -> bool) {
+        self.tensors.retain(|name, _| !is_chosen(name));
+    }
+
+    /// Name and tensor of all that is (still) there, in the order of the names.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, &Tensor)> {
+        self.tensors.iter().map(|(name, tensor)| (name.as_str(), tensor))
     }
 
     /// Takes a tensor out.
@@ -93,6 +134,9 @@ impl Weights {
         {
             self.report.n_taken += 1;
             self.report.n_parameters += tensor.elem_count();
+            if self.building.is_some() {
+                self.taken.insert(name.to_owned(), tensor.clone());
+            }
             return Ok(tensor.clone());
         }
         let (name, expected) = (name.to_owned(), shape.to_vec());
@@ -120,6 +164,7 @@ impl Weights {
         build: impl FnOnce(&mut Self) -> Result<T, E>,
     ) -> Result<T, E> {
         self.building = Some(Vec::new());
+        self.taken.clear();
         let built = build(self);
         let misfits = self.building.take().unwrap_or_default();
         match built {
@@ -142,6 +187,11 @@ impl Weights {
             misfit.nearest = nearest(&misfit.name, self.names(), misfit.name.len() / 2).map(str::to_owned);
         }
         Error::Mismatch { misfits, unused }
+    }
+
+    /// The tensors that the model last built has taken, by the names under which it took them.
+    pub(crate) fn taken(&mut self) -> BTreeMap<String, Tensor> {
+        std::mem::take(&mut self.taken)
     }
 
     /// Leaves a tensor out, if it is there; `reason` goes into the report. Returns whether it was there.

@@ -20,7 +20,7 @@ use crate::tokenize::vocabulary::Vocabulary;
 /// Any of the models, with the dictionary that it was trained with: from a data set to an embedding.
 #[derive(Clone, Debug)]
 pub struct FoundationModel {
-    pub(super) network: Network,
+    pub(crate) network: Network,
     pub(super) report: LoadReport,
 }
 
@@ -70,6 +70,12 @@ impl FoundationModel {
         Ok(Self { network, report: LoadReport::in_memory(Kind::Scfoundation) })
     }
 
+    /// The same kind of model with another network: it is no release, and no file holds it.
+    pub(crate) fn changed(&self, network: Network) -> Self {
+        let dictionaries = self.report.dictionaries.clone();
+        Self { network, report: LoadReport { dictionaries, ..LoadReport::in_memory(self.kind()) } }
+    }
+
     /// Which model it is.
     pub fn kind(&self) -> Kind {
         self.report.kind
@@ -105,8 +111,17 @@ impl FoundationModel {
         Encoder::new(&self.network, params.mode, params.layer)
     }
 
+    /// Layers that hidden states go through.
+    pub(crate) fn n_layers(&self) -> usize {
+        match &self.network {
+            Network::Geneformer { model, .. } => model.config().num_hidden_layers,
+            Network::Scgpt { model, .. } => model.config().nlayers,
+            Network::Scfoundation { model, .. } => model.config().encoder.depth,
+        }
+    }
+
     /// What its tokens cost.
-    pub(super) fn cost(&self) -> Cost {
+    pub(crate) fn cost(&self) -> Cost {
         let (width, inner, dtype) = match &self.network {
             Network::Geneformer { model, .. } => {
                 (model.config().hidden_size, model.config().intermediate_size, model.dtype())
@@ -218,6 +233,20 @@ impl FoundationModel {
         })
     }
 
+    /// The embeddings of some cells of the tokens, by their places, in the order given.
+    pub(crate) fn embed_some(
+        &self,
+        tokens: &Tokens,
+        cells: &[usize],
+        params: &EmbedParams,
+    ) -> Result<(Array2<f32>, super::Choice)> {
+        let (encoder, choice) = self.encoder(params)?;
+        encoder.check(tokens)?;
+        let values =
+            self.encode_cells(&encoder, tokens, cells, params, &mut |_, _, _| ControlFlow::Continue(()))?;
+        Ok((values, choice))
+    }
+
     /// A row for each cell of the tokens.
     pub(super) fn embed_cells(
         &self,
@@ -227,18 +256,33 @@ impl FoundationModel {
     ) -> Result<(Array2<f32>, super::Choice)> {
         let (encoder, choice) = self.encoder(params)?;
         encoder.check(tokens)?;
-        let lengths: Vec<usize> = tokens.lengths().collect();
+        let all: Vec<usize> = (0..tokens.n_cells()).collect();
+        Ok((self.encode_cells(&encoder, tokens, &all, params, watch)?, choice))
+    }
+
+    fn encode_cells(
+        &self,
+        encoder: &Encoder<'_>,
+        tokens: &Tokens,
+        cells: &[usize],
+        params: &EmbedParams,
+        watch: &mut dyn FnMut(f64, usize, u64) -> ControlFlow<()>,
+    ) -> Result<Array2<f32>> {
+        let lengths: Vec<usize> = cells.iter().map(|&cell| tokens.cell(cell).len()).collect();
         let run = Run { lengths: &lengths, cost: self.cost(), memory: params.memory };
         let mut values = Array2::zeros((lengths.len(), encoder.width()));
-        let encode = |cells: &[usize]| Ok(encoder.encode(tokens, cells)?.to_vec2::<f32>()?);
-        let take = |cells: &[usize], embeddings: Vec<Vec<f32>>| {
-            for (&cell, embedding) in cells.iter().zip(&embeddings) {
-                values.row_mut(cell).assign(&ndarray::aview1(embedding));
+        let encode = |places: &[usize]| {
+            let cells: Vec<usize> = places.iter().map(|&place| cells[place]).collect();
+            Ok(encoder.encode(tokens, &cells)?.to_vec2::<f32>()?)
+        };
+        let take = |places: &[usize], embeddings: Vec<Vec<f32>>| {
+            for (&place, embedding) in places.iter().zip(&embeddings) {
+                values.row_mut(place).assign(&ndarray::aview1(embedding));
             }
             Ok(())
         };
         run.each(encode, take, watch)?;
-        Ok((values, choice))
+        Ok(values)
     }
 }
 

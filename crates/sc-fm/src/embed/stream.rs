@@ -278,7 +278,10 @@ impl Slot<'_> {
 }
 
 /// The matrix of a file, and what names its columns.
-fn matrix<'f>(file: &'f Backed, choice: &MatrixChoice) -> Result<(Rows<'f>, &'f DataFrame), Error> {
+pub(crate) fn matrix<'f>(
+    file: &'f Backed,
+    choice: &MatrixChoice,
+) -> Result<(Rows<'f>, &'f DataFrame), Error> {
     Ok(match choice {
         MatrixChoice::X => (file.x()?, file.var()),
         MatrixChoice::Raw => (file.raw_x()?, file.raw_var().ok_or(Error::NoMatrix { matrix: "raw" })?),

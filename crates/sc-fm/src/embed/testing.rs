@@ -14,35 +14,35 @@ use crate::tokenize::rank::{RankParams, RankTokenizer, TokenizeParams};
 use crate::tokenize::vocabulary::Vocabulary;
 
 /// Genes of the small model.
-pub(super) const N_GENES: usize = 40;
+pub(crate) const N_GENES: usize = 40;
 
 /// An id that looks like those of the real ones.
-pub(super) fn gene(i: usize) -> String {
+pub(crate) fn gene(i: usize) -> String {
     format!("ENSG{i:011}")
 }
 
 /// A dictionary of [`N_GENES`] genes, of the second series.
-pub(super) fn vocabulary() -> Vocabulary {
+pub(crate) fn vocabulary() -> Vocabulary {
     let specials = ["<pad>", "<mask>", "<cls>", "<eos>"].map(str::to_owned);
     let names = specials.into_iter().chain((0..N_GENES).map(gene));
     let medians = (0..N_GENES).map(|i| (gene(i), 1.0 + i as f64 / 7.0));
     Vocabulary::new(names.zip(0..), medians).unwrap()
 }
 
-pub(super) fn config() -> GeneformerConfig {
+pub(crate) fn config() -> GeneformerConfig {
     let json = r#"{"model_type": "bert", "hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2,
         "intermediate_size": 24, "vocab_size": 44, "max_position_embeddings": 26, "hidden_act": "relu",
         "initializer_range": 0.5}"#;
     serde_json::from_str(json).unwrap()
 }
 
-pub(super) fn model() -> FoundationModel {
+pub(crate) fn model() -> FoundationModel {
     let model = Geneformer::random(config(), InputFormat::V2 { cls: 2, eos: 3 }, 1).unwrap();
     FoundationModel::geneformer(model, vocabulary()).unwrap()
 }
 
 /// Counts of `n_cells` cells, the third of which has none, with as many genes expressed as chance will have it.
-pub(super) fn data(n_cells: usize) -> AnnData {
+pub(crate) fn data(n_cells: usize) -> AnnData {
     let mut rng = ChaCha8Rng::seed_from_u64(5);
     let mut dense = Array2::<f32>::zeros((n_cells, N_GENES));
     for (cell, mut row) in dense.rows_mut().into_iter().enumerate().filter(|(cell, _)| *cell != 2) {
@@ -59,7 +59,7 @@ pub(super) fn data(n_cells: usize) -> AnnData {
 }
 
 /// The folder of a checkpoint: configuration, weights and dictionaries.
-pub(super) fn checkpoint(folder: &std::path::Path) {
+pub(crate) fn checkpoint(folder: &std::path::Path) {
     std::fs::write(folder.join("config.json"), serde_json::to_vec(&config()).unwrap()).unwrap();
     let mut weights = Geneformer::random_weights(&config(), 1, &Device::Cpu).unwrap();
     let names: Vec<String> = weights.names().map(str::to_owned).collect();
@@ -77,7 +77,7 @@ pub(super) fn checkpoint(folder: &std::path::Path) {
 }
 
 /// Dictionaries of so many genes.
-pub(super) fn dictionaries(folder: &std::path::Path, ending: &str, n_genes: usize) {
+pub(crate) fn dictionaries(folder: &std::path::Path, ending: &str, n_genes: usize) {
     let mut tokens = serde_json::json!({"<pad>": 0, "<mask>": 1, "<cls>": 2, "<eos>": 3});
     let (mut medians, mut mapping) = (serde_json::json!({}), serde_json::json!({}));
     for i in 0..n_genes {
@@ -92,7 +92,7 @@ pub(super) fn dictionaries(folder: &std::path::Path, ending: &str, n_genes: usiz
 }
 
 /// An embedding of nothing in particular.
-pub(super) fn embedding(values: Array2<f32>) -> Embedding {
+pub(crate) fn embedding(values: Array2<f32>) -> Embedding {
     let params = RankParams { model_input_size: 9, special_token: true, min_known: 0.0 };
     let tokenizer = RankTokenizer::new(&vocabulary(), &[gene(0)], &params).unwrap();
     let x = Csr::new(0, 1, vec![0], vec![], vec![]).unwrap();

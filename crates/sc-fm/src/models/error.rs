@@ -16,6 +16,14 @@ pub enum Error {
         /// What the system says.
         source: std::io::Error,
     },
+    /// A folder for a model cannot be made.
+    #[error("cannot make the folder {}", path.display())]
+    Folder {
+        /// The folder.
+        path: PathBuf,
+        /// What the system says.
+        source: std::io::Error,
+    },
     /// A configuration that is no configuration of this model.
     #[error("{} is no configuration of {model}", path.display())]
     Parse {
@@ -43,6 +51,12 @@ pub enum Error {
         found: usize,
         /// `vocab_size` of the model.
         expected: usize,
+    },
+    /// No layer that an adapter could be given.
+    #[error("no linear layer of the encoder has a name that ends in {}", targets.join(", "))]
+    NoTarget {
+        /// Ends of names asked for.
+        targets: Vec<String>,
     },
     /// A cell without tokens.
     #[error("cell {cell} has no token of a gene")]
@@ -170,6 +184,9 @@ impl Error {
             Self::Padding { .. } => Some("give the cells without padding"),
             Self::Special { .. } => Some("tokenise with the special tokens of the model's release"),
             Self::NoCls => Some("take the mean over the genes; <cls> came with V2"),
+            Self::NoTarget { .. } => Some(
+                "Geneformer has `query`, `key`, `value`, `dense`; scGPT `q_proj`, `k_proj`, `v_proj`, `out_proj`",
+            ),
             Self::NoHead { .. } => Some("load a checkpoint that was trained with it"),
             Self::BatchLabels { .. } => Some("number the batches as they were numbered in training"),
             _ => None,

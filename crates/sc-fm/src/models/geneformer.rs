@@ -9,6 +9,9 @@
 mod config;
 mod encoder;
 mod heads;
+mod multi_task;
+mod new_head;
+mod save;
 
 use std::path::Path;
 
@@ -17,10 +20,13 @@ use candle_core::{DType, Device, Tensor};
 
 pub use config::{GeneformerConfig, HiddenAct};
 pub use encoder::{GeneMeans, GeneformerEncoder, Pooling};
+pub use multi_task::{MultiTask, TaskPooling};
+pub use new_head::NewHead;
 
 use super::batch::{TokenBatch, positions};
 use super::checkpointing::{self, Chain};
 use super::parts::Parts;
+use super::source::Source;
 use super::{Error, Hidden, Layer, LoadOptions, load, normal};
 use crate::Result;
 use crate::checkpoint::Weights;
@@ -71,6 +77,7 @@ pub struct Geneformer {
     norm: LayerNorm,
     layers: Vec<EncoderLayer>,
     heads: Heads,
+    source: Source,
 }
 
 impl Geneformer {
@@ -114,7 +121,10 @@ impl Geneformer {
         let bare = |name: &str| Some(name.strip_prefix("bert.").unwrap_or(name).to_owned());
         *weights = std::mem::take(weights).renamed(bare);
         weights.ignore("embeddings.position_ids", "positions are counted");
-        weights.build(|weights| Self::take(config, format, &mut Parts { weights, precision }))
+        let mut model =
+            weights.build(|weights| Self::take(config, format, &mut Parts { weights, precision }))?;
+        model.source = Source::new(weights.taken(), precision);
+        Ok(model)
     }
 
     fn take(config: GeneformerConfig, format: InputFormat, parts: &mut Parts<'_>) -> Result<Self> {
@@ -129,7 +139,17 @@ impl Geneformer {
         let layers = (0..config.num_hidden_layers).map(|i| layer(&config, i, parts));
         let layers = layers.collect::<Result<Vec<EncoderLayer>>>()?;
         let heads = Heads::take(&config, &word, parts)?;
-        Ok(Self { config, format, word, position, token_type, norm, layers, heads })
+        Ok(Self {
+            config,
+            format,
+            word,
+            position,
+            token_type,
+            norm,
+            layers,
+            heads,
+            source: Source::default(),
+        })
     }
 
     /// A model with random weights N(0, `initializer_range`²), zero biases and norms that do nothing, as training from
@@ -177,6 +197,11 @@ impl Geneformer {
     /// The tables of tokens and positions, by which together with its states a model can be told from others.
     pub(crate) fn tables(&self) -> [&Tensor; 2] {
         [&self.word, &self.position]
+    }
+
+    /// The tensors that the model is made of, without `bert.` in their names.
+    pub(crate) fn source(&self) -> &Source {
+        &self.source
     }
 
     /// What the model computes in.
@@ -333,7 +358,16 @@ impl Geneformer {
     /// # Errors
     /// [`Error::NoHead`], [`Error::EmptyCell`].
     pub fn cell_logits(&self, last: &Hidden) -> Result<Tensor> {
-        self.heads.cell_logits(last)
+        self.cell_logits_with(last, None)
+    }
+
+    /// [`cell_logits`](Self::cell_logits), in a step of training with the dropout of the configuration:
+    /// `hidden_dropout_prob` of what goes into the classifier, as in Hugging Face's BERT.
+    ///
+    /// # Errors
+    /// Those of [`cell_logits`](Self::cell_logits).
+    pub fn cell_logits_with(&self, last: &Hidden, training: Option<&TrainingStep>) -> Result<Tensor> {
+        self.heads.cell_logits(last, training.map(|step| (step, self.config.hidden_dropout_prob)))
     }
 
     /// Logits of the classes of each token, `rows × classes`, from the states of [`Layer::Last`].

@@ -1,5 +1,6 @@
 //! From a directory to weights.
 
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use candle_core::{DType, Device};
@@ -7,7 +8,7 @@ use serde::de::DeserializeOwned;
 
 use super::Error;
 use crate::Result;
-use crate::checkpoint::{OpenParams, Weights, hub};
+use crate::checkpoint::{self, OpenParams, Weights, hub};
 use crate::nn::gemm::Precision;
 
 /// How a model is loaded.
@@ -46,6 +47,22 @@ pub(crate) fn weights(path: &Path, options: &LoadOptions) -> Result<Weights> {
     let params =
         OpenParams { dtype: Some(options.dtype), device: options.device.clone(), ..OpenParams::default() };
     Ok(Weights::open_with(path, &params)?)
+}
+
+/// Makes a folder for a model, if it is not there.
+pub(crate) fn make_folder(path: &Path) -> Result<(), Error> {
+    std::fs::create_dir_all(path).map_err(|source| Error::Folder { path: path.to_owned(), source })
+}
+
+/// Writes a file of JSON into a folder.
+pub(crate) fn write_json(
+    folder: &Path,
+    name: &str,
+    value: &serde_json::Value,
+    overwrite: bool,
+) -> Result<(), checkpoint::Error> {
+    let text = format!("{value:#}\n");
+    Ok(sc_io::atomic::write_aside(folder.join(name), overwrite, |file| file.write_all(text.as_bytes()))?)
 }
 
 /// Refuses sizes that no model has: 0, and those that would overflow when multiplied.

@@ -22,6 +22,13 @@ pub(crate) fn normal(n: usize, deviation: f64, seed: u64, stream: u64) -> Vec<f3
     values
 }
 
+/// `n` numbers, uniform between `−bound` and `bound`. Same seed and stream, same bits on every machine.
+pub(crate) fn uniform_within(n: usize, bound: f64, seed: u64, stream: u64) -> Vec<f32> {
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    rng.set_stream(stream);
+    (0..n).map(|_| ((2.0 * uniform(&mut rng) - 1.0) * bound) as f32).collect()
+}
+
 /// A number in `[0, 1)` from the upper 53 bits of a draw.
 fn uniform(rng: &mut ChaCha8Rng) -> f64 {
     (rng.next_u64() >> 11) as f64 / (1u64 << 53) as f64
@@ -40,6 +47,15 @@ mod tests {
         let moment = |k| values.iter().map(|&x| ((f64::from(x) - mean) / 0.5).powi(k)).sum::<f64>() / n;
         assert!(mean.abs() < 0.02, "{mean}");
         assert!((moment(2) - 1.0).abs() < 0.05 && moment(3).abs() < 0.1 && (moment(4) - 3.0).abs() < 0.2);
+    }
+
+    #[test]
+    fn uniform_numbers_fill_their_range() {
+        let values = uniform_within(20_000, 0.25, 1, 2);
+        assert!(values.iter().all(|x| x.abs() <= 0.25));
+        let mean = |f: fn(f32) -> f32| values.iter().map(|&x| f(x)).sum::<f32>() / values.len() as f32;
+        assert!(mean(|x| x).abs() < 0.005);
+        assert!((mean(|x| x * x) - 0.0625 / 3.0).abs() < 5e-4);
     }
 
     #[test]

@@ -8,6 +8,13 @@ use crate::nn::{
     Activation, AttentionParams, EncoderLayer, FeedForward, LayerNorm, Linear, NormOrder, Projection,
 };
 
+/// Ends of the names of an adapter's two matrices.
+pub(crate) const LORA_A: &str = ".lora_A.weight";
+pub(crate) const LORA_B: &str = ".lora_B.weight";
+
+/// Names of the layers inside a fused projection, for adapters of their own.
+pub(crate) const QKV: [&str; 3] = ["q_proj", "k_proj", "v_proj"];
+
 /// Weights on their way into layers.
 pub(crate) struct Parts<'w> {
     pub(crate) weights: &'w mut Weights,
@@ -40,7 +47,50 @@ impl Parts<'_> {
     pub(crate) fn linear(&mut self, name: &str, outputs: usize, inputs: usize) -> Result<Linear, Error> {
         let weight = self.take(&format!("{name}.weight"), &[outputs, inputs])?;
         let bias = self.take(&format!("{name}.bias"), &[outputs])?;
-        Ok(self.linear_of(weight, Some(bias)))
+        let linear = self.linear_of(weight, Some(bias));
+        self.adapted(linear, name, outputs, inputs)
+    }
+
+    /// The layer with its adapter, `{name}.lora_A.weight` (`r × inputs`) and `{name}.lora_B.weight` (`outputs × r`), if it
+    /// has one.
+    fn adapted(
+        &mut self,
+        linear: Linear,
+        name: &str,
+        outputs: usize,
+        inputs: usize,
+    ) -> Result<Linear, Error> {
+        let (a, b) = (format!("{name}{LORA_A}"), format!("{name}{LORA_B}"));
+        let (Some(adapters), true) = (self.weights.adapters(), self.weights.contains(&a)) else {
+            return Ok(linear);
+        };
+        let rank = self.n_rows(&a);
+        let (a, b) = (self.take(&a, &[rank, inputs])?, self.take(&b, &[outputs, rank])?);
+        let tensor = |source| Error::Tensor { name: name.to_owned(), source };
+        linear.with_adapter(a, b, adapters.scale).map_err(tensor)
+    }
+
+    /// Queries, keys and values of a fused projection: one layer, or three where one of them has an adapter.
+    fn projection(
+        &mut self,
+        name: &str,
+        (weight, bias): (Tensor, Tensor),
+        width: usize,
+    ) -> Result<Projection, Error> {
+        let parts = QKV.map(|part| format!("{name}.{part}"));
+        let has_adapter = |part: &String| self.weights.contains(&format!("{part}{LORA_A}"));
+        if self.weights.adapters().is_none() || !parts.iter().any(has_adapter) {
+            return Ok(Projection::Fused(self.linear_of(weight, Some(bias))));
+        }
+        let mut part = |i: usize| {
+            let narrow = |x: &Tensor| {
+                x.narrow(0, i * width, width)
+                    .map_err(|source| Error::Tensor { name: parts[i].clone(), source })
+            };
+            let linear = self.linear_of(narrow(&weight)?, Some(narrow(&bias)?));
+            self.adapted(linear, &parts[i], width, width)
+        };
+        Ok(Projection::Split { query: part(0)?, key: part(1)?, value: part(2)? })
     }
 
     /// `{name}.weight` and `{name}.bias` of `width` each.
@@ -63,7 +113,7 @@ impl Parts<'_> {
         let first = self.linear(&format!("{name}.linear1"), inner, width)?;
         let second = self.linear(&format!("{name}.linear2"), width, inner)?;
         Ok(EncoderLayer {
-            projection: Projection::Fused(self.linear_of(in_proj, Some(in_proj_bias))),
+            projection: self.projection(&format!("{name}.self_attn"), (in_proj, in_proj_bias), width)?,
             output: self.linear(&format!("{name}.self_attn.out_proj"), width, width)?,
             attention_norm: self.layer_norm(&format!("{name}.norm1"), width, 1e-5)?,
             feed_forward: FeedForward::new(first, second, Activation::Relu),

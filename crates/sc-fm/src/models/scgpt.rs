@@ -10,6 +10,7 @@ mod batch_norm;
 mod config;
 mod decoders;
 mod input;
+mod new_head;
 mod random;
 mod values;
 
@@ -23,6 +24,7 @@ pub use input::{Cell, ScgptBatch};
 
 use super::batch::cell_of_rows;
 use super::parts::{Parts, TorchLayer};
+use super::source::Source;
 use super::{CellEncoder, Error, Hidden, Layer, LoadOptions, load, pooling};
 use crate::Result;
 use crate::checkpoint::Weights;
@@ -59,6 +61,7 @@ pub struct Scgpt {
     cell_expression: Option<CellDecoder>,
     classes: Option<ClassDecoder>,
     discriminator: Option<ClassDecoder>,
+    source: Source,
 }
 
 /// An embedding with a norm behind it.
@@ -132,8 +135,13 @@ impl Scgpt {
             Some(&[expected, _]) if expected != n_tokens => {
                 Err(Error::Dictionary { found: n_tokens, expected }.into())
             }
-            _ => weights
-                .build(|weights| Self::take(config, n_tokens, specials, &mut Parts { weights, precision })),
+            _ => {
+                let mut model = weights.build(|weights| {
+                    Self::take(config, n_tokens, specials, &mut Parts { weights, precision })
+                })?;
+                model.source = Source::new(weights.taken(), precision);
+                Ok(model)
+            }
         }
     }
 
@@ -171,12 +179,23 @@ impl Scgpt {
             cell_expression,
             classes,
             discriminator,
+            source: Source::default(),
         })
     }
 
     /// The shape of the model.
     pub fn config(&self) -> &ScgptConfig {
         &self.config
+    }
+
+    /// The tensors that the model is made of, under their names in PyTorch's layout of the attention.
+    pub(crate) fn source(&self) -> &Source {
+        &self.source
+    }
+
+    /// The special tokens that it meets.
+    pub(crate) fn specials(&self) -> Specials {
+        self.specials
     }
 
     /// What the model computes in.

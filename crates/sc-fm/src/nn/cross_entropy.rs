@@ -16,10 +16,33 @@ use super::softmax::{rows_of_a_task, weights};
 /// # Errors
 /// A number of labels other than that of the rows, a label that is no class, and what the tensor library reports.
 pub fn cross_entropy(logits: &Tensor, labels: &[Option<u32>]) -> Result<Tensor> {
+    of(logits, labels, None)
+}
+
+/// The weighted mean of `−log softmax(logits)[label]`, `Σ w[label] · loss / Σ w[label]`, over the rows that have a label.
+///
+/// As [`cross_entropy`], with `weights`: one for each class, finite and not negative; 0 is returned where they add up to
+/// nothing.
+///
+/// # Errors
+/// Those of [`cross_entropy`], and weights that are none.
+pub fn weighted_cross_entropy(logits: &Tensor, labels: &[Option<u32>], weights: &[f32]) -> Result<Tensor> {
+    let (_, classes) = logits.dims2()?;
+    if weights.len() != classes {
+        bail!("cross entropy: {} weights for {classes} classes", weights.len());
+    }
+    if let Some(class) = weights.iter().position(|weight| !(weight.is_finite() && *weight >= 0.0)) {
+        bail!("cross entropy: the weight of class {class} is {}, expected 0 or more", weights[class]);
+    }
+    of(logits, labels, Some(weights.to_vec()))
+}
+
+fn of(logits: &Tensor, labels: &[Option<u32>], weights: Option<Vec<f32>>) -> Result<Tensor> {
     let (rows, classes) = logits.dims2()?;
     check(labels, rows, classes)?;
     let logits = logits.to_device(&candle_core::Device::Cpu)?.to_dtype(candle_core::DType::F32)?;
-    cpu::contiguous_rows(&logits)?.apply_op1(CrossEntropy { labels: labels.to_vec(), arch: Arch::new() })
+    let op = CrossEntropy { labels: labels.to_vec(), weights, arch: Arch::new() };
+    cpu::contiguous_rows(&logits)?.apply_op1(op)
 }
 
 /// Refuses another number of labels than that of the rows, and labels that are no class.
@@ -37,12 +60,20 @@ pub(super) fn check(labels: &[Option<u32>], rows: usize, classes: usize) -> Resu
 
 struct CrossEntropy {
     labels: Vec<Option<u32>>,
+    /// One for each class; without any each label counts 1.
+    weights: Option<Vec<f32>>,
     arch: Arch,
 }
 
 impl CrossEntropy {
-    fn n_labels(&self) -> usize {
-        self.labels.iter().flatten().count()
+    fn weight(&self, label: u32) -> f32 {
+        self.weights.as_ref().map_or(1.0, |weights| weights[label as usize])
+    }
+
+    /// What the mean divides by.
+    fn divisor(&self) -> f64 {
+        let sum: f64 = self.labels.iter().flatten().map(|&label| f64::from(self.weight(label))).sum();
+        if sum > 0.0 { sum } else { 1.0 }
     }
 }
 
@@ -60,12 +91,17 @@ impl CustomOp1 for CrossEntropy {
                 self.arch.dispatch(Forward { logits, labels, first: task * rows, losses });
             },
         );
-        let mean = losses.iter().sum::<f64>() / self.n_labels().max(1) as f64;
+        if self.weights.is_some() {
+            for (loss, label) in losses.iter_mut().zip(&self.labels) {
+                *loss *= label.map_or(0.0, |label| f64::from(self.weight(label)));
+            }
+        }
+        let mean = losses.iter().sum::<f64>() / self.divisor();
         Ok(cpu::result(vec![mean as f32], ()))
     }
 
     fn bwd(&self, logits: &Tensor, _: &Tensor, gradient: &Tensor) -> Result<Option<Tensor>> {
-        let factor = gradient.to_scalar::<f32>()? / self.n_labels().max(1) as f32;
+        let factor = gradient.to_scalar::<f32>()? / self.divisor() as f32;
         let (storage, layout) = logits.storage_and_layout();
         let matrix = cpu::matrix(cpu::storage(&storage)?, layout)?;
         let width = matrix.n_cols;
@@ -77,6 +113,12 @@ impl CustomOp1 for CrossEntropy {
                     self.arch.dispatch(Backward { logits: matrix, labels, first: task * rows, factor, out });
                 },
             );
+            if self.weights.is_some() {
+                for (out, label) in out.chunks_exact_mut(width).zip(&self.labels) {
+                    let weight = label.map_or(0.0, |label| self.weight(label));
+                    out.iter_mut().for_each(|x| *x *= weight);
+                }
+            }
         }
         Ok(Some(Tensor::from_vec(out, logits.shape(), logits.device())?))
     }
@@ -183,7 +225,8 @@ mod tests {
     #[test]
     fn every_processor_and_number_of_threads_gives_the_same_bits() {
         let (x, labels) = (logits(301, 77), labels(301, 77));
-        let run = |arch| both(&x, |x| x.apply_op1(CrossEntropy { labels: labels.clone(), arch }));
+        let run =
+            |arch| both(&x, |x| x.apply_op1(CrossEntropy { labels: labels.clone(), weights: None, arch }));
         let first = run(Arch::Scalar);
         for arch in every_arch() {
             for threads in [1, 4] {

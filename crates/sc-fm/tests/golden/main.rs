@@ -8,3 +8,4 @@ mod perturb;
 mod registry;
 mod support;
 mod tokenize;
+mod train;

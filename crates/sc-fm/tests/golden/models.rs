@@ -1,7 +1,7 @@
 //! What the reference implementations compute from the same weights.
 
 pub(crate) mod compare;
-mod geneformer;
+pub(crate) mod geneformer;
 mod scfoundation;
 mod scgpt;
 mod sizes;

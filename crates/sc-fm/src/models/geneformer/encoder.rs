@@ -51,7 +51,7 @@ impl Geneformer {
         self.forward(batch, layer)
     }
 
-    pub(super) fn check(&self, batch: &TokenBatch) -> Result<(), Error> {
+    pub(crate) fn check(&self, batch: &TokenBatch) -> Result<(), Error> {
         let config = self.config();
         batch.check(config.max_position_embeddings, config.vocab_size, Some(config.pad_token_id))?;
         let InputFormat::V2 { cls, eos } = self.format else { return Ok(()) };

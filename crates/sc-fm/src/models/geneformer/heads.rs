@@ -6,7 +6,10 @@ use super::GeneformerConfig;
 use crate::Result;
 use crate::models::parts::Parts;
 use crate::models::{Error, Hidden, pooling};
-use crate::nn::{Activation, LayerNorm, Linear};
+use crate::nn::{Activation, LayerNorm, Linear, Packing, TrainingStep};
+
+/// The site of the dropout before a classifier.
+const HEAD_SITE: u32 = 2;
 
 /// Those heads that a checkpoint holds.
 #[derive(Clone, Debug)]
@@ -60,9 +63,15 @@ impl Heads {
         Ok(pooler.forward(&first, Activation::Tanh)?)
     }
 
-    pub(super) fn cell_logits(&self, last: &Hidden) -> Result<Tensor> {
+    /// * `dropout`: in a step of training, the step and the share that is dropped of what goes into the classifier.
+    pub(super) fn cell_logits(&self, last: &Hidden, dropout: Option<(&TrainingStep, f64)>) -> Result<Tensor> {
         let classifier = self.classifier.as_ref().ok_or(Error::NoHead { head: "classifier" })?;
-        Ok(classifier.forward(&self.pooled(last)?, Activation::Identity)?)
+        let mut pooled = self.pooled(last)?;
+        if let Some((step, rate)) = dropout {
+            let one_each = Packing::new(vec![1; last.packing.n_cells()]);
+            pooled = step.dropout(HEAD_SITE, rate).forward(&pooled, &one_each)?;
+        }
+        Ok(classifier.forward(&pooled, Activation::Identity)?)
     }
 
     pub(super) fn gene_logits(&self, states: &Tensor) -> Result<Tensor> {

@@ -1,4 +1,5 @@
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
+use std::io::Write;
 use std::path::Path;
 
 use crate::checkpoint::dictionary;
@@ -57,6 +58,17 @@ impl ScgptVocabulary {
         }
         let (pad, cls, n_appended) = (tokens[SPECIALS[0]], tokens[SPECIALS[1]], tokens.len() - n_tokens);
         Ok(Self { tokens, pad, cls, n_appended })
+    }
+
+    /// Writes a `vocab.json`, in which no special token is missing.
+    ///
+    /// # Errors
+    /// [`Error::Io`] if it cannot be written or, with `overwrite` false, is there.
+    pub fn save(&self, path: impl AsRef<Path>, overwrite: bool) -> Result<()> {
+        let sorted: BTreeMap<&str, u32> = self.keys().collect();
+        let text = serde_json::json!(sorted).to_string();
+        sc_io::atomic::write_aside(path, overwrite, |file| file.write_all(text.as_bytes()))?;
+        Ok(())
     }
 
     /// Number of tokens, special ones included: the rows of the model's gene embedding.

@@ -1,6 +1,10 @@
 //! The dictionaries of a release, as the files it comes with.
 
+use std::collections::{BTreeMap, HashMap};
+use std::io::Write;
 use std::path::{Path, PathBuf};
+
+use serde_json::Value;
 
 use super::Vocabulary;
 use crate::checkpoint::dictionary;
@@ -49,6 +53,34 @@ impl Vocabulary {
             Some(mapping) => vocabulary.with_mapping(dictionary::texts(mapping)?),
             None => vocabulary,
         })
+    }
+
+    /// Writes the three dictionaries into a folder as `token_dictionary.json`, `gene_median_dictionary.json` and
+    /// `ensembl_mapping_dict.json`: [`Vocabulary::open`] knows the same ids. Without a mapping, each gene is mapped to
+    /// itself.
+    ///
+    /// # Errors
+    /// [`Error::Io`] if a file cannot be written or, with `overwrite` false, is there.
+    pub fn save(&self, folder: impl AsRef<Path>, overwrite: bool) -> Result<()> {
+        let write = |(_, start): (&str, &str), entries: BTreeMap<&str, Value>| {
+            let path = folder.as_ref().join(format!("{start}.json"));
+            let text = serde_json::json!(entries).to_string();
+            sc_io::atomic::write_aside(path, overwrite, |file| file.write_all(text.as_bytes()))
+        };
+        let genes = || self.genes.iter().map(|(id, gene)| (id.as_str(), gene));
+        let by_token: HashMap<u32, &str> = genes().map(|(id, gene)| (gene.token, id)).collect();
+        write(TOKENS, self.keys().map(|(id, token)| (id, token.into())).collect())?;
+        write(MEDIANS, genes().map(|(id, gene)| (id, gene.median.into())).collect())?;
+        let mapping = self.mapping.as_ref().unwrap_or(&self.genes).iter();
+        write(MAPPING, mapping.map(|(id, gene)| (id.as_str(), by_token[&gene.token].into())).collect())?;
+        Ok(())
+    }
+
+    /// The same vocabulary with a mapping of each gene to itself, if it has none.
+    #[cfg(test)]
+    pub(crate) fn with_own_ids(mut self) -> Self {
+        self.mapping = self.mapping.or_else(|| Some(self.genes.clone()));
+        self
     }
 }
 

@@ -46,6 +46,13 @@ impl Tensors {
         SliceSafetensors::new(&self.bytes).unwrap().get(name).is_ok()
     }
 
+    pub(crate) fn names(&self) -> impl Iterator<Item = String> {
+        let file = SliceSafetensors::new(&self.bytes).unwrap();
+        let mut names: Vec<String> = file.tensors().into_iter().map(|(name, _)| name).collect();
+        names.sort_unstable();
+        names.into_iter()
+    }
+
     pub(crate) fn get(&self, name: &str) -> Tensor {
         let file = SliceSafetensors::new(&self.bytes).unwrap();
         file.load(name, &Device::Cpu).unwrap_or_else(|error| panic!("{}: {error}", self.path.display()))

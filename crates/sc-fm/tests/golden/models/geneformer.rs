@@ -12,7 +12,7 @@ use crate::support;
 use sc_fm::nn::gemm::Precision;
 
 /// `none`, or `cls=2 eos=3`.
-fn format(folder: &Path) -> InputFormat {
+pub(crate) fn format(folder: &Path) -> InputFormat {
     let special = compare::json(&folder.join("meta.json"))["special"].as_str().unwrap().to_owned();
     let token =
         |name: &str| special.split_whitespace().find_map(|pair| pair.strip_prefix(name)?.parse().ok());
@@ -30,7 +30,7 @@ fn model(folder: &Path, part: &str, format: InputFormat) -> Geneformer {
 }
 
 /// The cells of `io.safetensors` without padding.
-fn cells(io: &Tensors) -> Vec<Vec<u32>> {
+pub(crate) fn cells(io: &Tensors) -> Vec<Vec<u32>> {
     let lengths = io.id_row("lengths");
     let rows = io.ids("input_ids").into_iter().zip(lengths);
     rows.map(|(row, length)| row[..length as usize].to_vec()).collect()

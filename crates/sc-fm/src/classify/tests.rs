@@ -1,0 +1,490 @@
+use std::ops::ControlFlow;
+use std::path::Path;
+
+use candle_core::Tensor;
+use ndarray::Array2;
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::{RngCore, SeedableRng};
+use sc_io::{AnnData, Csr, DataFrame, Matrix};
+
+use super::*;
+use crate::embed::testing::{self, N_GENES, gene};
+use crate::embed::{EmbedParams, FoundationModel, Kind, Network};
+use crate::models::geneformer::InputFormat;
+use crate::models::{Geneformer, Scgpt, ScgptConfig, scgpt::Specials};
+use crate::nn::gemm::Precision;
+use crate::tokenize::scgpt::ScgptVocabulary;
+use crate::train::{self, Schedule, Select, TrainProgress, unwatched};
+
+/// Cells of three classes that differ in which eight genes have many counts; every seventh cell has no label, and cell 5
+/// has no counts.
+fn data(n_cells: usize) -> (AnnData, Vec<Option<&'static str>>) {
+    let mut rng = ChaCha8Rng::seed_from_u64(3);
+    let mut dense = Array2::<f32>::zeros((n_cells, N_GENES));
+    let mut labels = vec![];
+    for (cell, mut row) in dense.rows_mut().into_iter().enumerate() {
+        let class = cell % 3;
+        for (gene, x) in row.iter_mut().enumerate().filter(|_| cell != 5) {
+            let is_marker = gene / 8 == class;
+            let is_there = rng.next_u32() % 8 < if is_marker { 7 } else { 1 };
+            let count = 1 + rng.next_u32() % if is_marker { 60 } else { 5 };
+            *x = if is_there { count as f32 } else { 0.0 };
+        }
+        labels.push((cell % 7 != 6).then_some(["T cell", "B cell", "NK cell"][class]));
+    }
+    let var = DataFrame::new((0..N_GENES).map(gene).collect());
+    let obs = DataFrame::new((0..n_cells).map(|i| format!("cell{i}")).collect());
+    (AnnData::new(Matrix::Csr(Csr::from_dense(dense.view())), obs, var).unwrap(), labels)
+}
+
+/// Rows with label and counts: of four, three to train on and one to validate with.
+fn split(labels: &[Option<&str>]) -> (Vec<usize>, Vec<usize>) {
+    let rows = (0..labels.len()).filter(|&row| labels[row].is_some() && row != 5);
+    rows.partition(|row| row / 3 % 4 != 3)
+}
+
+fn geneformer() -> FoundationModel {
+    let mut config = testing::config();
+    config.initializer_range = 0.1;
+    let model = Geneformer::random(config, InputFormat::V2 { cls: 2, eos: 3 }, 1).unwrap();
+    FoundationModel::geneformer(model, testing::vocabulary()).unwrap()
+}
+
+fn scgpt() -> FoundationModel {
+    let config: ScgptConfig =
+        serde_json::from_str(r#"{"embsize": 16, "nheads": 2, "d_hid": 16, "nlayers": 2, "dropout": 0.1}"#)
+            .unwrap();
+    let vocabulary = ScgptVocabulary::new((0..N_GENES).map(gene).zip(0..)).unwrap();
+    let n_tokens = vocabulary.n_tokens();
+    let mut weights = Scgpt::random_weights(&config, n_tokens, 1).unwrap();
+    let specials = Specials { pad: vocabulary.pad(), cls: vocabulary.cls() };
+    let model = Scgpt::from_weights(config, n_tokens, specials, &mut weights, Precision::F32).unwrap();
+    FoundationModel::scgpt(model, vocabulary, 30).unwrap()
+}
+
+fn params(model: &FoundationModel, method: Method) -> FineTuneParams {
+    let mut params = FineTuneParams::new(model.kind(), method);
+    params.epochs = 4;
+    params.batch_size = 8;
+    params.schedule = Schedule::linear(if params.method == Method::LinearProbe { 5e-2 } else { 5e-3 });
+    params
+}
+
+fn tune(model: &FoundationModel, params: &FineTuneParams, state: Option<&Path>) -> crate::Result<FineTuned> {
+    let (adata, labels) = data(120);
+    let (train, validation) = split(&labels);
+    fine_tune(model, &adata, &labels, &train, &validation, params, state, &mut unwatched)
+}
+
+fn accuracy(tuned: &FineTuned) -> f64 {
+    let (adata, labels) = data(240);
+    let rows: Vec<usize> = (120..240).collect();
+    let found = tuned.predict_proba(&adata, &rows).unwrap();
+    assert!(found.missing.is_empty());
+    let truth = |row: usize| labels[row].or(labels[row - 21]);
+    let of = |row: usize| ["T cell", "B cell", "NK cell"][row % 3];
+    assert!(rows.iter().all(|&row| truth(row).is_none_or(|label| label == of(row))));
+    let right = found
+        .most_probable()
+        .into_iter()
+        .zip(&rows)
+        .filter(|(class, row)| tuned.classes()[class.unwrap()] == of(**row))
+        .count();
+    right as f64 / rows.len() as f64
+}
+
+fn values(tensor: &Tensor) -> Vec<u32> {
+    tensor.flatten_all().unwrap().to_vec1::<f32>().unwrap().into_iter().map(f32::to_bits).collect()
+}
+
+/// The bits of all tensors of a network but its heads.
+fn body(model: &FoundationModel) -> Vec<(String, Vec<u32>)> {
+    let source = match &model.network {
+        Network::Geneformer { model, .. } => model.source(),
+        Network::Scgpt { model, .. } => model.source(),
+        Network::Scfoundation { .. } => unreachable!("no test has one"),
+    };
+    let all = source.constants().unwrap().into_iter();
+    let is_head = |name: &str| ["cls", "pooler", "classifier"].iter().any(|head| name.starts_with(head));
+    all.filter(|(name, _)| !is_head(name) && !name.contains(".lora_"))
+        .map(|(name, tensor)| (name, values(&tensor)))
+        .collect()
+}
+
+/// Probabilities of some cells, to compare to the last bit.
+fn bits(tuned: &FineTuned) -> Vec<u64> {
+    let (adata, _) = data(40);
+    let rows: Vec<usize> = (0..40).filter(|&row| row != 5).collect();
+    let found = tuned.predict_proba(&adata, &rows).unwrap().probabilities;
+    found
+        .iter()
+        .map(|p| p.to_bits())
+        .chain(tuned.history().iter().map(|epoch| epoch.train_loss.to_bits()))
+        .collect()
+}
+
+#[test]
+fn fine_tuning_learns_classes_that_a_new_head_does_not_know() {
+    for model in [geneformer(), scgpt()] {
+        let before = body(&model);
+        let schedule = Schedule::linear(if model.kind() == Kind::Scgpt { 1e-2 } else { 5e-3 });
+        let long = FineTuneParams { epochs: 8, schedule, ..params(&model, Method::Full) };
+        let tuned = tune(&model, &long, None).unwrap();
+        assert_eq!(tuned.classes(), ["B cell", "NK cell", "T cell"]);
+        let found = accuracy(&tuned);
+        assert!(found > 0.9, "{}: {found}", model.kind());
+        let untrained =
+            FineTuneParams { schedule: Schedule::linear(1e-30), epochs: 1, ..params(&model, Method::Full) };
+        let new = accuracy(&tune(&model, &untrained, None).unwrap());
+        assert!(new < 0.7, "{}: {new} without training", model.kind());
+        assert!(body(&model) == before, "the model that was given has changed");
+        assert!(body(tuned.model()) != before, "the model was not tuned");
+        let history = tuned.history();
+        assert_eq!(history.len(), 8);
+        assert!(history[7].train_loss < history[0].train_loss);
+        let best = tuned.best_epoch().validation.unwrap();
+        assert!(best.accuracy > 0.9 && best.macro_f1.unwrap() > 0.9);
+        assert!(history.iter().all(|epoch| epoch.validation.unwrap().loss >= best.loss));
+        let (adata, _) = data(12);
+        assert!(tuned.model().embed(&adata, &EmbedParams::default()).is_ok());
+    }
+}
+
+#[test]
+fn a_probe_learns_on_embeddings_and_leaves_the_model_alone() {
+    for model in [geneformer(), scgpt()] {
+        let before = body(&model);
+        let probe = FineTuneParams { epochs: 30, ..params(&model, Method::LinearProbe) };
+        let tuned = tune(&model, &probe, None).unwrap();
+        let found = accuracy(&tuned);
+        assert!(found > 0.8, "{}: {found}", model.kind());
+        assert!(body(tuned.model()) == before && body(&model) == before);
+    }
+}
+
+fn on_threads<T: Send>(n: usize, run: impl FnOnce() -> T + Send) -> T {
+    rayon::ThreadPoolBuilder::new().num_threads(n).build().unwrap().install(run)
+}
+
+#[test]
+fn the_seed_alone_decides_about_the_bits() {
+    for (model, method) in
+        [(geneformer(), Method::Full), (scgpt(), Method::Full), (scgpt(), Method::LinearProbe)]
+    {
+        let params =
+            FineTuneParams { epochs: 2, accumulate: 2, group_by_length: true, ..params(&model, method) };
+        let run = |params: &FineTuneParams, threads| {
+            on_threads(threads, || bits(&tune(&model, params, None).unwrap()))
+        };
+        let first = run(&params, 1);
+        assert!(first == run(&params, 2), "{}: threads", model.kind());
+        assert!(first != run(&FineTuneParams { seed: 7, ..params.clone() }, 1), "{}: seed", model.kind());
+    }
+}
+
+#[test]
+fn accumulated_batches_are_one_batch() {
+    let model = geneformer();
+    let whole = FineTuneParams { epochs: 1, class_weights: true, ..params(&model, Method::Full) };
+    let parts = FineTuneParams { batch_size: 3, accumulate: 3, ..whole.clone() };
+    let whole = FineTuneParams { batch_size: 9, ..whole };
+    let loss = |params| tune(&model, params, None).unwrap().history()[0];
+    let (whole, parts) = (loss(&whole), loss(&parts));
+    assert!((whole.train_loss - parts.train_loss).abs() < 1e-4, "{whole:?} {parts:?}");
+    assert!((whole.gradient_norm - parts.gradient_norm).abs() < 1e-3, "{whole:?} {parts:?}");
+}
+
+/// Trains, and stops after so many steps.
+fn tune_until(
+    model: &FoundationModel,
+    params: &FineTuneParams,
+    state: &Path,
+    steps: usize,
+) -> crate::Result<FineTuned> {
+    let (adata, labels) = data(120);
+    let (train, validation) = split(&labels);
+    let mut left = steps;
+    let watch = &mut |progress: &TrainProgress| {
+        assert!(progress.step <= progress.n_steps && progress.loss.is_finite());
+        left -= 1;
+        if left == 0 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    };
+    fine_tune(model, &adata, &labels, &train, &validation, params, Some(state), watch)
+}
+
+#[test]
+fn a_training_that_was_stopped_goes_on_to_the_same_bits() {
+    let model = geneformer();
+    for ema in [None, Some(0.9)] {
+        let params =
+            FineTuneParams { ema, epochs: 3, select: Select::MacroF1, ..params(&model, Method::Full) };
+        let alone = bits(&tune(&model, &params, None).unwrap());
+        for pieces in [&[1usize, 1, 3][..], &[9], &[10, 10], &[5, 6, 2, 2, 4]] {
+            let folder = tempfile::tempdir().unwrap();
+            for &steps in pieces {
+                let error = tune_until(&model, &params, folder.path(), steps).unwrap_err();
+                assert!(matches!(error, crate::Error::Train(train::Error::Cancelled)), "{error}");
+            }
+            let tuned = tune_until(&model, &params, folder.path(), usize::MAX).unwrap();
+            assert!(bits(&tuned) == alone, "{pieces:?}");
+            let again = tune_until(&model, &params, folder.path(), 1).unwrap();
+            assert!(bits(&again) == alone, "a finished training was not taken as it is");
+        }
+    }
+}
+
+#[test]
+fn the_state_of_another_training_is_named() {
+    let model = geneformer();
+    let folder = tempfile::tempdir().unwrap();
+    let own = params(&model, Method::Full);
+    tune_until(&model, &own, folder.path(), 2).unwrap_err();
+    let error = |params: &FineTuneParams, model: &FoundationModel| {
+        tune_until(model, params, folder.path(), 1).unwrap_err().to_string()
+    };
+    let other = error(&FineTuneParams { batch_size: 9, ..own.clone() }, &model);
+    assert!(other.ends_with("another training: batch_size is 8, expected 9"), "{other}");
+    assert!(error(&own, &testing::model()).contains("another training: model is"), "another model");
+    let (adata, mut labels) = data(120);
+    let (train, validation) = split(&labels);
+    labels[train[0]] = labels[train[1]];
+    let other =
+        fine_tune(&model, &adata, &labels, &train, &validation, &own, Some(folder.path()), &mut unwatched);
+    assert!(other.unwrap_err().to_string().contains("another training: labels is"));
+    // What decides about speed alone is no reason to refuse.
+    let other = FineTuneParams { save_every: Some(1), memory: Some(1 << 30), ..own };
+    tune_until(&model, &other, folder.path(), usize::MAX).unwrap();
+}
+
+#[test]
+fn training_stops_early_and_keeps_the_best_epoch() {
+    let model = geneformer();
+    let params = FineTuneParams {
+        epochs: 12,
+        early_stopping: Some(1),
+        select: Select::MacroF1,
+        ..params(&model, Method::Full)
+    };
+    let tuned = tune(&model, &params, None).unwrap();
+    let scores: Vec<f64> =
+        tuned.history().iter().map(|epoch| epoch.validation.unwrap().macro_f1.unwrap()).collect();
+    assert!(scores.len() < 12, "{scores:?}");
+    let best = tuned.best_epoch().epoch - 1;
+    assert_eq!(best, scores.len() - 2);
+    assert!(scores[best] >= scores[best + 1]);
+}
+
+#[test]
+fn what_cannot_be_trained_is_refused_in_words() {
+    let model = geneformer();
+    let (adata, labels) = data(60);
+    let (train, validation) = split(&labels);
+    let own = params(&model, Method::Full);
+    type Labels = Vec<Option<&'static str>>;
+    let run = |labels: &Labels, train: &[usize], validation: &[usize], params: &FineTuneParams| {
+        fine_tune(&model, &adata, labels, train, validation, params, None, &mut unwatched).unwrap_err()
+    };
+    let words = |error: crate::Error| (error.to_string(), error.help().unwrap_or_default().to_owned());
+
+    let (error, help) = words(run(&labels[..59].to_vec(), &train, &validation, &own));
+    assert_eq!(error, "59 labels for 60 rows, expected one for each");
+    assert!(help.contains("each row"));
+    let with = |rows: &[usize], row| [rows, &[row]].concat();
+    let (error, _) = words(run(&labels, &with(&train, 60), &validation, &own));
+    assert_eq!(error, "row 60 is among the training rows, but the data set has 60");
+    let (error, _) = words(run(&labels, &with(&train, train[2]), &validation, &own));
+    assert_eq!(error, format!("row {} is more than once among the training rows", train[2]));
+    let (error, help) = words(run(&labels, &train, &with(&validation, train[0]), &own));
+    assert_eq!(
+        error,
+        format!("1 rows are among both the training and the validation rows, row {} first", train[0])
+    );
+    assert!(help.contains("one of the two"));
+    let (error, help) = words(run(&labels, &[&train[..], &[13, 6]].concat(), &validation, &own));
+    assert_eq!(error, "2 of the training rows have no label, row 6 first");
+    assert!(help.contains("without a label"));
+    let (error, help) = words(run(&labels, &with(&train, 5), &validation, &own));
+    assert_eq!(error, "1 of the training rows have no gene of the model with counts, row 5 first");
+    assert!(help.contains("leave cells"));
+
+    let mut others = labels.clone();
+    others[train[0]] = Some("mast cell");
+    let (error, help) = words(run(&others, &train, &validation, &own));
+    assert_eq!(error, "class \"mast cell\" has 1 training cells, expected at least 2");
+    assert!(help.contains("rare"));
+    let mut others = labels.clone();
+    others[validation[0]] = Some("mast cell");
+    let (error, help) = words(run(&others, &train, &validation, &own));
+    assert_eq!(error, "class \"mast cell\" is among the validation cells, but not among the training cells");
+    assert!(help.contains("training cells"));
+    let same: Labels = labels.iter().map(|label| label.map(|_| "cell")).collect();
+    assert_eq!(
+        run(&same, &train, &validation, &own).to_string(),
+        "the training rows have 1 classes, expected at least 2"
+    );
+
+    let (error, help) = words(run(&labels, &train, &[], &own));
+    assert_eq!(error, "there are no validation rows, which `select` needs");
+    assert!(help.contains("Select::Last"));
+    let last = FineTuneParams { select: Select::Last, early_stopping: Some(2), ..own.clone() };
+    assert!(run(&labels, &train, &[], &last).to_string().contains("`early_stopping`"));
+    let last = FineTuneParams { early_stopping: None, epochs: 1, ..last };
+    let tuned = fine_tune(&model, &adata, &labels, &train, &[], &last, None, &mut unwatched).unwrap();
+    assert_eq!((tuned.best_epoch().epoch, tuned.best_epoch().validation), (1, None));
+
+    for (wrong, field) in [
+        (FineTuneParams { epochs: 0, ..own.clone() }, "`epochs` is 0"),
+        (FineTuneParams { accumulate: 0, ..own.clone() }, "`accumulate` is 0"),
+        (FineTuneParams { ema: Some(1.0), ..own.clone() }, "`ema` is 1, expected above 0 and below 1"),
+        (FineTuneParams { max_grad_norm: Some(-1.0), ..own.clone() }, "`max_grad_norm` is -1"),
+        (FineTuneParams { freeze_layers: 3, ..own.clone() }, "`freeze_layers` is 3, expected at most 2"),
+        (FineTuneParams { schedule: Schedule::linear(f64::NAN), ..own.clone() }, "`learning_rate` is NaN"),
+    ] {
+        let error = run(&labels, &train, &validation, &wrong).to_string();
+        assert!(error.starts_with(field), "{error}");
+    }
+    let (error, help) =
+        words(run(&labels, &train, &validation, &FineTuneParams { memory: Some(1000), ..own.clone() }));
+    assert!(error.contains("tokens, but 0.0 MiB are allowed") && help.contains("batch_size"), "{error}");
+}
+
+#[test]
+fn a_loss_that_is_no_number_ends_the_training_and_names_the_cells() {
+    let model = geneformer();
+    let wild = FineTuneParams {
+        schedule: Schedule { decline: train::Decline::Constant, ..Schedule::linear(1e38) },
+        ..params(&model, Method::Full)
+    };
+    let error = tune(&model, &wild, None).unwrap_err();
+    assert!(error.to_string().starts_with("the l"), "{error}");
+    assert!(error.to_string().contains("in epoch 1, step 2, of rows "), "{error}");
+    assert!(error.help().unwrap().contains("learning rate"));
+}
+
+#[test]
+fn cells_without_genes_have_no_probabilities_and_are_named() {
+    let model = geneformer();
+    let tuned = tune(&model, &FineTuneParams { epochs: 1, ..params(&model, Method::Full) }, None).unwrap();
+    let (adata, _) = data(20);
+    let found = tuned.predict_proba(&adata, &[7, 5, 2]).unwrap();
+    assert_eq!((found.probabilities.dim(), found.missing.as_slice()), ((3, 3), &[5][..]));
+    assert!(found.probabilities.row(1).iter().all(|p| p.is_nan()));
+    assert!((found.probabilities.row(0).sum() - 1.0).abs() < 1e-12);
+    let best = found.most_probable();
+    assert!(best[0].is_some() && best[1].is_none() && best[2].is_some());
+    let alone = tuned.predict_proba(&adata, &[2]).unwrap();
+    assert_eq!(alone.probabilities.row(0), found.probabilities.row(2));
+    let error = tuned.predict_proba(&adata, &[20]).unwrap_err();
+    assert_eq!(error.to_string(), "row 20 is among the asked for rows, but the data set has 20");
+}
+
+fn lora() -> Method {
+    let all = ["query", "value", "intermediate.dense", "q_proj", "v_proj", "linear1"].map(str::to_owned);
+    Method::Lora(LoraParams { rank: 4, alpha: 8.0, dropout: 0.1, targets: all.to_vec() })
+}
+
+#[test]
+fn adapters_learn_and_leave_the_body_alone_to_the_last_bit() {
+    for model in [geneformer(), scgpt()] {
+        let before = body(&model);
+        let lora = FineTuneParams { epochs: 16, schedule: Schedule::linear(2e-2), ..params(&model, lora()) };
+        let tuned = tune(&model, &lora, None).unwrap();
+        let found = accuracy(&tuned);
+        assert!(found > 0.8, "{}: {found}", model.kind());
+        assert!(body(tuned.model()) == before && body(&model) == before);
+        let error = tune(tuned.model(), &lora, None).unwrap_err();
+        assert!(error.to_string().contains("has adapters"), "{error}");
+        assert!(error.help().unwrap().contains("FineTuned::merged"));
+        let merged = tuned.merged().unwrap();
+        assert!(body(merged.model()) != before);
+        let (adata, _) = data(9);
+        let rows = [0, 1, 2, 8];
+        let [own, whole] =
+            [&tuned, &merged].map(|tuned| tuned.predict_proba(&adata, &rows).unwrap().probabilities);
+        assert!(own.iter().zip(&whole).all(|(a, b)| (a - b).abs() < 1e-4), "{own} {whole}");
+        assert!(tune(merged.model(), &FineTuneParams { epochs: 1, ..lora }, None).is_ok());
+    }
+}
+
+#[test]
+fn a_classifier_comes_back_from_its_folder_to_the_last_bit() {
+    for model in [geneformer(), scgpt()] {
+        for method in [Method::Full, Method::LinearProbe, lora()] {
+            let tuned =
+                tune(&model, &FineTuneParams { epochs: 1, ..params(&model, method.clone()) }, None).unwrap();
+            let folder = tempfile::tempdir().unwrap();
+            tuned.save(folder.path(), false).unwrap();
+            assert!(tuned.save(folder.path(), false).is_err(), "files were replaced without being asked for");
+            tuned.save(folder.path(), true).unwrap();
+            let open = |base| FineTuned::open(folder.path(), base, &OpenParams::default());
+            let again = open(Some(&model)).unwrap();
+            assert!(bits(&again) == bits(&tuned), "{} {method:?}", model.kind());
+            assert_eq!((again.method(), again.history().len()), (&method, 1));
+            if method != Method::Full {
+                let error = open(None).unwrap_err();
+                assert!(error.to_string().ends_with("which is not in this folder"), "{error}");
+                assert!(error.help().unwrap().contains("give it along"));
+                let other = if model.kind() == Kind::Geneformer { scgpt() } else { geneformer() };
+                let error = open(Some(&other)).unwrap_err().to_string();
+                assert!(error.contains("the model is"), "{error}");
+            }
+        }
+    }
+}
+
+#[test]
+fn files_that_do_not_belong_together_are_refused() {
+    let model = geneformer();
+    let folder = tempfile::tempdir().unwrap();
+    let open = |base: Option<&FoundationModel>| {
+        let error = FineTuned::open(folder.path(), base, &OpenParams::default()).unwrap_err();
+        (error.to_string(), error.help().unwrap_or_default().to_owned())
+    };
+    let (error, help) = open(None);
+    assert!(
+        error.ends_with("no classifier of cells in this folder") && help.contains("FineTuned::save"),
+        "{error}"
+    );
+    tune(&model, &FineTuneParams { epochs: 1, ..params(&model, Method::Full) }, None)
+        .unwrap()
+        .save(folder.path(), false)
+        .unwrap();
+    let replace = |name: &str, from: &str, to: &str| {
+        let path = folder.path().join(name);
+        let text = std::fs::read_to_string(&path).unwrap();
+        assert!(text.contains(from), "{text}");
+        std::fs::write(path, text.replace(from, to)).unwrap();
+    };
+    replace("labels.json", "NK cell", "NKT cell");
+    let (error, help) = open(None);
+    assert!(
+        error.contains("the classes of `labels.json` is [\"B cell\", \"NKT cell\", \"T cell\"]"),
+        "{error}"
+    );
+    assert!(help.contains("files together"));
+    replace("labels.json", "NKT cell", "NK cell");
+    let path = folder.path().join("labels.json");
+    std::fs::write(path, r#"{"B cell": 0, "T cell": 1}"#).unwrap();
+    replace("classifier.json", "\"NK cell\",", "");
+    let (error, _) = open(None);
+    assert!(error.ends_with("the number of classes of the head is 3, expected 2"), "{error}");
+    std::fs::write(folder.path().join("classifier.json"), "{").unwrap();
+    assert!(open(None).0.ends_with("not the description of a classifier"));
+
+    let other = tempfile::tempdir().unwrap();
+    let probe =
+        tune(&model, &FineTuneParams { epochs: 1, ..params(&model, Method::LinearProbe) }, None).unwrap();
+    probe.save(other.path(), false).unwrap();
+    let error = FineTuned::open(other.path(), Some(&testing::model()), &OpenParams::default()).unwrap_err();
+    assert!(error.to_string().contains("SHA-256 of the model's tensors is "), "{error}");
+}
+
+#[test]
+fn frozen_layers_and_the_layers_above_them_are_told_apart() {
+    let model = geneformer();
+    let frozen = FineTuneParams { freeze_layers: 1, epochs: 1, ..params(&model, Method::Full) };
+    let tuned = tune(&model, &frozen, None).unwrap();
+    for ((name, before), (_, after)) in body(&model).iter().zip(&body(tuned.model())) {
+        assert_eq!(before == after, name.contains("layer.0."), "{name}");
+    }
+}

@@ -1,0 +1,5 @@
+//! What the programs that run networks share. They are a package of their own, so that the others build without the
+//! tensor library.
+
+pub mod end;
+pub mod foundation;
