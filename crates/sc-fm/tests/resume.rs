@@ -126,7 +126,8 @@ fn train(folder: &Path, mut say: impl FnMut()) {
         ControlFlow::Continue(())
     };
     let state = folder.join("state");
-    let tuned = fine_tune(&model, &adata, &labels, &train, &validation, &params, Some(&state), watch).unwrap();
+    let tuned =
+        fine_tune(&model, &adata, &labels, &train, &validation, &params, Some(&state), watch).unwrap();
     tuned.save(folder.join("tuned"), true).unwrap();
 }
 

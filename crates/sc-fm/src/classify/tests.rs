@@ -9,7 +9,7 @@ use sc_io::{AnnData, Csr, DataFrame, Matrix};
 
 use super::*;
 use crate::embed::testing::{self, N_GENES, gene};
-use crate::embed::{EmbedParams, FoundationModel, Kind, Network};
+use crate::embed::{EmbedParams, FoundationModel, Kind, Network, OpenParams};
 use crate::models::geneformer::InputFormat;
 use crate::models::{Geneformer, Scgpt, ScgptConfig, scgpt::Specials};
 use crate::nn::gemm::Precision;
@@ -57,6 +57,10 @@ fn scgpt() -> FoundationModel {
     let vocabulary = ScgptVocabulary::new((0..N_GENES).map(gene).zip(0..)).unwrap();
     let n_tokens = vocabulary.n_tokens();
     let mut weights = Scgpt::random_weights(&config, n_tokens, 1).unwrap();
+    // Larger than those of a new model, so that a frozen body tells cells apart.
+    let larger =
+        |_: &str, tensor: &Tensor| if tensor.rank() == 2 { tensor * 5.0 } else { Ok(tensor.clone()) };
+    weights.replace(larger).unwrap();
     let specials = Specials { pad: vocabulary.pad(), cls: vocabulary.cls() };
     let model = Scgpt::from_weights(config, n_tokens, specials, &mut weights, Precision::F32).unwrap();
     FoundationModel::scgpt(model, vocabulary, 30).unwrap()
