@@ -13,6 +13,7 @@
 //! A model whose tensors are variables of the tensor library can be trained.
 
 mod batch;
+mod checkpointing;
 mod embed;
 mod error;
 mod exact_sum;

@@ -39,6 +39,14 @@ pub fn weighted_cross_entropy(logits: &Tensor, labels: &[Option<u32>], weights: 
 
 fn of(logits: &Tensor, labels: &[Option<u32>], weights: Option<Vec<f32>>) -> Result<Tensor> {
     let (rows, classes) = logits.dims2()?;
+    check(labels, rows, classes)?;
+    let logits = logits.to_device(&candle_core::Device::Cpu)?.to_dtype(candle_core::DType::F32)?;
+    let op = CrossEntropy { labels: labels.to_vec(), weights, arch: Arch::new() };
+    cpu::contiguous_rows(&logits)?.apply_op1(op)
+}
+
+/// Refuses another number of labels than that of the rows, and labels that are no class.
+pub(super) fn check(labels: &[Option<u32>], rows: usize, classes: usize) -> Result<()> {
     if labels.len() != rows {
         bail!("cross entropy: {} labels for {rows} rows", labels.len());
     }
@@ -47,9 +55,7 @@ fn of(logits: &Tensor, labels: &[Option<u32>], weights: Option<Vec<f32>>) -> Res
             bail!("cross entropy: the label of row {row} is {label}, expected less than {classes}");
         }
     }
-    let logits = logits.to_device(&candle_core::Device::Cpu)?.to_dtype(candle_core::DType::F32)?;
-    let op = CrossEntropy { labels: labels.to_vec(), weights, arch: Arch::new() };
-    cpu::contiguous_rows(&logits)?.apply_op1(op)
+    Ok(())
 }
 
 struct CrossEntropy {

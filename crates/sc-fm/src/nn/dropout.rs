@@ -152,7 +152,8 @@ impl Draws {
 pub(super) fn drop_chunk<S: Simd>(simd: S, keep: Keep, words: &[u32], chunk: usize, x: &mut [f32]) {
     let words = &words[chunk / 2 * LANES..][..LANES];
     let (words, values) = (S::as_simd_u32s(words).0, S::as_mut_simd_f32s(&mut x[..LANES]).0);
-    let (from, up) = (simd.splat_u32s(keep.from), simd.splat_u32s(if chunk % 2 == 0 { 16 } else { 0 }));
+    let (from, up) =
+        (simd.splat_u32s(keep.from), simd.splat_u32s(if chunk.is_multiple_of(2) { 16 } else { 0 }));
     let (zero, scale) = (simd.splat_f32s(0.0), simd.splat_f32s(keep.scale));
     for (x, &word) in values.iter_mut().zip(words) {
         let dropped = simd.less_than_u32s(simd.wrapping_dyn_shl_u32s(word, up), from);

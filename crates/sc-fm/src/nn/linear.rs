@@ -1,17 +1,20 @@
 //! `y = f(x Wᵀ + b)`.
 
 mod adapter;
+mod cross_entropy;
 mod op;
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use candle_core::{Device, Error, Result, Tensor};
+use pulp::Arch;
 
 use self::adapter::Adapter;
 use self::op::{Frozen, Product};
 use super::Activation;
 use super::dropout::Site;
 use super::gemm::{Kernel, Precision};
+use super::{cpu, embedding};
 
 /// A linear layer, with the weight as PyTorch stores it: `out × in`.
 ///
@@ -115,12 +118,47 @@ impl Linear {
         if fused { Ok(y) } else { activation.forward(&y) }
     }
 
+    /// The [`cross_entropy`](super::cross_entropy()) of `forward(x)` with labels; differentiable.
+    ///
+    /// Rows without a label are not multiplied. In f32 on a processor, and with a bias and no adapter, the logits are never
+    /// in memory all at once, and their gradients neither: for a vocabulary they would be the largest tensors of a step.
+    ///
+    /// # Errors
+    /// As [`forward`](Self::forward) and [`cross_entropy`](super::cross_entropy()).
+    pub fn cross_entropy(&self, x: &Tensor, labels: &[Option<u32>]) -> Result<Tensor> {
+        let (rows, _) = x.dims2()?;
+        super::cross_entropy::check(labels, rows, self.weight.dim(0)?)?;
+        let places: Vec<u32> =
+            (0..).zip(labels).filter(|(_, label)| label.is_some()).map(|(row, _)| row).collect();
+        let x = &if places.len() == rows { x.clone() } else { embedding(x, &places)? };
+        let found: Vec<u32> = labels.iter().flatten().copied().collect();
+        let Some(bias) = self.bias.as_ref().filter(|bias| {
+            self.adapter.is_none() && cpu::is_fused(&[x, &self.weight, bias]) && bias.is_contiguous()
+        }) else {
+            let labels: Vec<Option<u32>> = found.into_iter().map(Some).collect();
+            return super::cross_entropy(&self.forward(x, Activation::Identity)?, &labels);
+        };
+        self.check(x)?;
+        x.apply_op3(
+            &self.weight,
+            bias,
+            cross_entropy::LinearCrossEntropy {
+                labels: found,
+                kernel: self.kernel,
+                arch: Arch::new(),
+                wanted: [x, &self.weight, bias].map(Tensor::track_op),
+                gradients: OnceLock::new(),
+            },
+        )
+    }
+
     fn on_cpu(&self, x: &Tensor) -> bool {
         let ours = |tensor: &Tensor| matches!(tensor.device(), Device::Cpu) && op::is_ours(tensor.dtype());
         ours(x) && ours(&self.weight) && self.bias.as_ref().is_none_or(ours)
     }
 
-    fn product(&self, x: &Tensor, relu: bool) -> Result<Tensor> {
+    /// Refuses shapes that do not fit.
+    fn check(&self, x: &Tensor) -> Result<()> {
         let mismatch = |lhs: &Tensor, rhs: &Tensor| {
             let (lhs, rhs) = (lhs.shape().clone(), rhs.shape().clone());
             Error::ShapeMismatchBinaryOp { lhs, rhs, op: "linear" }.bt()
@@ -132,6 +170,11 @@ impl Linear {
         if let Some(bias) = self.bias.as_ref().filter(|bias| bias.dims() != [outputs]) {
             return Err(mismatch(&self.weight, bias));
         }
+        Ok(())
+    }
+
+    fn product(&self, x: &Tensor, relu: bool) -> Result<Tensor> {
+        self.check(x)?;
         let op = Product { frozen: self.frozen.clone(), kernel: self.kernel, relu };
         match (&self.frozen, &self.bias) {
             (Some(_), _) => x.apply_op1(op),

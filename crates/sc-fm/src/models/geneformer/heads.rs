@@ -40,9 +40,18 @@ impl Heads {
     }
 
     pub(super) fn mlm_logits(&self, states: &Tensor) -> Result<Tensor> {
-        let head = self.mlm.as_ref().ok_or(Error::NoHead { head: "masked language model" })?;
-        let states = head.norm.forward(&head.dense.forward(states, head.activation)?)?;
-        Ok(head.decoder.forward(&states, Activation::Identity)?)
+        let head = self.mlm()?;
+        Ok(head.decoder.forward(&head.transform(states)?, Activation::Identity)?)
+    }
+
+    /// The loss of `states`, of which each has a label.
+    pub(super) fn mlm_loss(&self, states: &Tensor, labels: &[Option<u32>]) -> Result<Tensor> {
+        let head = self.mlm()?;
+        Ok(head.decoder.cross_entropy(&head.transform(states)?, labels)?)
+    }
+
+    fn mlm(&self) -> Result<&Mlm, Error> {
+        self.mlm.as_ref().ok_or(Error::NoHead { head: "masked language model" })
     }
 
     pub(super) fn pooled(&self, last: &Hidden) -> Result<Tensor> {
@@ -73,6 +82,11 @@ impl Heads {
 }
 
 impl Mlm {
+    /// What the decoder takes.
+    fn transform(&self, states: &Tensor) -> candle_core::Result<Tensor> {
+        self.norm.forward(&self.dense.forward(states, self.activation)?)
+    }
+
     fn take(config: &GeneformerConfig, word: &Tensor, parts: &mut Parts<'_>) -> Result<Self> {
         let width = config.hidden_size;
         let dense = parts.linear("cls.predictions.transform.dense", width, width)?;

@@ -126,21 +126,30 @@ fn v1_has_no_cls() {
     assert!(model.encoder(Pooling::Cell, Layer::Index(3)).is_err());
 }
 
+/// A model in which the chosen weights are variables.
+fn trainable(
+    config: GeneformerConfig,
+    chosen: impl Fn(&str) -> bool,
+) -> (Geneformer, Vec<(String, candle_core::Var)>) {
+    let mut weights = Geneformer::random_weights(&config, 1, &Device::Cpu).unwrap();
+    let mut variables = vec![];
+    let mut tensors: Vec<(String, Tensor)> = vec![];
+    for (name, shape, _) in config.parameters() {
+        let mut tensor = weights.take(&name, &shape).unwrap();
+        if chosen(&name) {
+            let variable = candle_core::Var::from_tensor(&tensor).unwrap();
+            tensor = variable.as_tensor().clone();
+            variables.push((name.clone(), variable));
+        }
+        tensors.push((name, tensor));
+    }
+    let mut weights = Weights::new(tensors);
+    (Geneformer::from_weights(config, V2, &mut weights, Precision::default()).unwrap(), variables)
+}
+
 #[test]
 fn every_weight_of_a_trainable_model_gets_a_gradient() {
-    let mut weights = Geneformer::random_weights(&config(), 1, &Device::Cpu).unwrap();
-    let mut variables = vec![];
-    let tensors: Vec<(String, Tensor)> = config()
-        .parameters()
-        .into_iter()
-        .map(|(name, shape, _)| {
-            let variable = candle_core::Var::from_tensor(&weights.take(&name, &shape).unwrap()).unwrap();
-            variables.push((name.clone(), variable.clone()));
-            (name, variable.as_tensor().clone())
-        })
-        .collect();
-    let mut weights = Weights::new(tensors);
-    let model = Geneformer::from_weights(config(), V2, &mut weights, Precision::default()).unwrap();
+    let (model, variables) = trainable(config(), |_| true);
     let last = model.forward(&TokenBatch::new(&[vec![2, 5, 6, 3], vec![2, 9, 3]]), Layer::Last).unwrap();
     let loss = model.mlm_logits(&last).unwrap().sqr().unwrap().sum_all().unwrap();
     let gradients = loss.backward().unwrap();
@@ -167,7 +176,7 @@ fn dropout_belongs_to_the_cell_and_not_to_the_batch() {
     let (a, b) = (vec![2, 5, 6, 7, 3], vec![2, 9, 3]);
     let together = training_states([0.2, 0.3], &[10, 11], &[a.clone(), b.clone()]);
     assert_eq!(training_states([0.2, 0.3], &[11, 10], &[b, a.clone()])[3..], together[..5]);
-    assert_eq!(training_states([0.2, 0.3], &[10], &[a.clone()])[..], together[..5]);
+    assert_eq!(training_states([0.2, 0.3], &[10], std::slice::from_ref(&a))[..], together[..5]);
     assert_ne!(training_states([0.2, 0.3], &[12], &[a])[..], together[..5]);
 }
 
@@ -189,6 +198,11 @@ fn each_rate_of_the_configuration_has_its_sites() {
     assert!((30..98).contains(&dropped), "{dropped} of 128");
 }
 
+/// What the tensor library says.
+fn cause(result: Result<Tensor>) -> String {
+    std::error::Error::source(&result.unwrap_err()).unwrap().to_string()
+}
+
 #[test]
 fn logits_of_some_tokens_are_those_among_all() {
     let model = model(V2);
@@ -196,5 +210,54 @@ fn logits_of_some_tokens_are_those_among_all() {
     let all = model.mlm_logits(&last).unwrap().to_vec2::<f32>().unwrap();
     let some = model.mlm_logits_at(&last, &[5, 1]).unwrap().to_vec2::<f32>().unwrap();
     assert_eq!(some, [all[5].clone(), all[1].clone()]);
-    assert!(model.mlm_logits_at(&last, &[7]).unwrap_err().to_string().contains("less than 7"));
+    assert!(cause(model.mlm_logits_at(&last, &[7])).contains("less than 7"));
+}
+
+#[test]
+fn the_loss_of_masked_tokens_is_the_cross_entropy_of_their_logits() {
+    let model = model(V2);
+    let last = model.forward(&TokenBatch::new(&[vec![2, 1, 6, 3], vec![2, 1, 3]]), Layer::Last).unwrap();
+    let labels = [None, Some(5), None, None, None, Some(9), None];
+    let found = model.mlm_loss(&last, &labels).unwrap().to_scalar::<f32>().unwrap();
+    let expected = crate::nn::cross_entropy(&model.mlm_logits(&last).unwrap(), &labels).unwrap();
+    assert!((found - expected.to_scalar::<f32>().unwrap()).abs() < 1e-5);
+    assert!(cause(model.mlm_loss(&last, &labels[1..])).contains("6 labels for 7 rows"));
+    assert!(cause(model.mlm_loss(&last, &[Some(30); 7])).contains("is 30, expected less than 30"));
+}
+
+#[test]
+fn checkpointed_gradients_have_the_bits_of_the_ordinary_ones() {
+    let deeper = GeneformerConfig { num_hidden_layers: 3, ..config() };
+    let batch = TokenBatch::new(&[vec![2, 5, 1, 6, 3], vec![2, 1, 3]]);
+    let labels = [None, None, Some(8), None, None, None, Some(4), None];
+    let step = TrainingStep::new(1, 2, [3, 4]);
+    type Choice = fn(&str) -> bool;
+    let all: Choice = |_| true;
+    let upper: Choice = |name| name.contains("layer.2") || name.starts_with("cls.");
+    let middle: Choice = |name| name.contains("layer.1.attention");
+    let head: Choice = |name| name.starts_with("cls.predictions.transform");
+    for (chosen, layer) in [
+        (all, Layer::Last),
+        (all, Layer::Index(0)),
+        (upper, Layer::Last),
+        (middle, Layer::Last),
+        (head, Layer::Last),
+    ] {
+        let (model, variables) = trainable(deeper.clone(), chosen);
+        let last = model.forward_with(&batch, layer, Some(&step)).unwrap();
+        let loss = model.mlm_loss(&last, &labels).unwrap();
+        let expected = loss.backward().unwrap();
+        let loss_of = |last: &Hidden| model.mlm_loss(last, &labels);
+        let (found_loss, found) = model.checkpointed_gradients(&batch, layer, Some(&step), loss_of).unwrap();
+        assert_eq!(found_loss.to_scalar::<f32>().unwrap(), loss.to_scalar::<f32>().unwrap());
+        let bits = |gradient: Option<&Tensor>| {
+            let values: Option<Vec<f32>> = gradient.map(|x| x.flatten_all().unwrap().to_vec1().unwrap());
+            values.map(|values| values.into_iter().map(f32::to_bits).collect::<Vec<u32>>())
+        };
+        for (name, variable) in &variables {
+            let (found, expected) = (bits(found.get(variable)), bits(expected.get(variable)));
+            assert!(found == expected, "{name}");
+            assert!(expected.is_some() || layer != Layer::Last, "{name}");
+        }
+    }
 }

@@ -9,6 +9,7 @@ use candle_core::{
 };
 use rayon::prelude::*;
 
+use crate::nn::cpu;
 use crate::nn::gemm::{Epilogue, Kernel, Packed, View, gemm_vec};
 
 /// Whether products of this type are computed here.
@@ -87,8 +88,13 @@ impl Product {
         (y, grad): (&Tensor, &Tensor),
     ) -> Result<[Option<Tensor>; 3]> {
         let (rows, outputs) = grad.dims2()?;
-        let grad = if self.relu { where_positive(y, grad)? } else { vector(grad)? };
-        let view = View::new(&grad, rows, outputs);
+        let grad = match self.relu {
+            true => Tensor::from_vec(where_positive(y, grad)?, (rows, outputs), &Device::Cpu)?,
+            false => grad.contiguous()?.to_dtype(DType::F32)?,
+        };
+        let (storage, layout) = grad.storage_and_layout();
+        let grad = cpu::values(cpu::storage(&storage)?, layout)?;
+        let view = View::new(grad, rows, outputs);
         let plain = Epilogue::default();
         let wanted = |tensor: &&Tensor| tensor.track_op();
         let tensor = |values: Vec<f32>, like: &Tensor| {
@@ -111,7 +117,7 @@ impl Product {
             None => None,
         };
         let by_bias = match bias.filter(wanted) {
-            Some(bias) => Some(tensor(column_sums(&grad, outputs), bias)?),
+            Some(bias) => Some(tensor(column_sums(grad, outputs), bias)?),
             None => None,
         };
         Ok([by_x.map(|values| tensor(values, x)).transpose()?, by_weight, by_bias])
@@ -196,15 +202,15 @@ impl CustomOp3 for Product {
 }
 
 /// The values of a tensor of at most two dimensions in f32: as they lie, or a copy.
-struct Matrix<'a> {
+pub(super) struct Matrix<'a> {
     data: Cow<'a, [f32]>,
-    rows: usize,
-    columns: usize,
+    pub(super) rows: usize,
+    pub(super) columns: usize,
     strides: (usize, usize),
 }
 
 impl<'a> Matrix<'a> {
-    fn new(storage: &'a CpuStorage, layout: &Layout) -> Result<Self> {
+    pub(super) fn new(storage: &'a CpuStorage, layout: &Layout) -> Result<Self> {
         let (rows, columns, row, column) = match (layout.dims(), layout.stride()) {
             (&[columns], &[column]) => (1, columns, 0, column),
             (&[rows, columns], &[row, column]) => (rows, columns, row, column),
@@ -227,7 +233,12 @@ impl<'a> Matrix<'a> {
         Ok(Self { data, rows, columns, strides })
     }
 
-    fn view(&self) -> View<'_> {
+    /// Some of the rows.
+    pub(super) fn rows(&self, first: usize, n: usize) -> View<'_> {
+        View::strided(&self.data[first * self.strides.0..], (n, self.columns), self.strides)
+    }
+
+    pub(super) fn view(&self) -> View<'_> {
         View::strided(&self.data, (self.rows, self.columns), self.strides)
     }
 }
@@ -248,19 +259,23 @@ fn vector(tensor: &Tensor) -> Result<Vec<f32>> {
 
 /// `grad` where `y` is not 0 or below: the derivative of the fused activation. A NaN in `y` lets it pass.
 fn where_positive(y: &Tensor, grad: &Tensor) -> Result<Vec<f32>> {
-    let (y, mut grad) = (vector(y)?, vector(grad)?);
-    grad.par_chunks_mut(1 << 14).zip(y.par_chunks(1 << 14)).for_each(|(grad, y)| {
-        for (grad, y) in grad.iter_mut().zip(y) {
-            if *y <= 0.0 {
-                *grad = 0.0;
-            }
+    let plain = |x: &Tensor| x.contiguous()?.to_dtype(DType::F32);
+    let (y, grad) = (plain(y)?, plain(grad)?);
+    let ((y, y_layout), (grad, grad_layout)) = (y.storage_and_layout(), grad.storage_and_layout());
+    let y = cpu::values(cpu::storage(&y)?, y_layout)?;
+    let grad = cpu::values(cpu::storage(&grad)?, grad_layout)?;
+    let mut out = vec![0.0; grad.len()];
+    let chunks = out.par_chunks_mut(1 << 14).zip(y.par_chunks(1 << 14)).zip(grad.par_chunks(1 << 14));
+    chunks.for_each(|((out, y), grad)| {
+        for ((out, y), grad) in out.iter_mut().zip(y).zip(grad) {
+            *out = if *y <= 0.0 { 0.0 } else { *grad };
         }
     });
-    Ok(grad)
+    Ok(out)
 }
 
 /// The sum of each column, over rows in order, in f64.
-fn column_sums(values: &[f32], columns: usize) -> Vec<f32> {
+pub(super) fn column_sums(values: &[f32], columns: usize) -> Vec<f32> {
     let mut sums = vec![0f64; columns];
     sums.par_chunks_mut(256).enumerate().for_each(|(chunk, sums)| {
         for row in values.chunks_exact(columns) {

@@ -197,3 +197,61 @@ fn no_rows_are_no_error() {
     let y = layer.forward(&tensor(0, 6, 3), Activation::Relu).unwrap();
     assert_eq!(y.dims(), [0, 4]);
 }
+
+#[test]
+fn the_cross_entropy_of_a_layer_equals_that_of_its_logits() {
+    let (x, w, b) = (tensor(901, 12, 1), tensor(50, 12, 2), bias(50, 3));
+    let labels: Vec<Option<u32>> = (0..901).map(|i| (i % 9 != 4).then_some(i * 7 % 50)).collect();
+    let both = |fused: bool| {
+        let [x, w, b] = [&x, &w, &b].map(|x| Var::from_tensor(x).unwrap());
+        let layer = Linear::new(w.as_tensor().clone(), Some(b.as_tensor().clone()));
+        let loss = match fused {
+            true => layer.cross_entropy(&x, &labels).unwrap(),
+            false => {
+                let logits = layer.forward(&x, Activation::Identity).unwrap();
+                crate::nn::cross_entropy(&logits, &labels).unwrap()
+            }
+        };
+        let gradients = (&loss * 3.0).unwrap().backward().unwrap();
+        let of = |x: &Var| gradients.get(x).unwrap().clone();
+        [loss, of(&x), of(&w), of(&b)]
+    };
+    for (found, expected) in both(true).iter().zip(&both(false)) {
+        assert!(largest_difference(found, expected) < 1e-6);
+    }
+}
+
+#[test]
+fn a_cross_entropy_has_the_same_bits_on_any_number_of_threads() {
+    let (x, w, b) = (tensor(500, 20, 1), tensor(70, 20, 2), bias(70, 3));
+    let labels: Vec<Option<u32>> = (0..500).map(|i| Some(i % 70)).collect();
+    let run = |threads| {
+        crate::nn::testing::on_threads(threads, || {
+            let [x, w, b] = [&x, &w, &b].map(|x| Var::from_tensor(x).unwrap());
+            let layer = Linear::new(w.as_tensor().clone(), Some(b.as_tensor().clone()));
+            let loss = layer.cross_entropy(&x, &labels).unwrap();
+            let gradients = loss.backward().unwrap();
+            [&x, &w, &b].map(|x| bits(gradients.get(x).unwrap()))
+        })
+    };
+    assert!(run(1) == run(2) && run(1) == run(4));
+}
+
+#[test]
+fn a_cross_entropy_without_bias_or_labels_and_of_frozen_weights_is_no_other() {
+    let (x, w) = (Var::from_tensor(&tensor(6, 4, 1)).unwrap(), tensor(5, 4, 2));
+    let layer = Linear::new(w.clone(), None);
+    let labels = [Some(1), None, Some(4), Some(0), Some(2), None];
+    let found = layer.cross_entropy(&x, &labels).unwrap();
+    let logits = layer.forward(&x, Activation::Identity).unwrap();
+    let expected = crate::nn::cross_entropy(&logits, &labels).unwrap();
+    assert!(largest_difference(&found, &expected) < 1e-6);
+    let frozen = Linear::new(w, Some(bias(5, 3)));
+    let gradients = frozen.cross_entropy(&x, &labels).unwrap().backward().unwrap();
+    let rows = gradients.get(&x).unwrap().to_vec2::<f32>().unwrap();
+    assert!(rows[1].iter().all(|&x| x == 0.0) && rows[0].iter().any(|&x| x != 0.0));
+    let none = frozen.cross_entropy(&x, &[None; 6]).unwrap();
+    assert_eq!(none.to_scalar::<f32>().unwrap(), 0.0);
+    let error = frozen.cross_entropy(&x, &[Some(5); 6]).unwrap_err().to_string();
+    assert!(error.contains("the label of row 0 is 5, expected less than 5"), "{error}");
+}
