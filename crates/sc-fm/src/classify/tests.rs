@@ -187,6 +187,21 @@ fn the_seed_alone_decides_about_the_bits() {
 }
 
 #[test]
+fn checkpointing_changes_no_bit() {
+    let model = geneformer();
+    for method in [Method::Full, lora()] {
+        let own = FineTuneParams { epochs: 2, accumulate: 2, ..params(&model, method) };
+        let checkpointed = FineTuneParams { checkpointing: true, ..own.clone() };
+        let [own, checkpointed] =
+            [own, checkpointed].map(|params| bits(&tune(&model, &params, None).unwrap()));
+        assert!(own == checkpointed);
+    }
+    let error =
+        tune(&scgpt(), &FineTuneParams { checkpointing: true, ..params(&scgpt(), Method::Full) }, None);
+    assert_eq!(error.unwrap_err().to_string(), "`checkpointing` is true, expected false for scGPT");
+}
+
+#[test]
 fn accumulated_batches_are_one_batch() {
     let model = geneformer();
     let whole = FineTuneParams { epochs: 1, class_weights: true, ..params(&model, Method::Full) };

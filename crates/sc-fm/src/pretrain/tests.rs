@@ -66,6 +66,7 @@ fn the_seed_alone_decides_about_the_bits() {
     };
     let first = run(&params(), 1);
     assert!(first == run(&params(), 2), "threads");
+    assert!(first == run(&PretrainParams { checkpointing: true, ..params() }, 1), "checkpointing");
     assert!(first != run(&PretrainParams { seed: 1, ..params() }, 1), "seed");
 }
 
