@@ -67,7 +67,8 @@ impl Parts<'_> {
         let rank = self.n_rows(&a);
         let (a, b) = (self.take(&a, &[rank, inputs])?, self.take(&b, &[outputs, rank])?);
         let tensor = |source| Error::Tensor { name: name.to_owned(), source };
-        linear.with_adapter(a, b, adapters.scale).map_err(tensor)
+        let linear = linear.with_adapter(a, b, adapters.scale).map_err(tensor)?;
+        Ok(linear.with_adapter_dropout(adapters.dropout))
     }
 
     /// Queries, keys and values of a fused projection: one layer, or three where one of them has an adapter.

@@ -9,6 +9,7 @@
 mod batch_norm;
 mod config;
 mod decoders;
+mod in_training;
 mod input;
 mod new_head;
 mod random;
@@ -18,6 +19,7 @@ use std::path::Path;
 
 use candle_core::{DType, Tensor};
 
+pub use batch_norm::NormStatistics;
 pub use config::{CellEmbStyle, InputEmbStyle, ScgptConfig};
 pub use decoders::Expression;
 pub use input::{Cell, ScgptBatch};
@@ -31,7 +33,7 @@ use crate::checkpoint::Weights;
 use crate::nn::gemm::{Kernel, Precision};
 use crate::nn::{EncoderLayer, LayerDropout, LayerNorm, NormOrder, TrainingStep, embedding};
 use crate::tokenize::scgpt::ScgptVocabulary;
-use batch_norm::BatchNorm;
+use batch_norm::{BatchNorm, Observed};
 use decoders::{CellDecoder, ClassDecoder, ExpressionDecoder};
 use values::ValueEncoder;
 
@@ -98,6 +100,8 @@ pub struct Encoded {
     pub genes: Tensor,
     /// The states after the layers.
     pub hidden: Hidden,
+    /// Statistics that the batch norm took of this batch, if it took any.
+    observed: Vec<Observed>,
 }
 
 impl Scgpt {
@@ -258,11 +262,7 @@ impl Scgpt {
         layer: Layer,
         training: Option<&TrainingStep>,
     ) -> Result<Encoded> {
-        let depth = layer.depth(self.layers.len())?;
-        let genes = self.gene_embeddings(batch)?;
-        let total = self.add_values(&genes, batch, training)?;
-        let states = self.layers(self.normed(total, batch)?, batch, depth, training)?;
-        Ok(Encoded { genes, hidden: Hidden { states, packing: batch.packing().clone() } })
+        self.encode_observing(batch, layer, training, NormStatistics::Stored)
     }
 
     fn add_values(

@@ -18,6 +18,9 @@ pub struct Variables {
     constant: BTreeMap<String, Tensor>,
 }
 
+/// Ends of the names of statistics of a batch norm.
+const RUNNING: [&str; 2] = [".running_mean", ".running_var"];
+
 /// Ends of the names of what no gradient reaches: statistics, counts, and repetitions of other tensors.
 const NEVER: [&str; 6] = [
     ".running_mean",
@@ -32,7 +35,7 @@ impl Variables {
     /// Turns those tensors of `weights` into variables that `trainable` chooses by name; a model built of the weights
     /// afterwards is trained with them. The others stay constants: no gradient of them is computed.
     ///
-    /// Statistics of batch norms, and tensors that repeat another one (`cls.predictions.decoder`), are never chosen.
+    /// Running statistics of batch norms, which move by themselves, if at all, and tensors that repeat another one (`cls.predictions.decoder`), are never chosen.
     ///
     /// # Errors
     /// [`Error::NothingToTrain`]; [`Error::NotTrainable`] for tensors that are not f32 in the memory of the processor.
@@ -40,8 +43,11 @@ impl Variables {
         let mut variables = Self::default();
         weights.replace(|name, tensor| {
             if !trainable(name) || NEVER.iter().any(|end| name.ends_with(end)) {
+                // Running statistics may move in training: those of another model of the same tensors stay.
+                let moves = RUNNING.iter().any(|end| name.ends_with(end));
+                let tensor = if moves { tensor.copy()?.detach() } else { tensor.clone() };
                 variables.constant.insert(name.to_owned(), tensor.clone());
-                return Ok(tensor.clone());
+                return Ok(tensor);
             }
             let variable = variable(name, tensor)?;
             variables.trained.push((name.to_owned(), variable.clone()));

@@ -3,5 +3,5 @@
 pub(crate) mod compare;
 pub(crate) mod geneformer;
 mod scfoundation;
-mod scgpt;
+pub(crate) mod scgpt;
 mod sizes;

@@ -3,4 +3,5 @@
 mod geneformer;
 mod lora;
 mod multi_task;
+mod scgpt;
 mod steps;

@@ -153,3 +153,72 @@ impl MultiTask {
         Ok(sum)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::nn::Packing;
+    use crate::nn::testing::numbers;
+    use crate::train::{Gradients, Variables};
+
+    const WIDTH: usize = 4;
+
+    fn hidden(states: &Tensor) -> Hidden {
+        Hidden { states: states.clone(), packing: Packing::new([3, 2]) }
+    }
+
+    fn loss(weights: &mut Weights, states: &Tensor) -> Tensor {
+        let tasks = MultiTask::take(weights, Precision::F32).unwrap();
+        let logits = tasks.logits(&tasks.pooled(&hidden(states)).unwrap()).unwrap();
+        let labels = [vec![Some(0), Some(2)], vec![None, Some(1)]];
+        tasks.loss(&logits, &labels, &[0.5, 2.0]).unwrap()
+    }
+
+    #[test]
+    fn gradients_are_the_slopes_of_the_loss() {
+        let states = Tensor::from_vec(numbers(1, 5 * WIDTH), (5, WIDTH), &Device::Cpu).unwrap();
+        for pooling in [TaskPooling::First, TaskPooling::Attention] {
+            let start = MultiTask::new_weights(WIDTH, &[3, 2], pooling, 7).unwrap();
+            let mut all = start.clone();
+            all.push(("states".to_owned(), states.clone()));
+            let mut weights = Weights::new(all.clone());
+            let variables = Variables::of(&mut weights, |_| true).unwrap();
+            let states = weights.take("states", &[5, WIDTH]).unwrap();
+            let gradients = Gradients::of(&loss(&mut weights, &states), &variables).unwrap();
+            for (index, (name, tensor)) in variables.iter().enumerate() {
+                let values: Vec<f32> = tensor.flatten_all().unwrap().to_vec1().unwrap();
+                for (i, &found) in gradients.get(index).unwrap().iter().enumerate() {
+                    let at = |by: f32| {
+                        let mut values = values.clone();
+                        values[i] += by;
+                        let moved = Tensor::from_vec(values, tensor.shape(), &Device::Cpu).unwrap();
+                        let all = all.iter().map(|(own, x)| {
+                            (own.clone(), if own == name { moved.clone() } else { x.clone() })
+                        });
+                        let mut weights = Weights::new(all);
+                        let states = weights.take("states", &[5, WIDTH]).unwrap();
+                        loss(&mut weights, &states).to_scalar::<f32>().unwrap()
+                    };
+                    let slope = (at(1e-2) - at(-1e-2)) / 2e-2;
+                    assert!((slope - found).abs() < 1e-3, "{name}, {i}: {found} instead of {slope}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_cell_has_the_same_logits_in_any_company() {
+        let mut weights =
+            Weights::new(MultiTask::new_weights(WIDTH, &[3], TaskPooling::Attention, 7).unwrap());
+        let tasks = MultiTask::take(&mut weights, Precision::F32).unwrap();
+        let states = Tensor::from_vec(numbers(1, 5 * WIDTH), (5, WIDTH), &Device::Cpu).unwrap();
+        let together = tasks.pooled(&hidden(&states)).unwrap().get(1).unwrap();
+        let alone = Hidden { states: states.narrow(0, 3, 2).unwrap(), packing: Packing::new([2]) };
+        let alone = tasks.pooled(&alone).unwrap().get(0).unwrap();
+        assert_eq!(together.to_vec1::<f32>().unwrap(), alone.to_vec1::<f32>().unwrap());
+        let empty = Hidden { states: states.narrow(0, 0, 0).unwrap(), packing: Packing::new([0]) };
+        assert!(tasks.pooled(&empty).is_err());
+        let error = MultiTask::take(&mut Weights::default(), Precision::F32).unwrap_err();
+        assert!(error.to_string().contains("classification_heads.0"), "{error}");
+    }
+}

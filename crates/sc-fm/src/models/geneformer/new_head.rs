@@ -85,3 +85,102 @@ impl NewHead {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::models::geneformer::InputFormat;
+    use crate::models::{Geneformer, Layer, TokenBatch};
+
+    fn config() -> GeneformerConfig {
+        let json = r#"{"model_type": "bert", "hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2,
+            "intermediate_size": 24, "vocab_size": 30, "max_position_embeddings": 12, "hidden_act": "relu"}"#;
+        serde_json::from_str(json).unwrap()
+    }
+
+    fn classes(names: &[&str]) -> Vec<String> {
+        names.iter().map(|name| (*name).to_owned()).collect()
+    }
+
+    fn with(head: &NewHead, seed: u64) -> Geneformer {
+        let mut config = config();
+        let mut weights = Geneformer::random_weights(&config, 1, &Device::Cpu).unwrap();
+        head.put_on(&mut weights, &mut config, seed).unwrap();
+        Geneformer::from_weights(config, InputFormat::V1, &mut weights, Default::default()).unwrap()
+    }
+
+    #[test]
+    fn each_head_takes_the_place_of_the_others() {
+        let batch = TokenBatch::new(&[vec![5, 6, 7], vec![8]]);
+        let last = |model: &Geneformer| model.forward(&batch, Layer::Last).unwrap();
+        let cells = with(&NewHead::Cells { classes: classes(&["B", "T", "NK"]) }, 1);
+        assert_eq!(cells.cell_logits(&last(&cells)).unwrap().dims(), [2, 3]);
+        assert_eq!(cells.config().id2label[&2], "NK");
+        assert!(cells.mlm_logits(&last(&cells)).is_err() && cells.gene_logits(&last(&cells)).is_err());
+        let genes = with(&NewHead::Genes { classes: classes(&["sensitive", "not"]) }, 1);
+        assert_eq!(genes.gene_logits(&last(&genes)).unwrap().dims(), [4, 2]);
+        let masked = with(&NewHead::MaskedTokens, 1);
+        assert_eq!(masked.mlm_logits(&last(&masked)).unwrap().dims(), [4, 30]);
+    }
+
+    #[test]
+    fn a_head_is_repeated_by_its_seed() {
+        let logits = |seed| {
+            let model = with(&NewHead::Cells { classes: classes(&["B", "T"]) }, seed);
+            let last = model.forward(&TokenBatch::new(&[[5, 6]]), Layer::Last).unwrap();
+            model.cell_logits(&last).unwrap().to_vec2::<f32>().unwrap()
+        };
+        assert_eq!(logits(1), logits(1));
+        assert_ne!(logits(1), logits(2));
+    }
+
+    #[test]
+    fn classes_have_names_of_their_own() {
+        let message = |names: &[&str]| {
+            let mut config = config();
+            let mut weights = Geneformer::random_weights(&config, 1, &Device::Cpu).unwrap();
+            let head = NewHead::Genes { classes: classes(names) };
+            head.put_on(&mut weights, &mut config, 0).unwrap_err().to_string()
+        };
+        let expected = r#"`id2label` of the configuration is "B" twice, expected classes of different names"#;
+        assert_eq!(message(&["B", "T", "B"]), expected);
+        assert!(message(&[]).contains("`id2label`"));
+    }
+
+    #[test]
+    fn a_model_with_any_head_is_written_and_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let heads = [
+            (NewHead::Cells { classes: classes(&["B", "T"]) }, "BertForSequenceClassification"),
+            (NewHead::Genes { classes: classes(&["B", "T"]) }, "BertForTokenClassification"),
+            (NewHead::MaskedTokens, "BertForMaskedLM"),
+        ];
+        for (head, architecture) in heads {
+            let model = with(&head, 3);
+            model.save(folder.path(), true).unwrap();
+            let text = std::fs::read_to_string(folder.path().join("config.json")).unwrap();
+            let json: serde_json::Value = serde_json::from_str(&text).unwrap();
+            assert_eq!(json["architectures"][0], architecture);
+            assert_eq!(json.get("label2id").is_some(), head != NewHead::MaskedTokens);
+            let config = GeneformerConfig::read(&folder.path().join("config.json")).unwrap();
+            let mut weights = Weights::open(folder.path().join("model.safetensors")).unwrap();
+            assert!(
+                weights
+                    .names()
+                    .all(|name| ["bert.", "cls.", "classifier."].iter().any(|p| name.starts_with(p)))
+            );
+            let read =
+                Geneformer::from_weights(config, InputFormat::V1, &mut weights, Default::default()).unwrap();
+            let states = |model: &Geneformer| {
+                let last = model.forward(&TokenBatch::new(&[[5, 6]]), Layer::Last).unwrap();
+                last.states.to_vec2::<f32>().unwrap()
+            };
+            assert_eq!(states(&model), states(&read));
+        }
+        let error = with(&NewHead::MaskedTokens, 3).save(folder.path(), false).unwrap_err();
+        assert!(error.to_string().contains("model.safetensors"), "{error}");
+        let error =
+            with(&NewHead::MaskedTokens, 3).save(&folder.path().join("config.json/x"), false).unwrap_err();
+        assert!(error.to_string().starts_with("cannot make the folder"), "{error}");
+    }
+}

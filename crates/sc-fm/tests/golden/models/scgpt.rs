@@ -14,20 +14,20 @@ use super::compare::{self, TOLERANCE, Tensors, close, packed};
 use sc_fm::nn::gemm::Precision;
 
 /// A variant: its folder, its model by each layout of weights, and its cells without padding.
-struct Variant {
-    name: String,
-    folder: PathBuf,
-    config: ScgptConfig,
-    n_tokens: usize,
-    specials: Specials,
-    io: Tensors,
-    lengths: Vec<usize>,
-    genes: Vec<Vec<u32>>,
-    values: Vec<Vec<f32>>,
-    labels: Option<Vec<u32>>,
+pub(crate) struct Variant {
+    pub(crate) name: String,
+    pub(crate) folder: PathBuf,
+    pub(crate) config: ScgptConfig,
+    pub(crate) n_tokens: usize,
+    pub(crate) specials: Specials,
+    pub(crate) io: Tensors,
+    pub(crate) lengths: Vec<usize>,
+    pub(crate) genes: Vec<Vec<u32>>,
+    pub(crate) values: Vec<Vec<f32>>,
+    pub(crate) labels: Option<Vec<u32>>,
 }
 
-fn for_each_variant(mut test: impl FnMut(&Variant)) {
+pub(crate) fn for_each_variant(mut test: impl FnMut(&Variant)) {
     compare::for_each("scgpt_tiny", |root| {
         let meta_path = root.join("meta.json");
         if !meta_path.is_file() {
@@ -80,13 +80,13 @@ fn read(folder: &Path, name: &str, meta: &Value, variant: &Value) -> Variant {
 }
 
 impl Variant {
-    fn cells(&self) -> Vec<Cell<'_>> {
+    pub(crate) fn cells(&self) -> Vec<Cell<'_>> {
         let cells = self.genes.iter().zip(&self.values).enumerate();
         let label = |cell: usize| self.labels.as_ref().map(|labels| labels[cell]);
         cells.map(|(i, (genes, values))| Cell { genes, values, batch_label: label(i) }).collect()
     }
 
-    fn model(&self, mut weights: Weights) -> Scgpt {
+    pub(crate) fn model(&self, mut weights: Weights) -> Scgpt {
         let model = Scgpt::from_weights(
             self.config.clone(),
             self.n_tokens,
