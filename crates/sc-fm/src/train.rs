@@ -58,5 +58,5 @@ pub use progress::{TrainProgress, unwatched};
 pub(crate) use sampler::below;
 pub use schedule::{Decline, Schedule, Warmup};
 pub use trainable::Trainable;
-pub(crate) use trainer::{At, LoopParams, Outcome, Task, Trainer};
+pub(crate) use trainer::{At, LoopParams, Outcome, Task, Trainer, backward, checkpointed};
 pub use variables::Variables;

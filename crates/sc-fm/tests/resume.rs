@@ -6,12 +6,15 @@ use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use sc_fm::embed::{FileParams, FoundationModel, OpenParams, Output};
+use sc_fm::classify::{FineTuneParams, Method, fine_tune};
+use sc_fm::embed::{FileParams, FoundationModel, Kind, OpenParams, Output};
 use sc_fm::models::geneformer::GeneformerConfig;
 use sc_io::{AnnData, Csr, DataFrame, Matrix, h5ad};
 
 /// Names the folder of a run, for the process that is to be killed.
 const FOLDER: &str = "SC_FM_RESUME_TEST_FOLDER";
+/// The same for a training.
+const TRAINING: &str = "SC_FM_RESUME_TEST_TRAINING";
 
 /// A small model with a dictionary, and a file of cells.
 fn prepare(folder: &Path, n_cells: usize) {
@@ -106,4 +109,73 @@ fn killed_runs_end_with_the_bytes_of_one_that_was_left_alone() {
     assert!(bytes(killed.path()) == bytes(alone.path()), "the files differ");
     let names: Vec<_> = std::fs::read_dir(killed.path()).unwrap().map(|e| e.unwrap().file_name()).collect();
     assert!(!names.iter().any(|name| name.to_string_lossy().contains(".npy")), "{names:?}");
+}
+
+/// Fine-tunes the model of a folder on its cells; says a line after each step.
+fn train(folder: &Path, mut say: impl FnMut()) {
+    let model = FoundationModel::open(folder, &OpenParams::default()).unwrap();
+    let adata = h5ad::read(folder.join("cells.h5ad")).unwrap();
+    let labels: Vec<Option<&str>> = (0..adata.n_obs()).map(|i| Some(["T", "B", "NK"][i % 3])).collect();
+    // Every ninth cell has no counts.
+    let (train, validation) = (0..adata.n_obs()).filter(|row| row % 9 > 1).partition(|row| row % 4 > 0);
+    let (train, validation): (Vec<usize>, Vec<usize>) = (train, validation);
+    let mut params = FineTuneParams::new(Kind::Geneformer, Method::Full);
+    (params.epochs, params.batch_size, params.save_every) = (7, 6, Some(1));
+    let watch = &mut |_: &_| {
+        say();
+        ControlFlow::Continue(())
+    };
+    let state = folder.join("state");
+    let tuned =
+        fine_tune(&model, &adata, &labels, &train, &validation, &params, Some(&state), watch).unwrap();
+    tuned.save(folder.join("tuned"), true).unwrap();
+}
+
+/// The process that is killed: this test itself, started by the one below.
+#[test]
+fn trains_in_the_folder_that_its_surroundings_name() {
+    let Some(folder) = std::env::var_os(TRAINING).map(PathBuf::from) else { return };
+    let mut output = std::io::stdout();
+    train(&folder, || {
+        writeln!(output, "step").and_then(|()| output.flush()).expect("the other end is open");
+    });
+}
+
+#[test]
+fn a_training_that_is_killed_twenty_times_ends_with_the_bytes_of_one_that_was_left_alone() {
+    let (alone, killed) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    prepare(alone.path(), 120);
+    prepare(killed.path(), 120);
+    train(alone.path(), || {});
+
+    let result = killed.path().join("tuned/classifier.json");
+    let (mut n_killed, mut draw) = (0usize, 1u64);
+    while !result.exists() {
+        assert!(n_killed < 200, "the training does not come to its end");
+        draw = draw.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        // Twenty times at some moment of some step: while it computes, saves, or clears up.
+        let n_steps = if n_killed < 20 { 1 + (draw >> 60) as usize % 3 } else { usize::MAX };
+        let moment = std::time::Duration::from_micros((draw >> 33) % 12_000);
+        let mut child = Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "trains_in_the_folder_that_its_surroundings_name", "--nocapture"])
+            .env(TRAINING, killed.path())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let lines = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
+        let heard = lines.filter(|line| line.ends_with("step")).take(n_steps).count();
+        if heard == n_steps {
+            std::thread::sleep(moment);
+            child.kill().unwrap();
+        }
+        let ended_well = child.wait().unwrap().success();
+        n_killed += usize::from(heard == n_steps && !ended_well);
+        assert!(heard == n_steps || ended_well, "a run that nobody killed failed");
+    }
+    assert!(n_killed >= 20, "only {n_killed} runs were killed");
+    let bytes = |folder: &Path| std::fs::read(folder.join("tuned/model.safetensors")).unwrap();
+    assert!(bytes(killed.path()) == bytes(alone.path()), "the weights differ");
+    let names = std::fs::read_dir(killed.path().join("state")).unwrap().map(|e| e.unwrap().file_name());
+    assert!(names.count() <= 4, "files of earlier states were left");
 }

@@ -114,6 +114,7 @@ impl Run<'_> {
             class_weights: self.class_weights(),
             cost: self.model.cost(),
             memory: params.embed.memory,
+            checkpointing: params.checkpointing,
         };
         let outcome = self.train(&mut task, &variables, &self.lengths(&split.train), fingerprint, watch)?;
         let body = recipe.build(&mut constants(&variables))?;
@@ -190,6 +191,7 @@ impl Run<'_> {
                 + usize::from(self.params.ema.is_some()),
             n_tokens: lengths.iter().take(self.params.batch_size).sum(),
             n_layers: self.model.n_layers(),
+            checkpointing: self.params.checkpointing,
             width: cost.width,
             inner: cost.inner,
             n_logits: self.params.batch_size * self.split.names.len(),

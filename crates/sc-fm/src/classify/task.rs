@@ -7,10 +7,10 @@ use super::body::{Body, Recipe};
 use super::data::Split;
 use crate::Result;
 use crate::checkpoint::Weights;
-use crate::embed::Cost;
+use crate::embed::{Cost, ids};
 use crate::nn::TrainingStep;
 use crate::tokenize::Tokens;
-use crate::train::{At, Scores, Task, Variables, loss};
+use crate::train::{At, Gradients, Scores, Task, Variables, backward, checkpointed, loss};
 
 /// The cells of a split, through a model that is trained.
 pub(super) struct Classification<'t> {
@@ -23,11 +23,20 @@ pub(super) struct Classification<'t> {
     pub(super) cost: Cost,
     /// Bytes for hidden values of an evaluation.
     pub(super) memory: usize,
+    /// Whether layers of a Geneformer keep their inputs alone.
+    pub(super) checkpointing: bool,
 }
 
 impl Classification<'_> {
     fn labels(&self, items: &[usize]) -> Vec<Option<u32>> {
         items.iter().map(|&item| Some(self.split.train.classes[item])).collect()
+    }
+
+    /// The cells of items, and what is random about them.
+    fn step(&self, items: &[usize], at: At) -> (Vec<usize>, TrainingStep) {
+        let cells = items.iter().map(|&item| self.split.train.cells[item]).collect();
+        let rows: Vec<u64> = items.iter().map(|&item| self.split.train.rows[item] as u64).collect();
+        (cells, TrainingStep::new(at.seed, at.step as u64, rows))
     }
 }
 
@@ -37,11 +46,27 @@ impl Task for Classification<'_> {
     }
 
     fn loss(&mut self, items: &[usize], at: At) -> Result<Tensor> {
-        let cells: Vec<usize> = items.iter().map(|&item| self.split.train.cells[item]).collect();
-        let rows: Vec<u64> = items.iter().map(|&item| self.split.train.rows[item] as u64).collect();
-        let step = TrainingStep::new(at.seed, at.step as u64, rows);
+        let (cells, step) = self.step(items, at);
         let logits = self.body.as_ref().logits(self.tokens, &cells, Some(&step))?;
         Ok(loss::cross_entropy(&logits, &self.labels(items), self.class_weights.as_deref())?)
+    }
+
+    fn gradients(
+        &mut self,
+        variables: &Variables,
+        items: &[usize],
+        factor: f64,
+        at: At,
+    ) -> Result<(f64, Gradients)> {
+        let (Body::Geneformer(model), true) = (&self.body, self.checkpointing) else {
+            return backward(&self.loss(items, at)?, variables, factor);
+        };
+        let (cells, step) = self.step(items, at);
+        let labels = self.labels(items);
+        checkpointed(model, &ids(self.tokens, &cells), &step, variables, factor, |last| {
+            let logits = model.cell_logits_with(last, Some(&step))?;
+            Ok(loss::cross_entropy(&logits, &labels, self.class_weights.as_deref())?)
+        })
     }
 
     fn evaluate(&mut self, variables: &Variables) -> Result<Option<Scores>> {

@@ -9,7 +9,7 @@ use sc_io::{AnnData, Csr, DataFrame, Matrix};
 
 use super::*;
 use crate::embed::testing::{self, N_GENES, gene};
-use crate::embed::{EmbedParams, FoundationModel, Kind, Network};
+use crate::embed::{EmbedParams, FoundationModel, Kind, Network, OpenParams};
 use crate::models::geneformer::InputFormat;
 use crate::models::{Geneformer, Scgpt, ScgptConfig, scgpt::Specials};
 use crate::nn::gemm::Precision;
@@ -57,6 +57,10 @@ fn scgpt() -> FoundationModel {
     let vocabulary = ScgptVocabulary::new((0..N_GENES).map(gene).zip(0..)).unwrap();
     let n_tokens = vocabulary.n_tokens();
     let mut weights = Scgpt::random_weights(&config, n_tokens, 1).unwrap();
+    // Larger than those of a new model, so that a frozen body tells cells apart.
+    let larger =
+        |_: &str, tensor: &Tensor| if tensor.rank() == 2 { tensor * 5.0 } else { Ok(tensor.clone()) };
+    weights.replace(larger).unwrap();
     let specials = Specials { pad: vocabulary.pad(), cls: vocabulary.cls() };
     let model = Scgpt::from_weights(config, n_tokens, specials, &mut weights, Precision::F32).unwrap();
     FoundationModel::scgpt(model, vocabulary, 30).unwrap()
@@ -180,6 +184,21 @@ fn the_seed_alone_decides_about_the_bits() {
         assert!(first == run(&params, 2), "{}: threads", model.kind());
         assert!(first != run(&FineTuneParams { seed: 7, ..params.clone() }, 1), "{}: seed", model.kind());
     }
+}
+
+#[test]
+fn checkpointing_changes_no_bit() {
+    let model = geneformer();
+    for method in [Method::Full, lora()] {
+        let own = FineTuneParams { epochs: 2, accumulate: 2, ..params(&model, method) };
+        let checkpointed = FineTuneParams { checkpointing: true, ..own.clone() };
+        let [own, checkpointed] =
+            [own, checkpointed].map(|params| bits(&tune(&model, &params, None).unwrap()));
+        assert!(own == checkpointed);
+    }
+    let error =
+        tune(&scgpt(), &FineTuneParams { checkpointing: true, ..params(&scgpt(), Method::Full) }, None);
+    assert_eq!(error.unwrap_err().to_string(), "`checkpointing` is true, expected false for scGPT");
 }
 
 #[test]

@@ -33,6 +33,9 @@ pub struct PretrainParams {
     /// Share of the past in a running mean of the weights, that is evaluated and kept in their place; above 0 and below 1.
     /// Default: none.
     pub ema: Option<f64>,
+    /// Whether nothing is kept of a layer for the way back but its input, the rest being computed again: the same bits in
+    /// less memory and more time. Default false.
+    pub checkpointing: bool,
     /// Steps between two states on disk, where there is a folder for them; there is one after each epoch in any case.
     /// Default 1,000.
     pub save_every: Option<usize>,
@@ -60,6 +63,7 @@ impl Default for PretrainParams {
             select: Select::Last,
             early_stopping: None,
             ema: None,
+            checkpointing: false,
             save_every: Some(1000),
             memory: None,
             chunk_rows: 4096,

@@ -149,6 +149,7 @@ fn run(
         validation: &validation,
         masker,
         loaded: None,
+        checkpointing: params.checkpointing,
         cost: model.cost(),
         memory: params.embed.memory,
     };
@@ -182,6 +183,7 @@ fn memory(params: &PretrainParams, variables: &Variables, recipe: &Recipe, lengt
         n_copies: usize::from(params.select != Select::Last) + usize::from(params.ema.is_some()),
         n_tokens,
         n_layers: recipe.config.num_hidden_layers,
+        checkpointing: params.checkpointing,
         width: recipe.config.hidden_size,
         inner: recipe.config.intermediate_size,
         n_logits: (n_tokens as f64 * params.mask_share) as usize * recipe.config.vocab_size,

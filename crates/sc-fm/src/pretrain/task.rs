@@ -16,7 +16,7 @@ use crate::models::{Geneformer, Hidden, Layer, TokenBatch, pooling};
 use crate::nn::gemm::Precision;
 use crate::nn::{Packing, TrainingStep};
 use crate::tokenize::Tokens;
-use crate::train::{At, Scores, Task, Variables, loss};
+use crate::train::{At, Gradients, Scores, Task, Variables, backward, checkpointed};
 
 /// How the model is built of its tensors.
 #[derive(Clone, Debug)]
@@ -57,6 +57,8 @@ pub(super) struct MaskedTokens<'t> {
     pub(super) cost: Cost,
     /// Bytes for hidden values of an evaluation.
     pub(super) memory: usize,
+    /// Whether layers keep their inputs alone.
+    pub(super) checkpointing: bool,
 }
 
 impl<'t> MaskedTokens<'t> {
@@ -91,20 +93,27 @@ impl<'t> MaskedTokens<'t> {
     fn cells(&self, items: &[usize]) -> Vec<usize> {
         items.iter().map(|&item| self.train[item]).collect()
     }
+
+    /// Items as the model sees them in a step, and what is random besides.
+    fn step(&mut self, items: &[usize], at: At) -> Result<(Vec<Masked>, TrainingStep)> {
+        let cells = self.cells(items);
+        let numbers: Vec<u64> = cells.iter().map(|&cell| cell as u64).collect();
+        Ok((self.masked(&cells, at.epoch as u64)?, TrainingStep::new(at.seed, at.step as u64, numbers)))
+    }
 }
 
-/// Logits of the chosen places alone, `places × tokens`, in the order of the cells.
-fn logits(model: &Geneformer, cells: &[&Masked], step: Option<&TrainingStep>) -> Result<Tensor> {
-    let ids: Vec<&[u32]> = cells.iter().map(|cell| cell.ids.as_slice()).collect();
-    let batch = TokenBatch::new(&ids);
-    let last = model.forward_with(&batch, Layer::Last, step)?;
-    let starts = last.packing.iter().map(|rows| rows.start);
-    let rows: Vec<usize> = starts
-        .zip(cells)
-        .flat_map(|(start, cell)| cell.places.iter().map(move |place| start + place))
-        .collect();
-    let packing = Packing::new([rows.len()]);
-    model.mlm_logits(&Hidden { states: pooling::select(&last.states, rows)?, packing })
+fn ids(cells: &[Masked]) -> Vec<&[u32]> {
+    cells.iter().map(|cell| cell.ids.as_slice()).collect()
+}
+
+/// What is to be found out, for each token of each cell.
+fn labels(cells: &[Masked]) -> Vec<Option<u32>> {
+    let of = |cell: &Masked| {
+        let mut labels = vec![None; cell.ids.len()];
+        cell.places.iter().zip(&cell.labels).for_each(|(&place, &label)| labels[place] = Some(label));
+        labels
+    };
+    cells.iter().flat_map(of).collect()
 }
 
 impl Task for MaskedTokens<'_> {
@@ -114,14 +123,25 @@ impl Task for MaskedTokens<'_> {
     }
 
     fn loss(&mut self, items: &[usize], at: At) -> Result<Tensor> {
-        let cells = self.cells(items);
-        let masked = self.masked(&cells, at.epoch as u64)?;
-        let numbers: Vec<u64> = cells.iter().map(|&cell| cell as u64).collect();
-        let step = TrainingStep::new(at.seed, at.step as u64, numbers);
-        let logits = logits(&self.model, &masked.iter().collect::<Vec<_>>(), Some(&step))?;
-        let labels: Vec<Option<u32>> =
-            masked.iter().flat_map(|cell| &cell.labels).copied().map(Some).collect();
-        Ok(loss::cross_entropy(&logits, &labels, None)?)
+        let (masked, step) = self.step(items, at)?;
+        let batch = TokenBatch::new(&ids(&masked));
+        let last = self.model.forward_with(&batch, Layer::Last, Some(&step))?;
+        self.model.mlm_loss(&last, &labels(&masked))
+    }
+
+    fn gradients(
+        &mut self,
+        variables: &Variables,
+        items: &[usize],
+        factor: f64,
+        at: At,
+    ) -> Result<(f64, Gradients)> {
+        if !self.checkpointing {
+            return backward(&self.loss(items, at)?, variables, factor);
+        }
+        let (masked, step) = self.step(items, at)?;
+        let loss = |last: &Hidden| self.model.mlm_loss(last, &labels(&masked));
+        checkpointed(&self.model, &ids(&masked), &step, variables, factor, loss)
     }
 
     fn evaluate(&mut self, variables: &Variables) -> Result<Option<Scores>> {
@@ -167,7 +187,7 @@ fn of_each(model: &Geneformer, cells: &[&Masked]) -> Result<Vec<(f64, usize)>> {
     if n_places == 0 {
         return Ok(vec![(0.0, 0); cells.len()]);
     }
-    let logits = logits(model, cells, None)?.to_dtype(DType::F32)?;
+    let logits = logits(model, cells)?.to_dtype(DType::F32)?;
     let width = logits.dim(1)?;
     let values = logits.flatten_all()?.to_vec1::<f32>()?;
     let mut rows = values.chunks_exact(width);
@@ -181,4 +201,18 @@ fn of_each(model: &Geneformer, cells: &[&Masked]) -> Result<Vec<(f64, usize)>> {
         })
     };
     Ok(cells.iter().map(one).collect())
+}
+
+/// Logits of the chosen places alone, `places × tokens`, in the order of the cells.
+fn logits(model: &Geneformer, cells: &[&Masked]) -> Result<Tensor> {
+    let ids: Vec<&[u32]> = cells.iter().map(|cell| cell.ids.as_slice()).collect();
+    let batch = TokenBatch::new(&ids);
+    let last = model.forward(&batch, Layer::Last)?;
+    let starts = last.packing.iter().map(|rows| rows.start);
+    let rows: Vec<usize> = starts
+        .zip(cells)
+        .flat_map(|(start, cell)| cell.places.iter().map(move |place| start + place))
+        .collect();
+    let packing = Packing::new([rows.len()]);
+    model.mlm_logits(&Hidden { states: pooling::select(&last.states, rows)?, packing })
 }

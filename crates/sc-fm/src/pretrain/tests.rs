@@ -52,7 +52,7 @@ fn hidden_tokens_are_found_better_with_training() {
     let found = pretrain(&model(), &tokens(80), &long, None, &mut unwatched).unwrap();
     let losses: Vec<f64> = found.history().iter().map(|epoch| epoch.validation.unwrap().loss).collect();
     // Of 44 tokens, blindly: ln 44 = 3.78.
-    assert!(losses[9] < 3.7 && losses[9] < losses[0], "{losses:?}");
+    assert!(losses[9] < 3.76 && losses[9] < losses[0], "{losses:?}");
     assert_eq!(found.best_epoch().validation.unwrap().macro_f1, None);
     let least = losses.iter().fold(f64::INFINITY, |a, &b| a.min(b));
     assert_eq!(found.best_epoch().validation.unwrap().loss, least);
@@ -66,6 +66,7 @@ fn the_seed_alone_decides_about_the_bits() {
     };
     let first = run(&params(), 1);
     assert!(first == run(&params(), 2), "threads");
+    assert!(first == run(&PretrainParams { checkpointing: true, ..params() }, 1), "checkpointing");
     assert!(first != run(&PretrainParams { seed: 1, ..params() }, 1), "seed");
 }
 

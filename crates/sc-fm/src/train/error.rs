@@ -123,7 +123,7 @@ impl Error {
                 Some("lower the learning rate, or look at these cells; the last state on disk is a good one")
             }
             Self::Memory { .. } => Some(
-                "lower `batch_size` (and raise `accumulate` instead), tokenise to a smaller length, or freeze layers",
+                "lower `batch_size` (and raise `accumulate` instead), set `checkpointing`, or tokenise to a smaller length",
             ),
             Self::OtherRun { .. } => Some("take another folder, or remove this one to begin anew"),
             Self::Busy { .. } => Some("wait for its end, or take another folder"),

@@ -17,6 +17,8 @@ pub(crate) struct MemoryPlan {
     pub(crate) n_layers: usize,
     pub(crate) width: usize,
     pub(crate) inner: usize,
+    /// Whether layers keep their inputs alone.
+    pub(crate) checkpointing: bool,
     /// Numbers of logits and what comes with them.
     pub(crate) n_logits: usize,
 }
@@ -27,10 +29,15 @@ impl MemoryPlan {
     /// Weights are there twice, as packed for the products; of each trained number there are the gradient, as the backward
     /// pass makes it and as it is collected, and two moments. A layer keeps for the way back, of each token: its input;
     /// queries, keys and values; what attention gives, before and after its output layer; both sums with their norms; the
-    /// inner values and what is dropped of them. The way back holds as much of one layer once more.
+    /// inner values and what is dropped of them. The way back holds as much of one layer once more. With checkpointing a
+    /// layer keeps its input, and two are there at a time.
     pub(crate) fn bytes(&self) -> usize {
         let per_layer = 12 * self.width + 3 * self.inner;
-        let activations = self.n_tokens * (per_layer * (self.n_layers + 1) + 6 * self.width);
+        let layers = match self.checkpointing {
+            true => self.width * self.n_layers + 2 * per_layer,
+            false => per_layer * (self.n_layers + 1),
+        };
+        let activations = self.n_tokens * (layers + 6 * self.width);
         let trained = self.n_trained * (4 + self.n_copies);
         size_of::<f32>() * (2 * self.n_weights + trained + activations + 3 * self.n_logits)
     }
@@ -59,6 +66,7 @@ mod tests {
             n_copies: 1,
             n_tokens: 8192,
             n_layers: 6,
+            checkpointing: false,
             width: 256,
             inner: 512,
             n_logits: 100,
@@ -69,6 +77,7 @@ mod tests {
         assert!(error.to_string().contains("8192 tokens, but 1.0 MiB are allowed"), "{error}");
         assert!(error.help().unwrap().contains("batch_size"));
         let longer = MemoryPlan { n_tokens: 16_384, ..plan };
+        assert!(MemoryPlan { checkpointing: true, ..plan }.bytes() < plan.bytes());
         assert!(longer.bytes() > plan.bytes() && MemoryPlan { n_trained: 0, ..plan }.bytes() < plan.bytes());
     }
 }

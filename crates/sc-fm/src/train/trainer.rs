@@ -13,6 +13,8 @@ use super::{
 };
 use crate::Result;
 use crate::checkpoint::Weights;
+use crate::models::{Geneformer, Hidden, Layer, TokenBatch};
+use crate::nn::TrainingStep;
 
 /// What a caller is told, and answers.
 pub(crate) type Watch<'w> = dyn FnMut(&TrainProgress) -> ControlFlow<()> + 'w;
@@ -45,11 +47,7 @@ pub(crate) trait Task {
         factor: f64,
         at: At,
     ) -> Result<(f64, Gradients)> {
-        let loss = self.loss(items, at)?;
-        let value = f64::from(loss.to_scalar::<f32>()?);
-        // Without a factor the gradient is that of the loss, to the last bit.
-        let scaled = if factor == 1.0 { loss } else { (loss * factor)? };
-        Ok((value, Gradients::of(&scaled, variables)?))
+        backward(&self.loss(items, at)?, variables, factor)
     }
 
     /// How the model does with the variables as they are; `None` without validation items.
@@ -57,6 +55,36 @@ pub(crate) trait Task {
 
     /// The row of the data set that an item is, for messages.
     fn row(&self, item: usize) -> usize;
+}
+
+/// A loss, and the gradient of `factor` times the loss.
+pub(crate) fn backward(loss: &Tensor, variables: &Variables, factor: f64) -> Result<(f64, Gradients)> {
+    let value = f64::from(loss.to_scalar::<f32>()?);
+    Ok((value, Gradients::of(&times(loss, factor)?, variables)?))
+}
+
+/// As [`backward`], of what `loss` makes of the last states of some cells, the layers of which keep their inputs alone.
+pub(crate) fn checkpointed(
+    model: &Geneformer,
+    cells: &[&[u32]],
+    step: &TrainingStep,
+    variables: &Variables,
+    factor: f64,
+    loss: impl FnOnce(&Hidden) -> Result<Tensor>,
+) -> Result<(f64, Gradients)> {
+    let mut value = f64::NAN;
+    let (_, mut store) =
+        model.checkpointed_gradients(&TokenBatch::new(cells), Layer::Last, Some(step), |last| {
+            let loss = loss(last)?;
+            value = f64::from(loss.to_scalar::<f32>()?);
+            Ok(times(&loss, factor)?)
+        })?;
+    Ok((value, Gradients::from_store(&mut store, variables)?))
+}
+
+/// Without a factor the gradient is that of the loss, to the last bit.
+fn times(loss: &Tensor, factor: f64) -> candle_core::Result<Tensor> {
+    if factor == 1.0 { Ok(loss.clone()) } else { loss * factor }
 }
 
 /// How a training goes.
