@@ -15,6 +15,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::Parser;
 use sc_network_examples::end::end;
+use sc_network_examples::pool::one_pool;
 use sc_network_examples::pretraining::{self, PretrainArgs};
 
 /// Pretrain a Geneformer on raw counts, without labels.
@@ -37,6 +38,7 @@ Examples:
 Exit codes: 0 done, 1 failed, 2 usage, 3 input invalid, 4 model or file not there.";
 
 fn main() -> ExitCode {
+    one_pool();
     end(pretrain(&Args::parse()))
 }
 

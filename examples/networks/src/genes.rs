@@ -44,7 +44,8 @@ pub(crate) fn medians(counts: &Csr, genes: &[String], cells: &[usize]) -> BTreeM
 pub(crate) fn vocabulary(medians: &BTreeMap<String, f64>) -> Result<Vocabulary> {
     let tokens = SPECIALS.iter().copied().chain(medians.keys().map(String::as_str));
     let tokens = tokens.zip(0..).map(|(key, token)| (key.to_owned(), token));
-    Ok(Vocabulary::new(tokens, medians.iter().map(|(gene, &median)| (gene.clone(), median)))?)
+    let medians = medians.iter().map(|(gene, &median)| (gene.clone(), median));
+    Ok(Vocabulary::new(tokens, medians).map_err(sc_fm::Error::from)?)
 }
 
 /// The shape of a Geneformer; its feed-forward parts are twice as wide.

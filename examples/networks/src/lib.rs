@@ -4,4 +4,5 @@
 pub mod end;
 pub mod foundation;
 mod genes;
+pub mod pool;
 pub mod pretraining;

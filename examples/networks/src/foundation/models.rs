@@ -148,11 +148,18 @@ impl Work<'_> {
         }
         let weights = match source.is_random() {
             true => "random, not pretrained".to_owned(),
-            false => format!("pretrained here, {} epochs on the training cells", settings.pretrain_epochs),
+            false => "pretrained here".to_owned(),
         };
         Ok(Model {
             name: source.name.clone(),
-            words: format!("Geneformer, {}", own_genes::WORDS),
+            words: match source.is_random() {
+                true => format!("Geneformer, {}", own_genes::WORDS),
+                false => format!(
+                    "Geneformer, {}, pretrained on the training cells of each seed for {} epochs, without labels",
+                    own_genes::WORDS,
+                    settings.pretrain_epochs
+                ),
+            },
             weights,
             files: Vec::new(),
             tunings,

@@ -221,6 +221,8 @@ fn fit(
         },
     );
     bar.finish_and_clear();
+    // Empty unless a training was cut off.
+    let _ = std::fs::remove_dir(settings.out.join("training").join("state"));
     written.into_inner().unwrap_or(Ok(()))?;
     Ok(outcome?)
 }

@@ -47,7 +47,7 @@ pub(super) struct TuningArgs {
     /// scFoundation the linear probe]
     #[arg(long, value_name = "NAME", num_args = 1.., value_delimiter = ',')]
     pub(super) tune: Vec<TuneFlag>,
-    /// Passes over the training cells of a fine-tuning and of LoRA; the best by validation loss is kept [default: 3; 10 for
+    /// Passes over the training cells of a fine-tuning and of LoRA; the best by validation loss is kept [default: 3; 6 for
     /// the small model]
     #[arg(long, value_name = "N", value_parser = at_least_1)]
     pub(super) epochs: Option<usize>,
@@ -55,7 +55,7 @@ pub(super) struct TuningArgs {
     /// model]
     #[arg(long, value_name = "RATE", num_args = 1.., value_delimiter = ',', value_parser = rate)]
     pub(super) learning_rate: Vec<f64>,
-    /// Learning rates of LoRA, in the same way [default: 5e-4; 5e-3 for the small model]
+    /// Learning rates of LoRA, in the same way [default: 5e-4; 1e-2 for the small model]
     #[arg(long, value_name = "RATE", num_args = 1.., value_delimiter = ',', value_parser = rate)]
     pub(super) lora_learning_rate: Vec<f64>,
     /// Cells of a training step
@@ -133,9 +133,7 @@ impl TuningArgs {
 }
 
 impl TuningSettings {
-    /// What is trained of a model.
-    ///
-    /// * `small`: whether it is the small model of the data's own genes.
+    /// What is trained of a model of this kind.
     pub(super) fn of(&self, kind: Kind) -> impl Iterator<Item = Tuning> {
         let can = move |tuning: &Tuning| kind != Kind::Scfoundation || *tuning == Tuning::LinearProbe;
         self.wanted.iter().copied().filter(can)
@@ -145,7 +143,7 @@ impl TuningSettings {
     pub(super) fn rates(&self, tuning: Tuning, small: bool) -> Vec<Option<f64>> {
         let (told, usual) = match tuning {
             Tuning::LinearProbe => return vec![None],
-            Tuning::Lora => (&self.lora_learning_rates, if small { 5e-3 } else { 5e-4 }),
+            Tuning::Lora => (&self.lora_learning_rates, if small { 1e-2 } else { 5e-4 }),
             Tuning::FineTuned => (&self.learning_rates, if small { 1e-3 } else { 5e-5 }),
         };
         if told.is_empty() { vec![Some(usual)] } else { told.iter().copied().map(Some).collect() }
@@ -172,7 +170,7 @@ impl TuningSettings {
         params.seed = seed;
         params.embed = trainee.input.clone();
         if let Some(rate) = rate {
-            params.epochs = self.epochs.unwrap_or(if trainee.small { 10 } else { 3 });
+            params.epochs = self.epochs.unwrap_or(if trainee.small { 6 } else { 3 });
             params.batch_size = self.batch_size;
             params.schedule = Schedule::linear(rate);
         }

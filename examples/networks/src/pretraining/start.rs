@@ -38,8 +38,10 @@ pub(super) fn start(args: &PretrainArgs) -> Result<(FoundationModel, Cells)> {
         return Ok((model, cells));
     }
     let vocabulary = match (&args.dictionaries, &args.series) {
-        (Some(folder), None) => Vocabulary::open(folder)?,
-        (Some(folder), Some(series)) => Vocabulary::open_series(folder, series)?,
+        (Some(folder), None) => Vocabulary::open(folder).map_err(sc_fm::Error::from)?,
+        (Some(folder), Some(series)) => {
+            Vocabulary::open_series(folder, series).map_err(sc_fm::Error::from)?
+        }
         (None, _) => own_vocabulary(&first(args)?)?,
     };
     let shape =

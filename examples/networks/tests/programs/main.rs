@@ -2,5 +2,6 @@
 #![allow(clippy::unwrap_used, reason = "a test fails where something is not there")]
 
 mod foundation_models;
+mod pretrain;
 #[path = "../../../tests/programs/support.rs"]
 mod support;
