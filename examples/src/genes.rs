@@ -47,7 +47,7 @@ impl GeneTable {
     }
 
     /// The name to compare a gene by.
-    fn name<'a>(&'a self, gene: &'a str) -> &'a str {
+    pub fn name<'a>(&'a self, gene: &'a str) -> &'a str {
         let id = bare(gene);
         self.0.get(id).map_or(id, String::as_str)
     }

@@ -200,7 +200,10 @@ fn count(names: &[String]) -> BTreeMap<String, usize> {
 }
 
 /// Matrices of the same columns, one below the other.
-fn stack(parts: &[Csr]) -> Result<Csr> {
+///
+/// # Errors
+/// If their columns are not the same.
+pub fn stack(parts: &[Csr]) -> Result<Csr> {
     let (mut indptr, mut indices, mut values) = (vec![0], Vec::new(), Vec::new());
     let mut n_rows = 0;
     for part in parts {

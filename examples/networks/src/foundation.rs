@@ -1,6 +1,7 @@
 //! Frozen foundation models beside plain baselines: which models, their embeddings, what is fitted on them, the report.
 
 mod args;
+mod away;
 mod choice;
 mod embeddings;
 mod maps;
@@ -16,4 +17,5 @@ mod tuned;
 mod tuning;
 
 pub use args::{FoundationArgs, Protocol, Settings};
+pub use away::AwaySettings;
 pub use study::run;

@@ -9,6 +9,7 @@ use sc_fm::embed::Mode;
 use sc_fm::models::Layer;
 use sc_fm::nn::gemm;
 
+use super::away::{AwayArgs, AwaySettings};
 use super::sources::{Name, Named, Source, sources};
 use super::tuning::{TuningArgs, TuningSettings};
 use sc_examples::cells::CellArgs;
@@ -102,6 +103,8 @@ pub struct FoundationArgs {
     heads: Vec<Head>,
     #[command(flatten)]
     tuning: TuningArgs,
+    #[command(flatten)]
+    away: AwayArgs,
     /// Epochs in which the small model, of which there is no checkpoint, learns from the training cells without their labels
     #[arg(long, value_name = "N", default_value_t = 8, value_parser = at_least_1)]
     pretrain_epochs: usize,
@@ -191,6 +194,8 @@ pub struct Settings {
     pub heads: Vec<Head>,
     /// What is trained of the models.
     pub tuning: TuningSettings,
+    /// The other file that everything is asked about, if there is one.
+    pub away: Option<AwaySettings>,
     /// Epochs of the small model's pretraining.
     pub pretrain_epochs: usize,
     /// How the baselines' features are made.
@@ -224,6 +229,7 @@ impl FoundationArgs {
                         --random-weights";
             return Err(Usage(text.to_owned()).into());
         }
+        let away = self.away.settings(self.cells.input.as_deref(), self.protocol)?;
         let mut heads = Vec::new();
         for &head in &self.heads {
             if !heads.contains(&head) {
@@ -244,6 +250,7 @@ impl FoundationArgs {
             seeds,
             heads,
             tuning: self.tuning.settings(),
+            away,
             pretrain_epochs: self.pretrain_epochs,
             fold: methods.fold(),
             resume: self.resume,

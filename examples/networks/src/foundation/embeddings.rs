@@ -1,7 +1,7 @@
 //! The cells as a model sees them, kept on disk by what they are made of.
 
 use std::fs;
-use std::ops::ControlFlow;
+use std::ops::{ControlFlow, Range};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -125,100 +125,160 @@ impl Data {
         settings: &Settings,
         bar: &ProgressBar,
     ) -> Result<Embedded> {
-        let params = Self::params(source, settings);
-        let wanted = match settings.layers.as_slice() {
-            [] => vec![None],
-            layers => layers.iter().copied().map(Some).collect(),
-        };
-        let tokens = model.tokenize(&self.adata, &params)?;
+        let tokens = model.tokenize(&self.adata, &Self::params(source, settings))?;
         let n_tokens = tokens.ids().len();
-        let hashes = model.report().hashes()?;
-        let identity = json!({
-            "version": env!("CARGO_PKG_VERSION"),
-            "model": model.kind().to_string(),
-            "weights": hashes.weights,
-            "dictionaries": hashes.dictionaries,
-            "identity": identity,
-            "kernel": settings.precision.kernel(),
-            "data": self.sha256,
-        });
-        let mut embedded = Embedded {
-            layers: Vec::new(),
-            mode: String::new(),
+        let part = |rows: Range<usize>| Ok(self.adata.select_obs(&rows.collect::<Vec<usize>>())?);
+        let blocks = Blocks {
+            name: source.name.clone(),
+            n_rows: self.adata.n_obs(),
+            n_tokens: Some(n_tokens),
+            sha256: &self.sha256,
+            part: &part,
+        };
+        let made = embed_blocks(&blocks, source, model, identity, settings, bar)?;
+        let layers = made.layers.into_iter().map(|mut layer| Ok((layer.name, layer.store.read()?)));
+        Ok(Embedded {
+            layers: layers.collect::<Result<_>>()?,
+            mode: made.mode,
             tokens: tokens.report().clone(),
             n_tokens,
-            key: hex(Sha256::new_with_prefix(identity.to_string())),
-            spent: (Duration::ZERO, 0),
-        };
-        let nobody = self.adata.select_obs(&[])?;
-        for layer in wanted {
-            let params = EmbedParams { layer, ..params.clone() };
-            let empty = model.embed(&nobody, &params)?;
-            let (mode, layer) = (empty.choice.mode.to_string(), empty.choice.layer.to_string());
-            if embedded.layers.iter().any(|(there, _)| *there == layer) {
-                continue;
-            }
-            let words = format!("{}, {mode} of layer {layer}", source.name);
-            let key = hex(Sha256::new_with_prefix(format!("{identity} {mode} {layer}")));
-            let shape = Shape { n_rows: self.adata.n_obs(), n_cols: empty.values.ncols(), block_rows: BLOCK };
-            let mut store = open(&settings.cache, &key, shape)?;
-            let (took, n_cells) = self.fill(&mut store, model, &params, (&words, n_tokens), bar)?;
-            embedded.spent.0 += took;
-            embedded.spent.1 += n_cells;
-            embedded.mode = mode;
-            embedded.layers.push((layer, store.read()?));
-        }
-        Ok(embedded)
+            key: made.key,
+            spent: made.spent,
+        })
     }
+}
 
-    /// Embeds the blocks that are missing; the time that it took, and the cells.
-    fn fill(
-        &self,
-        store: &mut RowStore,
-        model: &FoundationModel,
-        params: &EmbedParams,
-        (words, n_tokens): (&str, usize),
-        bar: &ProgressBar,
-    ) -> Result<(Duration, usize)> {
-        let (missing, start) = (store.missing(), Instant::now());
-        let n_missing: usize = missing.iter().map(|&block| store.rows_of(block).len()).sum();
-        if n_missing == 0 {
-            say(&format!("{words}: taken from {}", store.path().display()));
-            return Ok((Duration::ZERO, 0));
+/// Cells that are embedded block by block.
+pub(super) struct Blocks<'b> {
+    /// What is embedded by what, for messages.
+    pub(super) name: String,
+    /// Number of cells.
+    pub(super) n_rows: usize,
+    /// Tokens of all cells, where they were counted.
+    pub(super) n_tokens: Option<usize>,
+    /// What the cells are, by hash.
+    pub(super) sha256: &'b str,
+    /// Some of the cells.
+    pub(super) part: &'b dyn Fn(Range<usize>) -> Result<AnnData>,
+}
+
+/// Embeddings on disk.
+pub(super) struct Made {
+    /// One for each layer that is wanted.
+    pub(super) layers: Vec<Layer>,
+    /// What stands for a cell.
+    mode: String,
+    /// What they are made of, by hash.
+    key: String,
+    /// Time that this run took for how many cells.
+    spent: (Duration, usize),
+}
+
+/// The embeddings by one layer.
+pub(super) struct Layer {
+    pub(super) name: String,
+    pub(super) store: RowStore,
+    /// The key of the store.
+    pub(super) key: String,
+}
+
+/// Embeds cells by every layer that is wanted, unless it was done before.
+///
+/// * `identity`: what the weights are where they are no files.
+///
+/// # Errors
+/// As [`FoundationModel::embed`] and [`RowStore`].
+pub(super) fn embed_blocks(
+    blocks: &Blocks<'_>,
+    source: &Source,
+    model: &FoundationModel,
+    identity: &str,
+    settings: &Settings,
+    bar: &ProgressBar,
+) -> Result<Made> {
+    let wanted = match settings.layers.as_slice() {
+        [] => vec![None],
+        layers => layers.iter().copied().map(Some).collect(),
+    };
+    let hashes = model.report().hashes()?;
+    let identity = json!({
+        "version": env!("CARGO_PKG_VERSION"),
+        "model": model.kind().to_string(),
+        "weights": hashes.weights,
+        "dictionaries": hashes.dictionaries,
+        "identity": identity,
+        "kernel": settings.precision.kernel(),
+        "data": blocks.sha256,
+    });
+    let key = hex(Sha256::new_with_prefix(identity.to_string()));
+    let mut made = Made { layers: Vec::new(), mode: String::new(), key, spent: (Duration::ZERO, 0) };
+    let nobody = (blocks.part)(0..0)?;
+    for layer in wanted {
+        let params = EmbedParams { layer, ..Data::params(source, settings) };
+        let empty = model.embed(&nobody, &params)?;
+        let (mode, layer) = (empty.choice.mode.to_string(), empty.choice.layer.to_string());
+        if made.layers.iter().any(|there| there.name == layer) {
+            continue;
         }
-        let tokens = thousands(n_tokens);
-        say(&format!("{words}: {} cells to embed, {tokens} tokens in all", thousands(n_missing)));
-        bar.set_length(n_missing as u64);
-        bar.set_position(0);
-        let mut done = 0;
-        for block in missing {
-            let rows: Vec<usize> = store.rows_of(block).collect();
-            let part = self.adata.select_obs(&rows)?;
-            let found = model.embed_with(&part, params, &mut |progress| {
-                let cells = done + progress.cells;
-                bar.set_position(cells as u64);
-                let elapsed = start.elapsed().as_secs_f64();
-                let left = elapsed / (cells.max(1) as f64) * (n_missing - cells) as f64;
-                bar.set_message(format!("{words}: {:.1} cells/s, {left:.0} s left", cells as f64 / elapsed));
-                ControlFlow::Continue(())
-            });
-            let values = match found {
-                Ok(embedding) => embedding.values,
-                // Not one cell of the block has a gene of the model: rows without values, as for single cells.
-                Err(sc_fm::Error::Embed(embed::Error::NoCells { .. })) => {
-                    Array2::from_elem((rows.len(), store.shape().n_cols), f32::NAN)
-                }
-                Err(error) => return Err(error.into()),
-            };
-            store
-                .put(block, values.as_standard_layout().as_slice().expect("rows lie one behind the other"))?;
-            done += rows.len();
-        }
-        let took = start.elapsed();
-        let (seconds, rate) = (took.as_secs_f64(), n_missing as f64 / took.as_secs_f64());
-        say(&format!("{words}: {} cells in {seconds:.1} s, {rate:.1} cells/s", thousands(n_missing)));
-        Ok((took, n_missing))
+        let words = format!("{}, {mode} of layer {layer}", blocks.name);
+        let key = hex(Sha256::new_with_prefix(format!("{identity} {mode} {layer}")));
+        let shape = Shape { n_rows: blocks.n_rows, n_cols: empty.values.ncols(), block_rows: BLOCK };
+        let mut store = open(&settings.cache, &key, shape)?;
+        let (took, n_cells) = fill(&mut store, blocks, model, &params, &words, bar)?;
+        made.spent.0 += took;
+        made.spent.1 += n_cells;
+        made.mode = mode;
+        made.layers.push(Layer { name: layer, store, key });
     }
+    Ok(made)
+}
+
+/// Embeds the blocks that are missing; the time that it took, and the cells.
+fn fill(
+    store: &mut RowStore,
+    blocks: &Blocks<'_>,
+    model: &FoundationModel,
+    params: &EmbedParams,
+    words: &str,
+    bar: &ProgressBar,
+) -> Result<(Duration, usize)> {
+    let (missing, start) = (store.missing(), Instant::now());
+    let n_missing: usize = missing.iter().map(|&block| store.rows_of(block).len()).sum();
+    if n_missing == 0 {
+        say(&format!("{words}: taken from {}", store.path().display()));
+        return Ok((Duration::ZERO, 0));
+    }
+    let tokens = blocks.n_tokens.map_or_else(String::new, |n| format!(", {} tokens in all", thousands(n)));
+    say(&format!("{words}: {} cells to embed{tokens}", thousands(n_missing)));
+    bar.set_length(n_missing as u64);
+    bar.set_position(0);
+    let mut done = 0;
+    for block in missing {
+        let rows = store.rows_of(block);
+        let part = (blocks.part)(rows.clone())?;
+        let found = model.embed_with(&part, params, &mut |progress| {
+            let cells = done + progress.cells;
+            bar.set_position(cells as u64);
+            let elapsed = start.elapsed().as_secs_f64();
+            let left = elapsed / (cells.max(1) as f64) * (n_missing - cells) as f64;
+            bar.set_message(format!("{words}: {:.1} cells/s, {left:.0} s left", cells as f64 / elapsed));
+            ControlFlow::Continue(())
+        });
+        let values = match found {
+            Ok(embedding) => embedding.values,
+            // Not one cell of the block has a gene of the model: rows without values, as for single cells.
+            Err(sc_fm::Error::Embed(embed::Error::NoCells { .. })) => {
+                Array2::from_elem((rows.len(), store.shape().n_cols), f32::NAN)
+            }
+            Err(error) => return Err(error.into()),
+        };
+        store.put(block, values.as_standard_layout().as_slice().expect("rows lie one behind the other"))?;
+        done += rows.len();
+    }
+    let took = start.elapsed();
+    let (seconds, rate) = (took.as_secs_f64(), n_missing as f64 / took.as_secs_f64());
+    say(&format!("{words}: {} cells in {seconds:.1} s, {rate:.1} cells/s", thousands(n_missing)));
+    Ok((took, n_missing))
 }
 
 fn open(cache: &Path, key: &str, shape: Shape) -> Result<RowStore> {

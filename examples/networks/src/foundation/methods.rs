@@ -9,6 +9,7 @@ use sc_eval::{Labels, Prediction};
 use serde_json::{Value, json};
 
 use super::args::Head;
+use super::away::Learnt;
 use super::choice::Choice;
 use super::prepared::{Prepared, View};
 use super::tuned::Tuner;
@@ -17,6 +18,9 @@ use sc_examples::fold::Failure;
 
 /// Strengths of a logistic regression's penalty that are tried, the strongest first.
 const C: [f64; 5] = [0.001, 0.01, 0.1, 1.0, 10.0];
+
+/// What is done with something that was fitted before it is forgotten.
+pub(super) type Ask<'a> = &'a dyn Fn(&Learnt<'_>) -> Result<(), Failure>;
 
 /// A way to name the type of a cell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -88,18 +92,21 @@ impl Method {
 
     /// Fits on the training cells what does best on the validation cells, and asks it about the test cells.
     ///
+    /// * `ask`: asks what was fitted about other cells, as long as it is in memory.
+    ///
     /// # Errors
-    /// As the fit of the classifier.
+    /// As the fit of the classifier, and as `ask`.
     pub(super) fn run(
         self,
         prepared: &Prepared<'_>,
         labels: &Labels,
         seed: u64,
         tuner: &Tuner<'_>,
+        ask: Ask<'_>,
     ) -> Result<(FoldOutput, Choice), Failure> {
         if let Self::Tuned { source, tuning } = self {
             let trainee = prepared.trainees[source].ok_or("a model that is not there cannot be tuned")?;
-            return Ok(tuner.run(trainee, (source, tuning), prepared.sets, seed)?);
+            return tuner.run(trainee, (source, tuning), prepared.sets, seed, ask);
         }
         let logistic = |c| Model::LogisticRegression(LogisticRegressionParams { c, ..Default::default() });
         let views: Vec<(Option<&str>, &View)> = match self {
@@ -151,6 +158,7 @@ impl Method {
         let start = Instant::now();
         let prediction = fitted.predict(&view.test)?;
         let predict_seconds = start.elapsed().as_secs_f64();
+        ask(&Learnt::Classifier(&fitted, choice.layer.as_deref()))?;
         Ok((FoldOutput { prediction, fit_seconds, predict_seconds }, choice))
     }
 }

@@ -10,6 +10,7 @@ use sc_fm::embed::FoundationModel;
 use sc_fm::models::LoadOptions;
 use sc_io::DataFrame;
 
+use super::away::{Away, AwayEmbedded};
 use super::embeddings::{Data, Embedded, identity};
 use super::prepared::Sets;
 use super::published::Published;
@@ -36,6 +37,8 @@ pub(super) struct Model {
     pub(super) embedded: Vec<Embedded>,
     /// What the trainings begin with, if there are any: one for all seeds, or one for each.
     trainees: Vec<Trainee>,
+    /// The cells of the other file, if there is one: one for all seeds, or one for each.
+    away: Vec<AwayEmbedded>,
 }
 
 impl Model {
@@ -47,6 +50,11 @@ impl Model {
     /// What is trained with the seed at that place.
     pub(super) fn trainee(&self, seed: usize) -> Option<&Trainee> {
         self.trainees.get(seed).or(self.trainees.first())
+    }
+
+    /// The cells of the other file with the seed at that place, if there is such a file.
+    pub(super) fn away(&self, seed: usize) -> Option<&AwayEmbedded> {
+        self.away.get(seed).or(self.away.first())
     }
 
     /// What embedding took.
@@ -63,6 +71,7 @@ pub(super) fn embed(
     cells: &Cells,
     published: Option<&Published>,
     sets: &BTreeMap<u64, Sets>,
+    away: Option<&Away<'_>>,
     settings: &Settings,
 ) -> Result<Vec<Model>> {
     let bar = bar(cells.names.len());
@@ -76,7 +85,7 @@ pub(super) fn embed(
         }
         opened.push(model);
     }
-    let work = Work { cells, published, sets, settings, bar: &bar };
+    let work = Work { cells, published, sets, away, settings, bar: &bar };
     let mut all = None;
     let mut models = Vec::new();
     for (source, model) in settings.sources.iter().zip(opened) {
@@ -93,6 +102,7 @@ struct Work<'w> {
     cells: &'w Cells,
     published: Option<&'w Published>,
     sets: &'w BTreeMap<u64, Sets>,
+    away: Option<&'w Away<'w>>,
     settings: &'w Settings,
     bar: &'w ProgressBar,
 }
@@ -108,7 +118,9 @@ impl Work<'_> {
                 None => all.insert(Data::new(cells.counts.clone(), cells.var.clone())?),
             },
         };
-        let embedded = data.embed(source, &model, &identity(source)?, settings, self.bar)?;
+        let identity = identity(source)?;
+        let embedded = data.embed(source, &model, &identity, settings, self.bar)?;
+        let away = self.away(source, &model, &identity)?.into_iter().collect();
         let kind = model.kind();
         let words = match model.report().weights.n_parameters {
             0 => kind.to_string(),
@@ -122,7 +134,7 @@ impl Work<'_> {
         let (files, tunings) = (source.files(&model), self.tunings(source, &model));
         let trainees = if tunings.is_empty() { vec![] } else { vec![data.trainee(source, model, settings)?] };
         let name = source.name.clone();
-        Ok(Model { name, words, weights, files, tunings, embedded: vec![embedded], trainees })
+        Ok(Model { name, words, weights, files, tunings, embedded: vec![embedded], trainees, away })
     }
 
     /// A model for each seed, whose genes are those of its training cells.
@@ -130,6 +142,7 @@ impl Work<'_> {
         let (cells, settings) = (self.cells, self.settings);
         let data = Data::new(cells.counts.clone(), DataFrame::new(cells.genes.clone()))?;
         let (mut embedded, mut trainees, mut tunings) = (Vec::new(), Vec::new(), Vec::new());
+        let mut away = Vec::new();
         for &seed in &settings.seeds {
             let train = &self.sets[&seed].train;
             let medians = genes::medians(&cells.counts, &cells.genes, train);
@@ -141,6 +154,7 @@ impl Work<'_> {
                 model = own_genes::pretrained(&model, &tokens, (&identity, seed), settings, self.bar)?;
             }
             embedded.push(data.embed(source, &model, &identity, settings, self.bar)?);
+            away.extend(self.away(source, &model, &identity)?);
             tunings = self.tunings(source, &model);
             if !tunings.is_empty() {
                 trainees.push(data.trainee(source, model, settings)?);
@@ -165,7 +179,14 @@ impl Work<'_> {
             tunings,
             embedded,
             trainees,
+            away,
         })
+    }
+
+    /// The cells of the other file as a model sees them, if there is such a file.
+    fn away(&self, source: &Source, model: &FoundationModel, identity: &str) -> Result<Option<AwayEmbedded>> {
+        let embed = |away| AwayEmbedded::new(away, source, model, identity, self.settings, self.bar);
+        self.away.map(embed).transpose()
     }
 
     /// The small model without pretraining is a control: nothing of it is trained.

@@ -75,6 +75,12 @@ pub(super) struct Prepared<'a> {
     pub(super) embedded: Vec<Vec<(String, View)>>,
     /// For each model, what is trained of it, if anything is.
     pub(super) trainees: Vec<Option<&'a Trainee>>,
+    /// What makes the first view of other cells.
+    pub(super) space: FeatureSpace,
+    /// What makes the second view of the first.
+    pub(super) pca: Pca,
+    /// For each model, the scale of each layer.
+    scales: Vec<Vec<Scale>>,
 }
 
 impl<'a> Prepared<'a> {
@@ -107,41 +113,60 @@ impl<'a> Prepared<'a> {
             validation: validation.map(features).transpose()?,
             test: features(test)?,
         };
-        let layers = |embedded: &&Embedded| {
-            let layers = embedded.layers.iter();
-            layers.map(|(name, values)| Ok((name.clone(), standardised(values.view(), sets)?))).collect()
-        };
-        let embedded = embedded.iter().map(layers).collect::<Result<_, Failure>>()?;
-        Ok(Self { sets, genes, components, embedded, trainees })
+        let mut scales = Vec::with_capacity(embedded.len());
+        let mut views = Vec::with_capacity(embedded.len());
+        for embedded in embedded {
+            let of_layers =
+                embedded.layers.iter().map(|(_, values)| Scale::learn(values.view(), &sets.train));
+            let of_layers: Vec<Scale> = of_layers.collect();
+            let layers = embedded.layers.iter().zip(&of_layers);
+            let layers = layers
+                .map(|((name, values), scale)| Ok((name.clone(), standardised(values.view(), scale, sets)?)));
+            views.push(layers.collect::<Result<Vec<_>, Failure>>()?);
+            scales.push(of_layers);
+        }
+        Ok(Self { sets, genes, components, embedded: views, trainees, space, pca, scales })
+    }
+
+    /// The scale of a layer of a model, if it was tried.
+    pub(super) fn scale(&self, source: usize, layer: &str) -> Option<&Scale> {
+        let place = self.embedded[source].iter().position(|(name, _)| name == layer)?;
+        Some(&self.scales[source][place])
     }
 }
 
-/// Each column less its mean over the training cells, divided by their standard deviation where that is not 0. A cell
-/// without an embedding lies at the mean.
-fn standardised(x: ArrayView2<'_, f32>, sets: &Sets) -> Result<View, Failure> {
-    let there: Vec<usize> = sets.train.iter().copied().filter(|&cell| x[[cell, 0]].is_finite()).collect();
-    let n = there.len().max(1) as f64;
-    let moments: Vec<(f64, f64)> = x
-        .columns()
-        .into_iter()
-        .map(|column| {
+/// Mean and standard deviation of each column over the training cells.
+pub(super) struct Scale(Vec<(f64, f64)>);
+
+impl Scale {
+    fn learn(x: ArrayView2<'_, f32>, train: &[usize]) -> Self {
+        let there: Vec<usize> = train.iter().copied().filter(|&cell| x[[cell, 0]].is_finite()).collect();
+        let n = there.len().max(1) as f64;
+        let moments = x.columns().into_iter().map(|column| {
             let mean = there.iter().map(|&cell| f64::from(column[cell])).sum::<f64>() / n;
             let square = |&cell: &usize| (f64::from(column[cell]) - mean) * (f64::from(column[cell]) - mean);
             let deviation = (there.iter().map(square).sum::<f64>() / n).sqrt();
             // Values that differ by rounding alone do not vary.
             (mean, if deviation > 1e-6 * mean.abs() { deviation } else { f64::INFINITY })
-        })
-        .collect();
-    let of = |rows: &[usize]| {
-        let mut values: Array2<f32> = x.select(Axis(0), rows);
+        });
+        Self(moments.collect())
+    }
+
+    /// Each column less its mean, divided by its deviation where that is not 0. A cell without an embedding lies at the
+    /// mean.
+    pub(super) fn apply(&self, mut values: Array2<f32>) -> Result<Features, Failure> {
         for mut row in values.rows_mut() {
-            for (value, (mean, deviation)) in row.iter_mut().zip(&moments) {
+            for (value, (mean, deviation)) in row.iter_mut().zip(&self.0) {
                 let standard = (f64::from(*value) - mean) / deviation;
                 *value = if standard.is_finite() { standard as f32 } else { 0.0 };
             }
         }
-        Features::dense(values.view())
-    };
+        Ok(Features::dense(values.view())?)
+    }
+}
+
+fn standardised(x: ArrayView2<'_, f32>, scale: &Scale, sets: &Sets) -> Result<View, Failure> {
+    let of = |rows: &[usize]| scale.apply(x.select(Axis(0), rows));
     let validation = (!sets.validation.is_empty()).then(|| of(&sets.validation)).transpose()?;
     Ok(View { train: of(&sets.train)?, validation, test: of(&sets.test)? })
 }
@@ -175,7 +200,7 @@ mod tests {
     fn scales_are_learnt_from_training_cells_and_a_missing_cell_lies_at_the_mean() {
         let x = ndarray::array![[1.0, 5.0], [3.0, 5.0], [5.0, 5.0], [f32::NAN, f32::NAN], [9.0, 6.0]];
         let sets = Sets { train: vec![0, 1, 3], validation: vec![2], test: vec![3, 4] };
-        let view = standardised(x.view(), &sets).unwrap();
+        let view = standardised(x.view(), &Scale::learn(x.view(), &sets.train), &sets).unwrap();
         let row = |x: &Features, i| {
             let mut out = [0.0; 2];
             x.write_row(i, &mut out);

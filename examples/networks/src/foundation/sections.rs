@@ -14,6 +14,7 @@ use sc_eval::grid::{MergedDataset, MergedModel};
 use sc_eval::report::{Best, Cell, CellMap, Column, KeyFigure, Kind, Section, Table};
 use sc_eval::statistics::{BootstrapParams, Interval, bootstrap};
 
+use super::away::Abroad;
 use super::choice::Choice;
 use super::maps;
 use super::methods::Method;
@@ -48,22 +49,29 @@ impl Findings<'_> {
     ///
     /// * `choices`: for each method, what was chosen with each seed.
     /// * `maps`: of the cells by their embeddings.
+    /// * `abroad`: what became of the methods on the cells of another file.
     pub(super) fn write(
         &self,
         mut report: Report,
         data: &MergedDataset,
         choices: &[Vec<(u64, Choice)>],
         maps: &[maps::CellMap],
+        abroad: Option<&Abroad>,
     ) -> Result<(String, PathBuf)> {
         let out = &self.settings.out;
         let ahead: Vec<Ahead> =
             data.models.iter().map(|model| ahead(model, &data.models[BASELINE])).collect::<Result<_>>()?;
         let table = self.comparison(&data.models, &ahead);
-        let (text, markdown) = (self.text(&table), markdown(&table));
+        let (mut text, markdown) = (self.text(&table), markdown(&table));
         report.title = "Foundation models beside plain baselines".to_owned();
         report.answer = Some(self.answer(&data.models, &ahead)?);
         report.key_figures.extend(self.key_figures(&data.models, &ahead));
         let mut sections = vec![Section::new("Final comparison table", self.lede(), table).leading()];
+        if let Some(abroad) = abroad {
+            sections.extend(abroad.sections.iter().cloned());
+            text += &abroad.text;
+            report.answer = report.answer.map(|answer| format!("{answer} {}", abroad.answer));
+        }
         if let Some(made) = &self.published {
             sections.insert(
                 0,

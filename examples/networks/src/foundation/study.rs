@@ -8,9 +8,11 @@ use std::time::{Instant, SystemTime};
 use anyhow::Result;
 use sc_eval::Manifest;
 use sc_eval::grid::{self, Dataset, Event, Grid, ModelPlan, Outcome, Plan, merge};
+use sc_io::h5ad::backed::Backed;
 use sc_prep::LogNormalized;
 use serde_json::{Value, json};
 
+use super::away::{Asker, Away, Learnt, Question, score};
 use super::choice::Choice;
 use super::embeddings::Embedded;
 use super::maps::maps;
@@ -49,7 +51,11 @@ pub fn run(settings: &Settings) -> Result<(String, PathBuf)> {
     let sets: BTreeMap<u64, Sets> = sets.collect::<Result<_>>()?;
     let mut durations = vec![("read".to_owned(), clock.elapsed())];
 
-    let models = embed(&cells, published.as_ref(), &sets, settings)?;
+    let file = settings.away.as_ref().map(|away| Backed::open(&away.path)).transpose()?;
+    let opened = settings.away.as_ref().zip(file.as_ref());
+    let away =
+        opened.map(|(away, file)| Away::open(file, away, &cells, (&x, &sets), settings)).transpose()?;
+    let models = embed(&cells, published.as_ref(), &sets, away.as_ref(), settings)?;
     for model in &models {
         durations.push((format!("embed: {}", model.name), model.spent()));
     }
@@ -63,19 +69,28 @@ pub fn run(settings: &Settings) -> Result<(String, PathBuf)> {
     }
     manifest.started(started);
     let grid = grid(&cells, &sets, &models, &methods, &manifest, settings)?;
+    // The plan is that of the figures at home: a finished run may be asked about any number of other files.
+    manifest.inputs.extend(away.iter().flat_map(|away| away.inputs.iter().cloned()));
+    let plan = grid.plan().sha256();
+    let asker = |away| Asker::new(away, (&models, &methods), &plan, cells.labels.n_classes(), settings);
+    let asker = away.as_ref().map(asker);
     let fitting = Instant::now();
-    let outcome = fit(&grid, &cells, &x, &sets, (&models, &methods), settings)?;
+    let outcome = fit(&grid, &cells, &x, &sets, (&models, &methods), asker.as_ref(), settings)?;
     ended(grid.plan(), outcome)?;
     durations.push(("fit".to_owned(), fitting.elapsed()));
 
     let findings = Findings { cells: &cells, models: &models, methods: &methods, published, settings };
     manifest.parameters = findings.parameters();
+    manifest.parameters.extend(away.iter().flat_map(|away| away.parameters(settings)));
     manifest.durations_seconds =
         durations.iter().map(|(step, took)| (step.clone(), took.as_secs_f64())).collect();
     let record = Record {
         plan_sha256: grid.plan().sha256(),
-        protocol: findings.protocol(),
-        datasets: vec![DatasetRecord { notes: findings.notes(), manifest }],
+        protocol: findings.protocol().into_iter().chain(away.iter().map(Away::protocol)).collect(),
+        datasets: vec![DatasetRecord {
+            notes: findings.notes().into_iter().chain(away.iter().flat_map(Away::notes)).collect(),
+            manifest,
+        }],
     };
     record.write(&settings.out)?;
     let maps = maps(&x, &record, (&models, &methods), settings)?;
@@ -87,7 +102,8 @@ pub fn run(settings: &Settings) -> Result<(String, PathBuf)> {
     };
     let choices: Vec<Vec<(u64, Choice)>> = (0..methods.len()).map(choices).collect();
     let report = record.report(&merged, &merged.datasets[0], 0, record.map(&settings.out, 0));
-    findings.write(report, &merged.datasets[0], &choices, &maps)
+    let abroad = asker.as_ref().map(|asker| score(asker, &merged.datasets[0])).transpose()?;
+    findings.write(report, &merged.datasets[0], &choices, &maps, abroad.as_ref())
 }
 
 /// Labels and input as published, for which `--force` is needed.
@@ -173,10 +189,12 @@ fn fit(
     x: &LogNormalized,
     sets: &BTreeMap<u64, Sets>,
     (models, methods): (&[Model], &[Method]),
+    asker: Option<&Asker<'_>>,
     settings: &Settings,
 ) -> Result<Outcome> {
     if settings.run.force && grid_at_hand(&settings.out) {
         grid::clear(&settings.out)?;
+        Asker::clear(&settings.out)?;
     }
     let bar = bar(grid.plan().n_cells());
     let written: Mutex<Result<()>> = Mutex::new(Ok(()));
@@ -188,24 +206,28 @@ fn fit(
         bar: &bar,
         map_seed: settings.map.then_some(settings.seeds[0]),
     };
+    let prepare = |seed: u64| {
+        let place = settings.seeds.iter().position(|&other| other == seed).unwrap_or(0);
+        let embedded: Vec<&Embedded> = models.iter().map(|model| model.of(place)).collect();
+        let trainees: Vec<Option<&Trainee>> = models.iter().map(|model| model.trainee(place)).collect();
+        Prepared::new(&sets[&seed], x, &settings.fold, &embedded, trainees)
+    };
+    let run = |prepared: &Prepared<'_>, method: usize, seed: u64| {
+        let ask = |learnt: &Learnt<'_>| match asker {
+            Some(asker) => asker.ask(learnt, &Question { method, seed, prepared, tuner: &tuner, bar: &bar }),
+            None => Ok(()),
+        };
+        let (output, choice) = methods[method].run(prepared, &cells.labels, seed, &tuner, &ask)?;
+        if let (Err(error), Ok(mut written)) = (choice.write(&settings.out, method, seed), written.lock()) {
+            *written = Err(error);
+        }
+        Ok::<_, Failure>(output)
+    };
     let outcome = grid.run(
         &settings.out,
         1,
-        |group| {
-            let place = settings.seeds.iter().position(|&seed| seed == group.seed).unwrap_or(0);
-            let embedded: Vec<&Embedded> = models.iter().map(|model| model.of(place)).collect();
-            let trainees: Vec<Option<&Trainee>> = models.iter().map(|model| model.trainee(place)).collect();
-            Prepared::new(&sets[&group.seed], x, &settings.fold, &embedded, trainees)
-        },
-        |prepared, group, model| {
-            let (output, choice) = methods[model].run(prepared, &cells.labels, group.seed, &tuner)?;
-            if let (Err(error), Ok(mut written)) =
-                (choice.write(&settings.out, model, group.seed), written.lock())
-            {
-                *written = Err(error);
-            }
-            Ok::<_, Failure>(output)
-        },
+        |group| prepare(group.seed),
+        |prepared, group, model| run(prepared, model, group.seed),
         |event| match event {
             Event::Start { n_kept, n_missing } => {
                 if n_kept > 0 {
@@ -220,6 +242,24 @@ fn fit(
             _ => {}
         },
     );
+    // What was fitted by a run that did not know the other file is fitted again, to the same answers at home.
+    if let (Some(asker), Ok(Outcome { failed, .. })) = (asker, &outcome)
+        && failed.is_empty()
+    {
+        for &seed in &settings.seeds {
+            let missing = asker.missing(seed);
+            if missing.is_empty() {
+                continue;
+            }
+            let n = missing.len();
+            let name = &asker.away().name;
+            say(&format!("seed {seed}: {n} methods were not asked about {name} and are fitted again"));
+            let prepared = prepare(seed).map_err(anyhow::Error::from_boxed)?;
+            for method in missing {
+                run(&prepared, method, seed).map_err(anyhow::Error::from_boxed)?;
+            }
+        }
+    }
     bar.finish_and_clear();
     // Empty unless a training was cut off.
     let _ = std::fs::remove_dir(settings.out.join("training").join("state"));

@@ -9,12 +9,16 @@ use ndarray::Array2;
 use sc_eval::protocol::FoldOutput;
 use sc_eval::{Labels, Prediction};
 use sc_fm::classify::FineTuned;
+use sc_fm::tokenize::Tokens;
 use sc_fm::train::TrainProgress;
 use sc_io::row_store::{RowStore, Shape};
 
+use super::away::Learnt;
 use super::choice::Choice;
+use super::methods::Ask;
 use super::prepared::Sets;
 use super::tuning::{Cells, Trainee, Tuning, TuningSettings};
+use sc_examples::fold::Failure;
 use sc_examples::progress::say;
 
 /// What all trainings of a run share.
@@ -34,16 +38,18 @@ impl Tuner<'_> {
     /// Trains with each learning rate, keeps what has the smallest validation loss, and predicts.
     ///
     /// * `what`: the number of the model, and what of it is trained.
+    /// * `ask`: asks what was trained about other cells.
     ///
     /// # Errors
-    /// As [`Trainee::tune`]; if results cannot be written.
+    /// As [`Trainee::tune`] and as `ask`; if results cannot be written.
     pub(super) fn run(
         &self,
         trainee: &Trainee,
         what: (usize, Tuning),
         sets: &Sets,
         seed: u64,
-    ) -> Result<(FoldOutput, Choice)> {
+        ask: Ask<'_>,
+    ) -> Result<(FoldOutput, Choice), Failure> {
         let (source, tuning) = what;
         let name = format!("{}, {}, seed {seed}", self.names[source], tuning.words());
         let labels: Vec<Option<&str>> = self
@@ -73,7 +79,7 @@ impl Tuner<'_> {
         let (tuned, rate) = best.context("there is a learning rate at least")?;
         let fit_seconds = start.elapsed().as_secs_f64();
         let start = Instant::now();
-        let prediction = self.predict(&tuned, trainee, &sets.test)?;
+        let prediction = self.predict(&tuned, &trainee.tokens, &sets.test)?;
         let predict_seconds = start.elapsed().as_secs_f64();
         if self.settings.save_models {
             tuned.save(&self.folder("models").join(file_name(what, seed)), true)?;
@@ -81,6 +87,7 @@ impl Tuner<'_> {
         if self.map_seed == Some(seed) && tuning.changes_embeddings() {
             self.embed(&tuned, trainee, what)?;
         }
+        ask(&Learnt::Tuned(&tuned, &trainee.input))?;
         let choice = Choice {
             learning_rate: rate.filter(|_| rates.len() > 1),
             epoch: Some(tuned.best_epoch().epoch),
@@ -94,13 +101,13 @@ impl Tuner<'_> {
 
     /// Probabilities in the order of the labels' classes. A cell that the model sees no gene of gets the shares of the
     /// classes among all cells.
-    fn predict(&self, tuned: &FineTuned, trainee: &Trainee, test: &[usize]) -> Result<Prediction> {
-        let found = tuned.predict_proba_tokens(&trainee.tokens, test)?.probabilities;
+    pub(super) fn predict(&self, tuned: &FineTuned, tokens: &Tokens, rows: &[usize]) -> Result<Prediction> {
+        let found = tuned.predict_proba_tokens(tokens, rows)?.probabilities;
         let classes = self.labels.classes();
         let column = |class: &String| tuned.classes().iter().position(|name| name == class);
         let columns: Vec<Option<usize>> = classes.iter().map(column).collect();
         let shares = self.labels.counts();
-        let probabilities = Array2::from_shape_fn((test.len(), classes.len()), |(cell, class)| match columns
+        let probabilities = Array2::from_shape_fn((rows.len(), classes.len()), |(cell, class)| match columns
             [class]
             .map(|column| found[[cell, column]])
         {
