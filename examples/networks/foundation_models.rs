@@ -38,6 +38,8 @@ Examples:
                                                            # a pretrained model beside the same one that learnt nothing
   foundation_models --checkpoint geneformer=V1 scgpt=human --dictionaries geneformer=dicts --model-layer last second_to_last
   foundation_models --checkpoint V2 --input pbmc3k.h5ad --label louvain --out results/frozen --resume
+  foundation_models --checkpoint V2 --input pbmc3k.h5ad --label louvain --test atlas.h5ad --test-label cell_type \\
+      --ontology cl.obo                                    # what is left of it on the cells of another laboratory
   foundation_models --checkpoint V2 --input pbmc3k.h5ad --label louvain --protocol as-published --force
 
 Exit codes: 0 done, 1 failed, 2 usage, 3 input invalid, 4 model or file not there.";
