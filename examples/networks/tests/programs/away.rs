@@ -42,7 +42,7 @@ fn other(dir: &Path) -> PathBuf {
     let label = |cell: usize| match cell {
         28 => None,
         24..28 => Some("neuron".to_owned()),
-        _ => Some(if cell % 2 == 0 { "t" } else { "b" }.to_owned()),
+        _ => Some(if cell.is_multiple_of(2) { "t" } else { "b" }.to_owned()),
     };
     write(dir, "other.h5ad", &values, names, (0..30).map(label).collect())
 }
