@@ -60,7 +60,13 @@ pub fn run(args: &PretrainArgs) -> Result<String> {
     };
     let clock = Instant::now();
     let bar = bar(1);
+    let mut epoch = 0;
     let watch = &mut |now: &TrainProgress| {
+        if now.epoch > epoch {
+            epoch = now.epoch;
+            let minutes = now.elapsed.as_secs_f64() / 60.0;
+            say(&format!("epoch {epoch} of {}, {minutes:.0} min, loss {:.3}", now.n_epochs, now.loss));
+        }
         bar.set_length(now.n_steps as u64);
         bar.set_position(now.step as u64);
         let left = now.remaining().map_or_else(String::new, |left| format!(", {} s left", left.as_secs()));
