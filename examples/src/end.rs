@@ -36,16 +36,35 @@ impl std::error::Error for NotFetched {}
 /// The exit code of a result: 0 done, 1 failed, 2 usage, 3 input invalid, 4 model or file not there. An error is printed to stderr with the chain
 /// of its causes and, where a library knows what to do next, its advice.
 pub fn end(result: Result<(), Error>) -> ExitCode {
+    end_with(result, |_| None)
+}
+
+/// The exit code and the advice of an error of a crate that this package does not use.
+#[derive(Clone, Copy, Debug)]
+pub struct Known<'a> {
+    /// The exit code.
+    pub code: u8,
+    /// What to do about it.
+    pub help: Option<&'a str>,
+}
+
+/// [`end`], where `know` speaks for errors of other crates.
+pub fn end_with(
+    result: Result<(), Error>,
+    know: for<'a> fn(&'a (dyn std::error::Error + 'static)) -> Option<Known<'a>>,
+) -> ExitCode {
     let Err(error) = result else { return ExitCode::SUCCESS };
     let mut text = format!("error: {error}");
     for cause in error.chain().skip(1) {
         text += &format!("\n  because {cause}");
     }
-    if let Some(help) = error.chain().find_map(help) {
+    let advice = |cause| help(cause).or_else(|| know(cause)?.help);
+    if let Some(help) = error.chain().find_map(advice) {
         text += &format!("\nhelp: {help}");
     }
     crate::progress::say(&text);
-    ExitCode::from(code(&error))
+    let known = error.chain().find_map(|cause| Some(know(cause)?.code));
+    ExitCode::from(known.unwrap_or_else(|| code(&error)))
 }
 
 fn help<'a>(cause: &'a (dyn std::error::Error + 'static)) -> Option<&'a str> {
@@ -53,10 +72,9 @@ fn help<'a>(cause: &'a (dyn std::error::Error + 'static)) -> Option<&'a str> {
     let prep = cause.downcast_ref::<sc_prep::Error>().and_then(sc_prep::Error::help);
     let eval = cause.downcast_ref::<sc_eval::Error>().and_then(sc_eval::Error::help);
     let counts = cause.downcast_ref::<sc_io::NotCounts>().and_then(sc_io::NotCounts::help);
-    let fm = cause.downcast_ref::<sc_fm::Error>().and_then(sc_fm::Error::help);
     let rows = cause.downcast_ref::<sc_io::row_store::Error>().and_then(sc_io::row_store::Error::help);
     let fetch = cause.downcast_ref::<NotFetched>().map(|error| error.help.as_str());
-    io.or(counts).or(prep).or(eval).or(fm).or(rows).or(fetch)
+    io.or(counts).or(prep).or(eval).or(rows).or(fetch)
 }
 
 fn code(error: &Error) -> u8 {
@@ -70,11 +88,7 @@ fn code(error: &Error) -> u8 {
         if cause.is::<NotFetched>() {
             return 4;
         }
-        if cause.is::<sc_fm::Error>()
-            || cause.is::<sc_io::Error>()
-            || cause.is::<sc_io::NotCounts>()
-            || cause.is::<sc_prep::Error>()
-        {
+        if cause.is::<sc_io::Error>() || cause.is::<sc_io::NotCounts>() || cause.is::<sc_prep::Error>() {
             return 3;
         }
         match cause.downcast_ref::<Eval>() {

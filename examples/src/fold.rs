@@ -182,12 +182,13 @@ impl<'a> Fold<'a> {
 }
 
 /// The rows of a matrix as they are.
-pub(crate) fn as_it_is(x: &Csr, rows: &[usize]) -> Result<Features, sc_eval::Error> {
+pub fn as_it_is(x: &Csr, rows: &[usize]) -> Result<Features, sc_eval::Error> {
     let (indptr, indices, values) = x.select_rows(rows).into_parts();
     Features::sparse(indptr, indices, values, vec![0.0; x.n_cols()])
 }
 
-pub(crate) fn features(scaled: Scaled) -> Result<Features, sc_eval::Error> {
+/// Features of a matrix that is scaled already.
+pub fn features(scaled: Scaled) -> Result<Features, sc_eval::Error> {
     let (indptr, indices, values, background) = scaled.into_parts();
     Features::sparse(indptr, indices, values, background)
 }

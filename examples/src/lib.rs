@@ -6,7 +6,6 @@ pub mod config;
 pub mod end;
 pub mod facts;
 pub mod fold;
-pub mod foundation;
 pub mod genes;
 pub mod integration;
 pub mod leak_sections;

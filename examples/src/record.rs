@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 use ndarray::Array2;
 use sc_eval::grid::{Merged, MergedDataset, MergedModel};
-use sc_eval::report::{Best, Cell, Column, Kind, Section, Table};
+use sc_eval::report::{Best, Cell, Column, KeyFigure, Kind, Section, Table};
 use sc_eval::{Manifest, Report};
 use serde::{Deserialize, Serialize};
 
@@ -131,7 +131,9 @@ impl Record {
                 merged.plan.seeds[0],
                 merged.plan.seeds.len()
             ));
-            report.sections.push(over_seeds(&data.models));
+            report.scope = Some(format!("seed {}", merged.plan.seeds[0]));
+            report.key_figures.extend(best_of_seeds(&data.models));
+            report.sections.push(over_seeds(&data.models).leading());
         }
         if !merged.missing.is_empty() {
             let (missing, all) = (merged.missing.len(), merged.plan.n_cells());
@@ -139,6 +141,20 @@ impl Record {
         }
         report
     }
+}
+
+/// The best model over all seeds.
+fn best_of_seeds(models: &[MergedModel]) -> Option<KeyFigure> {
+    let best = models.iter().reduce(|best, model| match model.mean.accuracy > best.mean.accuracy {
+        true => model,
+        false => best,
+    })?;
+    let note = format!("{}, mean of {} seeds", best.plan.name, best.seeds.len());
+    Some(KeyFigure {
+        name: "Best accuracy".to_owned(),
+        value: format!("{:.1} %", best.mean.accuracy * 100.0),
+        note,
+    })
 }
 
 /// Means over the folds of all seeds.

@@ -131,7 +131,7 @@ impl Study {
 ///
 /// # Errors
 /// The first of them.
-pub(crate) fn ended(plan: &Plan, outcome: Outcome) -> Result<()> {
+pub fn ended(plan: &Plan, outcome: Outcome) -> Result<()> {
     let (n_failed, n_cells) = (outcome.failed.len(), plan.n_cells());
     for failure in outcome.failed.iter().take(10) {
         say(&format!("failed: {}: {}", failure.key.words(plan), failure.error));
@@ -162,12 +162,12 @@ impl Error for Failed {
 }
 
 /// Whether a folder holds a grid.
-pub(crate) fn grid_at_hand(dir: &Path) -> bool {
+pub fn grid_at_hand(dir: &Path) -> bool {
     dir.join("plan.json").exists()
 }
 
 /// Refuses a folder of results that may not be written into.
-pub(crate) fn check_folder(dir: &Path, force: bool, resume: bool) -> Result<()> {
+pub fn check_folder(dir: &Path, force: bool, resume: bool) -> Result<()> {
     if !grid_at_hand(dir) {
         // A run that was interrupted at its very beginning leaves the lock and no plan.
         let begun = resume && dir.join(".lock").exists();

@@ -90,12 +90,15 @@ pub struct Report {
     pub umap: Option<Array2<f32>>,
     /// Models by name, in the order of the tables; no name twice. There may be none.
     pub models: Vec<(String, CrossValidation)>,
-    /// What other protocols found, in the order of the page; after the models, and after what their probabilities are
-    /// worth.
+    /// Which part of a study the results in `models` are, if there is more of it: `"seed 1"`. The page names it wherever
+    /// it shows them, and has no figures of theirs at its top.
+    pub scope: Option<String>,
+    /// What other protocols found, in the order of the page: those that lead it before the models, the others after
+    /// them and after what their probabilities are worth.
     pub sections: Vec<Section>,
     /// The first sentence of the page, in place of the one that the models give.
     pub answer: Option<String>,
-    /// Numbers for the top of the page, after those of the models.
+    /// Numbers for the top of the page, after those of the models; before them where these have a `scope`.
     pub key_figures: Vec<KeyFigure>,
     /// How the data were prepared and the cells divided, as named facts: `("Folds", "5, stratified by label")`.
     pub protocol: Vec<(String, String)>,
@@ -131,6 +134,7 @@ impl Report {
             labels,
             umap: None,
             models: Vec::new(),
+            scope: None,
             sections: Vec::new(),
             answer: None,
             key_figures: Vec::new(),

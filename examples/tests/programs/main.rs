@@ -5,7 +5,6 @@ mod anomaly_detection;
 mod bad_input;
 mod benchmark;
 mod clustering;
-mod foundation_models;
 mod grid;
 mod leak_check;
 mod robustness;

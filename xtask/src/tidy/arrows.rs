@@ -16,7 +16,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
 ];
 
 /// Programs and tests, on which no library may depend.
-const ON_TOP: &[&str] = &["sc-examples", "sc-tests", "xtask"];
+const ON_TOP: &[&str] = &["sc-examples", "sc-network-examples", "sc-tests", "xtask"];
 
 pub(super) fn check(root: &Path) -> Result<Vec<String>> {
     let cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))

@@ -24,12 +24,18 @@ pub(super) fn page(report: &Report, facts: Option<&Facts<'_>>, sections: &[Secti
     if !report.key_figures.is_empty() {
         out.push('\n');
     }
+    for section in sections.iter().filter(|section| section.leads) {
+        self::section(&mut out, section);
+    }
     if let Some(facts) = facts {
         out.push('\n');
+        if report.scope.is_some() {
+            out.push_str(&format!("## {}\n\n", escape(&words::models_title(report))));
+        }
         models(&mut out, facts);
         classes(&mut out, report, facts);
     }
-    for section in sections {
+    for section in sections.iter().filter(|section| !section.leads) {
         self::section(&mut out, section);
     }
     if !report.notes.is_empty() {

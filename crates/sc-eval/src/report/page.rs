@@ -73,10 +73,10 @@ fn view(
     let eyebrow = [Some(report.dataset.clone()), Some(program.clone()), manifest.started.clone()];
     let mut blocks = Vec::new();
     let map = map(report, facts, &pictures.maps, &mut blocks);
-    let mut views = Vec::new();
+    let (mut leading, mut views) = (Vec::new(), Vec::new());
     for ((section, slug), picture) in sections.iter().zip(slugs).zip(&pictures.sections) {
         let (view, block) = sections::section(section, slug, picture.as_ref());
-        views.push(view);
+        if section.leads { &mut leading } else { &mut views }.push(view);
         blocks.extend(block);
     }
     let style = style(report.models.len());
@@ -90,7 +90,9 @@ fn view(
         answer: words::headline(report, facts).into_iter().map(Into::into).collect(),
         tiles: tiles(report, facts),
         contents: Vec::new(),
-        interval_note: words::INTERVALS,
+        leading,
+        models_title: words::models_title(report),
+        interval_note: words::intervals(report),
         axis: facts.map(results::axis),
         models: facts.map(|facts| results::models(report, facts)).unwrap_or_default(),
         best: facts.map(|facts| facts.best().name.to_owned()).unwrap_or_default(),
@@ -151,9 +153,13 @@ fn style(n_models: usize) -> String {
 
 fn contents(page: &Page) -> Vec<Content> {
     let fixed = |anchor: &str, title: &str| Content { anchor: anchor.to_owned(), title: title.to_owned() };
-    let mut contents = Vec::new();
+    let section = |section: &view::SectionView| Content {
+        anchor: section.anchor.clone(),
+        title: section.title.clone(),
+    };
+    let mut contents: Vec<Content> = page.leading.iter().map(section).collect();
     if !page.models.is_empty() {
-        contents.push(fixed("models", "Models"));
+        contents.push(fixed("models", &page.models_title));
     }
     if !page.pairs.is_empty() {
         contents.push(fixed("pairs", "Against the best"));
@@ -167,10 +173,6 @@ fn contents(page: &Page) -> Vec<Content> {
     if !page.models.is_empty() {
         contents.push(fixed("confusions", "Confusions"));
     }
-    let section = |section: &view::SectionView| Content {
-        anchor: section.anchor.clone(),
-        title: section.title.clone(),
-    };
     contents.extend(page.sections.iter().map(section));
     contents.extend([fixed("data", "Data and protocol"), fixed("run", "This run")]);
     contents
@@ -211,9 +213,18 @@ fn f1_means(facts: &Facts<'_>) -> Vec<String> {
 fn tiles(report: &Report, facts: Option<&Facts<'_>>) -> Vec<Tile> {
     let mut tiles = facts.map(|facts| model_tiles(report, facts)).unwrap_or_default();
     let own = report.key_figures.iter();
-    tiles.extend(own.map(|figure| Tile::new(&figure.name, figure.value.clone(), figure.note.clone())));
+    let own = own.map(|figure| Tile::new(&figure.name, figure.value.clone(), figure.note.clone()));
+    if report.scope.is_some() {
+        // The scores of a part would pass for those of the whole.
+        tiles.splice(..N_SCORES.min(tiles.len()), own);
+    } else {
+        tiles.extend(own);
+    }
     tiles
 }
+
+/// How many of the [`model_tiles`] are scores.
+const N_SCORES: usize = 2;
 
 fn model_tiles(report: &Report, facts: &Facts<'_>) -> Vec<Tile> {
     let (manifest, labels) = (&report.manifest, &report.labels);

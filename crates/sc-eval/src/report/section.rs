@@ -29,6 +29,9 @@ pub struct Section {
     pub title: String,
     /// What the reader should know before the content; may be empty.
     pub lede: String,
+    /// Whether the page begins with it, before the models.
+    #[serde(skip)]
+    pub leads: bool,
     /// What it shows.
     #[serde(flatten)]
     pub content: Content,
@@ -61,7 +64,13 @@ pub enum Content {
 impl Section {
     /// A section of a content, such as a [`Table`] or [`Curves`].
     pub fn new(title: impl Into<String>, lede: impl Into<String>, content: impl Into<Content>) -> Self {
-        Self { title: title.into(), lede: lede.into(), content: content.into() }
+        Self { title: title.into(), lede: lede.into(), leads: false, content: content.into() }
+    }
+
+    /// The section at the beginning of the page, before the models.
+    #[must_use]
+    pub fn leading(self) -> Self {
+        Self { leads: true, ..self }
     }
 
     /// A section of words alone; a blank line begins a paragraph.

@@ -47,6 +47,25 @@ fn the_same_report_is_the_same_bytes() {
 }
 
 #[test]
+fn a_part_of_a_study_is_named_where_it_is_shown_and_never_at_the_top() {
+    let mut report = sample::report();
+    assert!(page_of(&report).contains("<dt>Best accuracy</dt>"));
+    report.scope = Some("seed 7".to_owned());
+    report.key_figures =
+        vec![KeyFigure { name: "Mean accuracy".into(), value: "50 %".into(), note: "3 seeds".into() }];
+    report.sections.push(Section::text("All seeds", "What holds.").leading());
+    let page = page_of(&report);
+    assert!(!page.contains("<dt>Best accuracy</dt>") && !page.contains("<dt>Its macro-F1</dt>"));
+    let place = |text: &str| page.find(text).unwrap_or_else(|| panic!("{text}"));
+    assert!(place("<dt>Mean accuracy</dt>") < place("<dt>Majority baseline</dt>"));
+    assert!(place("With seed 7, ") < place("Models, seed 7</h2>"));
+    assert!(place("All seeds</h2>") < place("Models, seed 7</h2>"));
+    let facts = Facts::new(&report);
+    let markdown = markdown::page(&report, facts.as_ref(), &report.sections);
+    assert!(markdown.find("## All seeds").unwrap() < markdown.find("## Models, seed 7").unwrap());
+}
+
+#[test]
 fn times_change_only_the_columns_of_seconds() {
     let mut slower = sample::report();
     for (_, result) in &mut slower.models {

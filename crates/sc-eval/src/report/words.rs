@@ -24,8 +24,28 @@ pub(super) struct Part {
 pub(super) fn headline(report: &Report, facts: Option<&Facts<'_>>) -> Vec<Part> {
     match (&report.answer, facts) {
         (Some(text), _) => vec![Part { text: text.clone(), strong: false }],
-        (None, Some(facts)) => answer(facts),
+        (None, Some(facts)) => {
+            let scope =
+                report.scope.iter().map(|scope| Part { text: format!("With {scope}, "), strong: false });
+            scope.chain(answer(facts)).collect()
+        }
         (None, None) => Vec::new(),
+    }
+}
+
+/// The heading of the models.
+pub(super) fn models_title(report: &Report) -> String {
+    match &report.scope {
+        Some(scope) => format!("Models, {scope}"),
+        None => "Models".to_owned(),
+    }
+}
+
+/// What the intervals of the models are.
+pub(super) fn intervals(report: &Report) -> String {
+    match &report.scope {
+        Some(scope) => format!("What the models answered with {scope} alone. {INTERVALS}"),
+        None => INTERVALS.to_owned(),
     }
 }
 

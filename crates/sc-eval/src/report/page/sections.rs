@@ -12,6 +12,14 @@ use crate::report::{chart, number};
 /// Rows above which the numbers of a drawing are only in its file.
 const MAX_FOLDED: usize = 60;
 
+/// A minus sign in place of a hyphen, after which a line may break.
+fn signed(number: String) -> String {
+    match number.strip_prefix('-') {
+        Some(digits) => format!("\u{2212}{digits}"),
+        None => number,
+    }
+}
+
 /// A section, and its data if it has any.
 pub(super) fn section(
     section: &Section,
@@ -94,10 +102,11 @@ pub(super) fn table(table: &Table) -> TableView {
         let kind = table.columns[column].kind;
         let text = match cell {
             Cell::Text(text) => text.clone(),
-            cell => cell.value().map_or_else(|| "–".to_owned(), |value| kind.print(value)),
+            cell => cell.value().map_or_else(|| "–".to_owned(), |value| signed(kind.print(value))),
         };
         let ends = cell.ends().filter(|_| cell.value().is_some());
-        let small = ends.map(|(low, high)| format!("[{}, {}]", kind.print(low), kind.print(high)));
+        let small =
+            ends.map(|(low, high)| format!("[{}, {}]", signed(kind.print(low)), signed(kind.print(high))));
         let class = match (kind, best[column][row]) {
             (Kind::Text, _) => "t",
             (Kind::Interval(_), true) => "best",

@@ -8,7 +8,7 @@ use rayon::prelude::*;
 
 use super::op::{Matrix, column_sums};
 use crate::nn::cpu;
-use crate::nn::gemm::{Epilogue, Kernel, Packed, View, gemm, gemm_vec};
+use crate::nn::gemm::{Epilogue, Kernel, Packed, View, gemm};
 use crate::nn::softmax::{rows_of_a_task, weights};
 
 /// Rows whose logits are in memory at a time: one block of the products' inner dimension, so that the gradient of the
@@ -52,8 +52,7 @@ impl LinearCrossEntropy {
             loss += losses.iter().sum::<f64>();
             let slopes = View::new(logits, rows, classes);
             if let Some(transposed) = &transposed {
-                let out = &mut dx[first * width..][..rows * width];
-                out.copy_from_slice(&gemm_vec(slopes, transposed, Epilogue::default()));
+                gemm(slopes, transposed, Epilogue::default(), &mut dx[first * width..][..rows * width]);
             }
             if by_weight {
                 let x = Packed::new(x.t(), self.kernel);

@@ -13,10 +13,10 @@ use sc_io::{AnnData, Counts, Csr, DataFrame};
 use sc_prep::leiden::leiden;
 use sc_prep::{FeatureSpace, LeidenParams, LogNormalized};
 
-use crate::cells::Cells;
-use crate::end::Usage;
-use crate::fold::FoldParams;
-use crate::map;
+use sc_examples::cells::Cells;
+use sc_examples::end::Usage;
+use sc_examples::fold::FoldParams;
+use sc_examples::map;
 
 /// Marker genes of each type.
 const MARKERS: [(&str, &[&str]); 6] = [

@@ -4,6 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
+use sc_fm::train::EpochRecord;
 use serde::{Deserialize, Serialize};
 
 /// What a model was given after a look at the validation cells of a seed.
@@ -14,6 +15,15 @@ pub(super) struct Choice {
     pub(super) layer: Option<String>,
     /// The strength of the penalty, of a logistic regression.
     pub(super) c: Option<f64>,
+    /// The learning rate, of a tuned model that has several to choose from.
+    #[serde(default)]
+    pub(super) learning_rate: Option<f64>,
+    /// The epoch, of a tuned model.
+    #[serde(default)]
+    pub(super) epoch: Option<usize>,
+    /// Every epoch of a tuned model.
+    #[serde(default)]
+    pub(super) history: Vec<EpochRecord>,
     /// Cross-entropy of the validation cells; none where nothing was chosen.
     pub(super) loss: Option<f64>,
     /// How many there were to choose from.

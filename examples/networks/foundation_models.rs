@@ -16,9 +16,10 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::Parser;
-use sc_examples::end::end;
-use sc_examples::foundation::{self, FoundationArgs};
 use sc_examples::progress::say;
+use sc_network_examples::end::end;
+use sc_network_examples::foundation::{self, FoundationArgs};
+use sc_network_examples::pool::one_pool;
 
 /// Embed cells by frozen foundation models, fit classifiers on the embeddings, and compare them with plain baselines.
 #[derive(Parser)]
@@ -42,6 +43,7 @@ Examples:
 Exit codes: 0 done, 1 failed, 2 usage, 3 input invalid, 4 model or file not there.";
 
 fn main() -> ExitCode {
+    one_pool();
     end(compare(&Args::parse()))
 }
 

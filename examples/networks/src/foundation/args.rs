@@ -10,11 +10,12 @@ use sc_fm::models::Layer;
 use sc_fm::nn::gemm;
 
 use super::sources::{Name, Named, Source, sources};
-use crate::cells::CellArgs;
-use crate::end::Usage;
-use crate::fold::FoldParams;
-use crate::methods::MethodArgs;
-use crate::run::{RunArgs, at_least_1};
+use super::tuning::{TuningArgs, TuningSettings};
+use sc_examples::cells::CellArgs;
+use sc_examples::end::Usage;
+use sc_examples::fold::FoldParams;
+use sc_examples::methods::MethodArgs;
+use sc_examples::run::{RunArgs, at_least_1};
 
 /// How labels, inputs and splits are made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -99,6 +100,11 @@ pub struct FoundationArgs {
     #[arg(long, value_name = "NAME", num_args = 1.., value_delimiter = ',', value_enum,
           default_values = ["logistic-regression", "xgboost"])]
     heads: Vec<Head>,
+    #[command(flatten)]
+    tuning: TuningArgs,
+    /// Epochs in which the small model, of which there is no checkpoint, learns from the training cells without their labels
+    #[arg(long, value_name = "N", default_value_t = 8, value_parser = at_least_1)]
+    pretrain_epochs: usize,
     /// Highly variable genes of the baselines, chosen on training cells
     #[arg(long, value_name = "N", default_value_t = 2000, value_parser = at_least_1)]
     n_genes: usize,
@@ -183,6 +189,10 @@ pub struct Settings {
     pub seeds: Vec<u64>,
     /// Classifiers on embeddings; each once.
     pub heads: Vec<Head>,
+    /// What is trained of the models.
+    pub tuning: TuningSettings,
+    /// Epochs of the small model's pretraining.
+    pub pretrain_epochs: usize,
     /// How the baselines' features are made.
     pub fold: FoldParams,
     /// The first seed, threads, permission to replace results.
@@ -201,7 +211,7 @@ impl FoundationArgs {
     /// The flags, checked.
     ///
     /// # Errors
-    /// [`Usage`] for flags that contradict each other; [`NotFetched`](crate::end::NotFetched) for a model without weights.
+    /// [`Usage`] for flags that contradict each other; [`NotFetched`](sc_examples::end::NotFetched) for a model without weights.
     pub fn settings(&self) -> Result<Settings> {
         let sources = sources(&self.model, &self.checkpoint, &self.random_weights, &self.dictionaries)?;
         let seeds = match (self.seeds.is_empty(), self.protocol) {
@@ -233,6 +243,8 @@ impl FoundationArgs {
             run: RunArgs { seed: seeds[0], threads: self.threads, force: self.force },
             seeds,
             heads,
+            tuning: self.tuning.settings(),
+            pretrain_epochs: self.pretrain_epochs,
             fold: methods.fold(),
             resume: self.resume,
             map: !self.no_map,
@@ -282,8 +294,8 @@ mod tests {
     #[test]
     fn without_flags_a_small_model_of_the_embedded_genes_takes_part() {
         let settings = settings(&[]).unwrap();
-        assert_eq!((settings.sources.len(), settings.seeds.as_slice()), (1, &[42, 43, 44][..]));
-        assert!(settings.sources[0].learns_genes());
+        assert_eq!((settings.sources.len(), settings.seeds.as_slice()), (2, &[42, 43, 44][..]));
+        assert!(settings.sources.iter().all(Source::learns_genes));
         assert_eq!(settings.heads, [Head::LogisticRegression, Head::Xgboost]);
         assert_eq!(settings.cache, PathBuf::from("results/foundation_models/embeddings"));
     }

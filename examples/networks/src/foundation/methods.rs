@@ -1,4 +1,4 @@
-//! What is compared: classifiers on embeddings, and the baselines that always stand beside them.
+//! What is compared: classifiers on embeddings, tuned models, and the baselines that always stand beside them.
 
 use std::time::Instant;
 
@@ -11,7 +11,9 @@ use serde_json::{Value, json};
 use super::args::Head;
 use super::choice::Choice;
 use super::prepared::{Prepared, View};
-use crate::fold::Failure;
+use super::tuned::Tuner;
+use super::tuning::Tuning;
+use sc_examples::fold::Failure;
 
 /// Strengths of a logistic regression's penalty that are tried, the strongest first.
 const C: [f64; 5] = [0.001, 0.01, 0.1, 1.0, 10.0];
@@ -32,14 +34,34 @@ pub(super) enum Method {
         /// The classifier.
         head: Head,
     },
+    /// A model that was trained on the cells.
+    Tuned {
+        /// The model, by its number.
+        source: usize,
+        /// What of it was trained.
+        tuning: Tuning,
+    },
 }
 
 impl Method {
-    /// The baselines, then every model with every classifier.
-    pub(super) fn all(n_sources: usize, heads: &[Head]) -> Vec<Self> {
-        let embedded =
-            (0..n_sources).flat_map(|source| heads.iter().map(move |&head| Self::Embedded { source, head }));
-        [Self::Majority, Self::Components, Self::Genes].into_iter().chain(embedded).collect()
+    /// The baselines, then every model with every classifier and everything that is trained of it.
+    ///
+    /// * `tunings`: those of each model.
+    pub(super) fn all(tunings: &[Vec<Tuning>], heads: &[Head]) -> Vec<Self> {
+        let mut methods = vec![Self::Majority, Self::Components, Self::Genes];
+        for (source, tunings) in tunings.iter().enumerate() {
+            methods.extend(heads.iter().map(|&head| Self::Embedded { source, head }));
+            methods.extend(tunings.iter().map(|&tuning| Self::Tuned { source, tuning }));
+        }
+        methods
+    }
+
+    /// The model that it stands on.
+    pub(super) fn source(self) -> Option<usize> {
+        match self {
+            Self::Embedded { source, .. } | Self::Tuned { source, .. } => Some(source),
+            _ => None,
+        }
     }
 
     /// Its name in tables.
@@ -51,13 +73,14 @@ impl Method {
             Self::Components => "HVG + PCA + LR".to_owned(),
             Self::Genes => "HVG + LR".to_owned(),
             Self::Embedded { source, head } => format!("{} + {}", sources[source], head.words()),
+            Self::Tuned { source, tuning } => format!("{}, {}", sources[source], tuning.words()),
         }
     }
 
-    /// Its parameters, for the plan of the run.
+    /// The parameters of a classifier, for the plan of the run.
     pub(super) fn parameters(self) -> Value {
         match self {
-            Self::Majority => Value::Null,
+            Self::Majority | Self::Tuned { .. } => Value::Null,
             Self::Components | Self::Genes => json!({ "c": C }),
             Self::Embedded { head, .. } => json!(head.model(1.0, 0)),
         }
@@ -72,10 +95,15 @@ impl Method {
         prepared: &Prepared<'_>,
         labels: &Labels,
         seed: u64,
+        tuner: &Tuner<'_>,
     ) -> Result<(FoldOutput, Choice), Failure> {
+        if let Self::Tuned { source, tuning } = self {
+            let trainee = prepared.trainees[source].ok_or("a model that is not there cannot be tuned")?;
+            return Ok(tuner.run(trainee, (source, tuning), prepared.sets, seed)?);
+        }
         let logistic = |c| Model::LogisticRegression(LogisticRegressionParams { c, ..Default::default() });
         let views: Vec<(Option<&str>, &View)> = match self {
-            Self::Majority | Self::Genes => vec![(None, &prepared.genes)],
+            Self::Majority | Self::Genes | Self::Tuned { .. } => vec![(None, &prepared.genes)],
             Self::Components => vec![(None, &prepared.components)],
             Self::Embedded { source, .. } => {
                 prepared.embedded[source].iter().map(|(layer, view)| (Some(layer.as_str()), view)).collect()
@@ -87,7 +115,7 @@ impl Method {
             false => vec![(Some(1.0), models(1.0))],
         };
         let models: Vec<(Option<f64>, Model)> = match self {
-            Self::Majority => vec![(None, Model::Majority)],
+            Self::Majority | Self::Tuned { .. } => vec![(None, Model::Majority)],
             Self::Components | Self::Genes => cs(&logistic),
             Self::Embedded { head: Head::LogisticRegression, .. } => cs(&logistic),
             Self::Embedded { head: Head::Xgboost, .. } => vec![(None, Head::Xgboost.model(1.0, seed))],
@@ -113,7 +141,8 @@ impl Method {
                 };
                 if is_better {
                     let layer = layer.map(str::to_owned);
-                    best = Some((fitted, view, Choice { layer, c: *c, loss, n_tried }));
+                    let choice = Choice { layer, c: *c, loss, n_tried, ..Default::default() };
+                    best = Some((fitted, view, choice));
                 }
             }
         }
@@ -137,10 +166,20 @@ mod tests {
 
     #[test]
     fn baselines_stand_before_every_model_with_every_head() {
-        let methods = Method::all(2, &[Head::LogisticRegression, Head::Xgboost]);
+        let heads = [Head::LogisticRegression, Head::Xgboost];
+        let methods = Method::all(&[vec![], vec![Tuning::LinearProbe, Tuning::FineTuned]], &heads);
         let names: Vec<String> = methods.iter().map(|method| method.name(&["a", "b"])).collect();
-        let expected =
-            ["majority", "HVG + PCA + LR", "HVG + LR", "a + LR", "a + XGBoost", "b + LR", "b + XGBoost"];
+        let expected = [
+            "majority",
+            "HVG + PCA + LR",
+            "HVG + LR",
+            "a + LR",
+            "a + XGBoost",
+            "b + LR",
+            "b + XGBoost",
+            "b, linear probe",
+            "b, fine-tuned",
+        ];
         assert_eq!(names, expected);
     }
 }

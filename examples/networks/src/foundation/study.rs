@@ -3,30 +3,30 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Instant, SystemTime};
 
 use anyhow::Result;
-use ndarray::{Array2, Axis};
 use sc_eval::Manifest;
 use sc_eval::grid::{self, Dataset, Event, Grid, ModelPlan, Outcome, Plan, merge};
-use sc_fm::models::LoadOptions;
-use sc_io::DataFrame;
 use sc_prep::LogNormalized;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::choice::Choice;
-use super::embeddings::{Data, Embedded, identity};
+use super::embeddings::Embedded;
+use super::maps::maps;
 use super::methods::Method;
+use super::models::{Model, embed};
 use super::prepared::{Prepared, Sets};
 use super::published::Published;
 use super::sections::Findings;
-use super::{Protocol, Settings, own_genes};
-use crate::cells::Cells;
-use crate::fold::Failure;
-use crate::map;
-use crate::progress::{bar, say, thousands};
-use crate::record::{DatasetRecord, Record};
-use crate::study::{check_folder, ended, grid_at_hand};
+use super::tuned::Tuner;
+use super::tuning::{Trainee, Tuning};
+use super::{Protocol, Settings};
+use sc_examples::cells::Cells;
+use sc_examples::fold::Failure;
+use sc_examples::progress::{bar, say};
+use sc_examples::record::{DatasetRecord, Record};
+use sc_examples::study::{check_folder, ended, grid_at_hand};
 
 /// Runs all of it and returns the table that compares the models, and the page.
 ///
@@ -53,7 +53,8 @@ pub fn run(settings: &Settings) -> Result<(String, PathBuf)> {
     for model in &models {
         durations.push((format!("embed: {}", model.name), model.spent()));
     }
-    let methods = Method::all(models.len(), &settings.heads);
+    let tunings: Vec<Vec<Tuning>> = models.iter().map(|model| model.tunings.clone()).collect();
+    let methods = Method::all(&tunings, &settings.heads);
     let mut manifest = settings.run.manifest("foundation_models", &cells)?;
     for path in models.iter().flat_map(|model| &model.files) {
         if manifest.inputs.iter().all(|input| Path::new(&input.path) != path) {
@@ -77,7 +78,7 @@ pub fn run(settings: &Settings) -> Result<(String, PathBuf)> {
         datasets: vec![DatasetRecord { notes: findings.notes(), manifest }],
     };
     record.write(&settings.out)?;
-    let maps = maps(&x, &record, &models, settings)?;
+    let maps = maps(&x, &record, (&models, &methods), settings)?;
     let merged = merge(&settings.out, false)?;
     merged.write(&settings.out)?;
     let choices = |model: usize| {
@@ -105,94 +106,6 @@ fn published(cells: &mut Cells, x: &LogNormalized, settings: &Settings) -> Resul
     Ok(made)
 }
 
-/// A model and the cells as it sees them.
-pub(super) struct Model {
-    /// Its name in tables.
-    pub(super) name: String,
-    /// What it is.
-    pub(super) words: String,
-    /// What its weights are, for tables.
-    pub(super) weights: String,
-    /// The files that it was made of.
-    files: Vec<PathBuf>,
-    /// One for all seeds, or one for each.
-    pub(super) embedded: Vec<Embedded>,
-}
-
-impl Model {
-    /// The embeddings of the seed at that place.
-    pub(super) fn of(&self, seed: usize) -> &Embedded {
-        self.embedded.get(seed).unwrap_or(&self.embedded[0])
-    }
-
-    fn spent(&self) -> Duration {
-        self.embedded.iter().map(|embedded| embedded.spent.0).sum()
-    }
-}
-
-/// Every model's embeddings of all cells.
-fn embed(
-    cells: &Cells,
-    published: Option<&Published>,
-    sets: &BTreeMap<u64, Sets>,
-    settings: &Settings,
-) -> Result<Vec<Model>> {
-    let bar = bar(cells.names.len());
-    let mut all = None;
-    let mut models = Vec::new();
-    for source in &settings.sources {
-        bar.set_message(format!("{}: loading", source.name));
-        let load = LoadOptions { precision: settings.precision.gemm(), ..Default::default() };
-        let named = source.name.clone();
-        let model = match source.open(load)? {
-            Some(model) => {
-                let data = match published {
-                    Some(made) => &Data::new(made.as_the_reference_sees_it(&model)?, made.var.clone())?,
-                    None => match &all {
-                        Some(data) => data,
-                        None => all.insert(Data::new(cells.counts.clone(), cells.var.clone())?),
-                    },
-                };
-                say(&format!("{named}: {}", model.report().to_string().trim_end().replace('\n', "\n  ")));
-                let embedded = data.embed(source, &model, &identity(source)?, settings, &bar)?;
-                let kind = model.kind();
-                let words = match model.report().weights.n_parameters {
-                    0 => kind.to_string(),
-                    n => format!("{kind} of {} parameters", thousands(n)),
-                };
-                let weights = match (source.is_random(), model.report().releases.as_slice()) {
-                    (true, _) => "random, not pretrained".to_owned(),
-                    (false, []) => "as loaded, of no known release".to_owned(),
-                    (false, names) => names.join(" or "),
-                };
-                let files = source.files(&model);
-                Model { name: named, words, weights, files, embedded: vec![embedded] }
-            }
-            None => {
-                let data = Data::new(cells.counts.clone(), DataFrame::new(cells.genes.clone()))?;
-                let of_seed = |set: &Sets| {
-                    let medians = own_genes::medians(&cells.counts, &cells.genes, &set.train);
-                    let model = own_genes::model(&medians, settings.precision.gemm())?;
-                    let identity = format!("{} {medians:?}", own_genes::WORDS);
-                    data.embed(source, &model, &identity, settings, &bar)
-                };
-                let embedded =
-                    settings.seeds.iter().map(|seed| of_seed(&sets[seed])).collect::<Result<_>>()?;
-                Model {
-                    name: named,
-                    words: format!("Geneformer, {}", own_genes::WORDS),
-                    weights: "random, not pretrained".to_owned(),
-                    files: Vec::new(),
-                    embedded,
-                }
-            }
-        };
-        models.push(model);
-    }
-    bar.finish_and_clear();
-    Ok(models)
-}
-
 /// The plan of what is fitted.
 fn grid(
     cells: &Cells,
@@ -215,8 +128,11 @@ fn grid(
     plan.parameter("pca_components", settings.fold.n_components);
     for method in methods {
         let mut parameters = json!({ "fit": method.parameters() });
-        if let Method::Embedded { source, .. } = method {
-            let model = &models[*source];
+        if let Method::Tuned { source, tuning } = method {
+            parameters["fit"] = tuned_plan(&models[*source], *tuning, settings);
+        }
+        if let Some(source) = method.source() {
+            let model = &models[source];
             parameters["mode"] = model.of(0).mode.as_str().into();
             parameters["layers"] = model.of(0).layers.iter().map(|(layer, _)| layer.as_str()).collect();
             parameters["embeddings"] = model.embedded.iter().map(|embedded| embedded.key.as_str()).collect();
@@ -230,6 +146,24 @@ fn grid(
         splits: settings.seeds.iter().map(|seed| vec![sets[seed].split()]).collect(),
     };
     Ok(Grid::new(plan, vec![dataset])?)
+}
+
+/// What a training is given, for the plan.
+fn tuned_plan(model: &Model, tuning: Tuning, settings: &Settings) -> Value {
+    let Some(trainee) = model.trainee(0) else { return Value::Null };
+    let rates = settings.tuning.rates(tuning, trainee.small);
+    let params = rates.iter().map(|&rate| {
+        // The seed of a training is that of the run, which the plan has.
+        let params = settings.tuning.params(tuning, rate, trainee, 0);
+        json!({
+            "epochs": params.epochs,
+            "batch_size": params.batch_size,
+            "schedule": format!("{:?}", params.schedule),
+            "optimizer": format!("{:?}", params.optimizer),
+            "method": format!("{:?}", params.method),
+        })
+    });
+    params.collect()
 }
 
 /// Fits what is missing.
@@ -246,16 +180,25 @@ fn fit(
     }
     let bar = bar(grid.plan().n_cells());
     let written: Mutex<Result<()>> = Mutex::new(Ok(()));
+    let tuner = Tuner {
+        settings: &settings.tuning,
+        labels: &cells.labels,
+        names: models.iter().map(|model| model.name.as_str()).collect(),
+        out: &settings.out,
+        bar: &bar,
+        map_seed: settings.map.then_some(settings.seeds[0]),
+    };
     let outcome = grid.run(
         &settings.out,
         1,
         |group| {
             let place = settings.seeds.iter().position(|&seed| seed == group.seed).unwrap_or(0);
             let embedded: Vec<&Embedded> = models.iter().map(|model| model.of(place)).collect();
-            Prepared::new(&sets[&group.seed], x, &settings.fold, &embedded)
+            let trainees: Vec<Option<&Trainee>> = models.iter().map(|model| model.trainee(place)).collect();
+            Prepared::new(&sets[&group.seed], x, &settings.fold, &embedded, trainees)
         },
         |prepared, group, model| {
-            let (output, choice) = methods[model].run(prepared, &cells.labels, group.seed)?;
+            let (output, choice) = methods[model].run(prepared, &cells.labels, group.seed, &tuner)?;
             if let (Err(error), Ok(mut written)) =
                 (choice.write(&settings.out, model, group.seed), written.lock())
             {
@@ -278,46 +221,8 @@ fn fit(
         },
     );
     bar.finish_and_clear();
+    // Empty unless a training was cut off.
+    let _ = std::fs::remove_dir(settings.out.join("training").join("state"));
     written.into_inner().unwrap_or(Ok(()))?;
     Ok(outcome?)
-}
-
-/// A map of the cells by expression, which the record keeps, and one of each model's first embedding.
-fn maps(
-    x: &LogNormalized,
-    record: &Record,
-    models: &[Model],
-    settings: &Settings,
-) -> Result<Vec<Option<Array2<f32>>>> {
-    if !settings.map {
-        return Ok(vec![None; models.len()]);
-    }
-    let bar = bar(models.len() + 1);
-    let seed = settings.run.seed;
-    if record.map(&settings.out, 0).is_none()
-        && let Some(points) =
-            map::umap(x, &settings.fold.genes, seed, |step| bar.set_message(step.to_owned()))?
-    {
-        record.write_map(&settings.out, 0, &points)?;
-    }
-    bar.inc(1);
-    let of_model = |model: &Model| {
-        let (_, values) = &model.of(0).layers[0];
-        let there: Vec<usize> = (0..values.nrows()).filter(|&cell| values[[cell, 0]].is_finite()).collect();
-        if there.len() < 3 {
-            return Ok(None);
-        }
-        let graph = map::graph(values.select(Axis(0), &there).view())?;
-        let points = map::layout(&graph, seed, |step| bar.set_message(format!("{}: {step}", model.name)))?;
-        // A cell without an embedding has no place.
-        let mut all = Array2::from_elem((values.nrows(), 2), f32::NAN);
-        for (&cell, point) in there.iter().zip(points.rows()) {
-            all.row_mut(cell).assign(&point);
-        }
-        bar.inc(1);
-        Ok(Some(all))
-    };
-    let maps = models.iter().map(of_model).collect();
-    bar.finish_and_clear();
-    maps
 }

@@ -7,11 +7,21 @@ use sc_io::{AnnData, Column, DataFrame, Matrix, h5ad};
 
 use super::support::{Ended, counts, refused, run, types, write_h5ad};
 
-/// One seed and one head, without maps.
-const QUICK: [&str; 6] = ["--seeds", "1", "--heads", "logistic-regression", "--no-map", "--n-components=5"];
+/// One seed and one head, without maps and trainings.
+const QUICK: [&str; 9] = [
+    "--seeds",
+    "1",
+    "--heads",
+    "logistic-regression",
+    "--no-map",
+    "--n-components=5",
+    "--pretrain-epochs=1",
+    "--tune",
+    "none",
+];
 
 /// A configuration of a tiny Geneformer of the second series, with its dictionaries beside it; genes `gene0` to `gene11`.
-fn geneformer(dir: &Path) -> PathBuf {
+pub(crate) fn geneformer(dir: &Path) -> PathBuf {
     let names = ["<pad>", "<mask>", "<cls>", "<eos>"].map(str::to_owned);
     let genes: Vec<String> = (0..12).map(|gene| format!("GENE{gene}")).collect();
     let tokens: Vec<String> =
@@ -41,6 +51,53 @@ fn foundation(dir: &Path, flags: &[&str]) -> Ended {
     run("foundation_models", &[&fixed[..], &QUICK, flags].concat())
 }
 
+/// [`foundation`] with trainings.
+fn tuned(dir: &Path, flags: &[&str]) -> Ended {
+    let input = dir.join("cells.h5ad");
+    if !input.exists() {
+        write_h5ad(dir, &counts(), &types());
+    }
+    let out = dir.join("results");
+    let [input, out] = [&input, &out].map(|path| path.to_str().unwrap());
+    let fixed = ["--input", input, "--label", "cell_type", "--out", out];
+    run("foundation_models", &[&fixed[..], &QUICK[..5], flags].concat())
+}
+
+#[test]
+fn a_model_is_trained_in_every_way_and_a_second_run_takes_what_is_there() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = geneformer(dir.path());
+    let rates = ["--epochs", "2", "--learning-rate", "1e-3,1e-2", "--lora-learning-rate", "1e-2"];
+    let flags = [&["--random-weights", config.to_str().unwrap(), "--save-models"][..], &rates].concat();
+    let ended = tuned(dir.path(), &flags);
+    assert_eq!(ended.code, 0, "{}", ended.stderr);
+    for what in ["linear probe", "LoRA", "fine-tuned"] {
+        let name = format!("tiny (random), {what}");
+        assert!(ended.stdout.contains(&name), "{}", ended.stdout);
+        assert!(ended.stderr.contains(&format!("{name}, seed 1")), "{}", ended.stderr);
+    }
+    assert!(ended.stderr.contains("fine-tuned, seed 1, rate 0.01: epoch"), "{}", ended.stderr);
+    let results = dir.path().join("results");
+    let chosen = fs::read_to_string(results.join("what_was_chosen_on_validation_cells.csv")).unwrap();
+    assert!(chosen.contains("tiny (random), fine-tuned\",1,,,1e-"), "{chosen}");
+    let losses = fs::read_to_string(results.join("training_loss_of_the_validation_cells.csv")).unwrap();
+    assert_eq!(losses.matches("fine-tuned\",").count(), 2, "{losses}");
+    let models = results.join("training/models");
+    assert!(models.join("model0-fine-tuned-seed1/model.safetensors").is_file());
+    assert!(models.join("model0-LoRA-seed1/adapter_model.safetensors").is_file());
+    assert!(!results.join("training/state").exists());
+
+    let table = fs::read(results.join("final_comparison_table.csv")).unwrap();
+    let again = tuned(dir.path(), &[&flags[..], &["--resume", "--threads", "1"]].concat());
+    assert_eq!(again.code, 0, "{}", again.stderr);
+    assert!(again.stderr.contains("7 results are there, 0 are missing"), "{}", again.stderr);
+    fs::remove_dir_all(&results).unwrap();
+    let anew = tuned(dir.path(), &[&flags[..], &["--threads", "1"]].concat());
+    assert_eq!(anew.code, 0, "{}", anew.stderr);
+    assert_eq!(fs::read(results.join("final_comparison_table.csv")).unwrap(), table);
+    refused(&tuned(dir.path(), &["--learning-rate", "2"]), 2, &["above 0 and below 1"]);
+}
+
 /// Files under `embeddings`, by name.
 fn embeddings(dir: &Path) -> Vec<String> {
     let entries = fs::read_dir(dir.join("results/embeddings")).unwrap();
@@ -59,14 +116,14 @@ fn without_input_a_small_random_model_is_compared_with_the_baselines() {
     let ended = run("foundation_models", &[&flags[..], &QUICK].concat());
     assert_eq!(ended.code, 0, "{}", ended.stderr);
     let table = fs::read_to_string(out.join("final_comparison_table.csv")).unwrap();
-    for name in ["majority", "HVG + PCA + LR", "HVG + LR", "random Geneformer + LR"] {
+    for name in ["majority", "HVG + PCA + LR", "HVG + LR", "random Geneformer + LR", "small Geneformer + LR"]
+    {
         assert!(table.contains(name) && ended.stdout.contains(name), "{name}: {table}");
     }
-    assert!(table.contains("random, not pretrained"), "{table}");
-    let page = fs::read_to_string(out.join("report.html")).unwrap();
-    assert!(page.contains("random weights, not pretrained ones"));
+    assert!(table.contains("random, not pretrained") && table.contains("pretrained here"), "{table}");
+    assert!(ended.stderr.contains("no checkpoint is named, so it is pretrained on the"), "{}", ended.stderr);
     let markdown = fs::read_to_string(out.join("final_comparison_table.md")).unwrap();
-    assert!(markdown.starts_with("| Model | Weights | Accuracy |"), "{markdown}");
+    assert!(markdown.starts_with("| Model | Accuracy | sd |"), "{markdown}");
     for file in ["metrics.csv", "metrics.json", "results.csv", "report.md", "per_class.csv"] {
         assert!(fs::metadata(out.join(file)).unwrap().len() > 100, "{file}");
     }

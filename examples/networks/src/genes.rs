@@ -1,4 +1,4 @@
-//! A small Geneformer for data without Ensembl ids: its vocabulary is the genes of the training cells.
+//! A Geneformer whose vocabulary is the genes of some cells.
 
 use std::collections::BTreeMap;
 
@@ -14,19 +14,12 @@ use serde_json::json;
 /// Special tokens, in the order of the second series.
 const SPECIALS: [&str; 4] = ["<pad>", "<mask>", "<cls>", "<eos>"];
 
-/// Seed of the weights.
-const SEED: u64 = 0;
-
-/// What the model is, in words.
-pub(super) const WORDS: &str = "3 layers of 64 values, 4 heads; tokens are the genes of the training cells, their medians those \
-                                of the training cells";
-
 /// Genes with their medians over some cells: of the counts per 10,000 where there are any. Genes without a count have
 /// none.
 ///
 /// * `genes`: name of each column, in upper case as tokenisers compare them; columns of one name are one gene, with the
 ///   median of all their values.
-pub(super) fn medians(counts: &Csr, genes: &[String], cells: &[usize]) -> BTreeMap<String, f64> {
+pub(crate) fn medians(counts: &Csr, genes: &[String], cells: &[usize]) -> BTreeMap<String, f64> {
     let mut values: BTreeMap<String, Vec<f64>> = BTreeMap::new();
     for &cell in cells {
         let (columns, stored) = counts.row(cell);
@@ -44,27 +37,58 @@ pub(super) fn medians(counts: &Csr, genes: &[String], cells: &[usize]) -> BTreeM
     values.into_iter().map(|(gene, values)| (gene, median(values))).collect()
 }
 
-/// The model with random weights.
+/// A vocabulary of these genes, with the special tokens of the second series.
 ///
 /// # Errors
-/// If no cell has a count.
-pub(super) fn model(medians: &BTreeMap<String, f64>, precision: Precision) -> Result<FoundationModel> {
+/// If there is no gene.
+pub(crate) fn vocabulary(medians: &BTreeMap<String, f64>) -> Result<Vocabulary> {
     let tokens = SPECIALS.iter().copied().chain(medians.keys().map(String::as_str));
     let tokens = tokens.zip(0..).map(|(key, token)| (key.to_owned(), token));
-    let vocabulary = Vocabulary::new(tokens, medians.iter().map(|(gene, &median)| (gene.clone(), median)))?;
-    let config: GeneformerConfig = serde_json::from_value(json!({
-        "model_type": "bert",
-        "hidden_size": 64,
-        "num_hidden_layers": 3,
-        "num_attention_heads": 4,
-        "intermediate_size": 128,
-        "vocab_size": vocabulary.n_tokens(),
-        "max_position_embeddings": (medians.len() + 2).min(4096),
-        "hidden_act": "relu",
-    }))?;
-    let mut weights = Geneformer::random_weights(&config, SEED, &LoadOptions::default().device)?;
-    let network = Geneformer::from_weights(config, InputFormat::of(&vocabulary), &mut weights, precision)?;
-    Ok(FoundationModel::geneformer(network, vocabulary)?)
+    let medians = medians.iter().map(|(gene, &median)| (gene.clone(), median));
+    Ok(Vocabulary::new(tokens, medians).map_err(sc_fm::Error::from)?)
+}
+
+/// The shape of a Geneformer; its feed-forward parts are twice as wide.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Shape {
+    /// Layers.
+    pub(crate) n_layers: usize,
+    /// Values of a token.
+    pub(crate) width: usize,
+    /// Heads of the attention.
+    pub(crate) n_heads: usize,
+    /// Tokens of a cell at most.
+    pub(crate) max_length: usize,
+}
+
+impl Shape {
+    /// A model with random weights.
+    ///
+    /// # Errors
+    /// Sizes that do not fit each other.
+    pub(crate) fn geneformer(
+        self,
+        vocabulary: Vocabulary,
+        seed: u64,
+        precision: Precision,
+    ) -> Result<FoundationModel> {
+        let config: GeneformerConfig = serde_json::from_value(json!({
+            "model_type": "bert",
+            "hidden_size": self.width,
+            "num_hidden_layers": self.n_layers,
+            "num_attention_heads": self.n_heads,
+            "intermediate_size": 2 * self.width,
+            "vocab_size": vocabulary.n_tokens(),
+            "max_position_embeddings": self.max_length,
+            "hidden_act": "relu",
+            "hidden_dropout_prob": 0.02,
+            "attention_probs_dropout_prob": 0.02,
+        }))?;
+        let mut weights = Geneformer::random_weights(&config, seed, &LoadOptions::default().device)?;
+        let format = InputFormat::of(&vocabulary);
+        let network = Geneformer::from_weights(config, format, &mut weights, precision)?;
+        Ok(FoundationModel::geneformer(network, vocabulary)?)
+    }
 }
 
 #[cfg(test)]
@@ -78,6 +102,6 @@ mod tests {
         let found = medians(&Csr::from_dense(x.view()), &genes, &[0, 1]);
         let expected = [("A".to_owned(), 3750.0), ("B".to_owned(), 6250.0)];
         assert_eq!(found, BTreeMap::from(expected));
-        assert_eq!(model(&found, Precision::F32).unwrap().vocabulary().unwrap().n_tokens(), 6);
+        assert_eq!(vocabulary(&found).unwrap().n_tokens(), 6);
     }
 }

@@ -7,7 +7,8 @@ use sc_prep::{FeatureSpace, LogNormalized, Pca, PcaParams, Scaled};
 
 use super::Protocol;
 use super::embeddings::Embedded;
-use crate::fold::{Failure, FoldParams, features};
+use super::tuning::Trainee;
+use sc_examples::fold::{Failure, FoldParams, features};
 
 /// The cells of one seed; each is in one of the three at most.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -72,6 +73,8 @@ pub(super) struct Prepared<'a> {
     pub(super) components: View,
     /// For each model, its layers by name.
     pub(super) embedded: Vec<Vec<(String, View)>>,
+    /// For each model, what is trained of it, if anything is.
+    pub(super) trainees: Vec<Option<&'a Trainee>>,
 }
 
 impl<'a> Prepared<'a> {
@@ -82,6 +85,7 @@ impl<'a> Prepared<'a> {
         x: &LogNormalized,
         params: &FoldParams,
         embedded: &[&Embedded],
+        trainees: Vec<Option<&'a Trainee>>,
     ) -> Result<Self, Failure> {
         let space = FeatureSpace::fit(x, &sets.train, &params.genes)?;
         let scaled = |rows: &[usize]| space.transform(x, rows);
@@ -108,7 +112,7 @@ impl<'a> Prepared<'a> {
             layers.map(|(name, values)| Ok((name.clone(), standardised(values.view(), sets)?))).collect()
         };
         let embedded = embedded.iter().map(layers).collect::<Result<_, Failure>>()?;
-        Ok(Self { sets, genes, components, embedded })
+        Ok(Self { sets, genes, components, embedded, trainees })
     }
 }
 

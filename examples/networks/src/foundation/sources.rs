@@ -8,7 +8,7 @@ use anyhow::Result;
 use sc_fm::embed::{FoundationModel, OpenParams};
 use sc_fm::models::LoadOptions;
 
-use crate::end::{NotFetched, Usage};
+use sc_examples::end::{NotFetched, Usage};
 
 /// A kind of model, as flags name it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -82,19 +82,22 @@ pub enum Weights {
     Folder(PathBuf),
     /// Random, in the shape of a configuration.
     Random(PathBuf),
-    /// Random, small, with a vocabulary of the training cells' own genes.
-    OwnGenes,
+    /// Small, with a vocabulary of the training cells' own genes.
+    OwnGenes {
+        /// Whether it learns from the training cells, without their labels, what follows on what; random otherwise.
+        pretrained: bool,
+    },
 }
 
 impl Source {
     /// Whether its vocabulary is learnt from the training cells.
     pub fn learns_genes(&self) -> bool {
-        self.weights == Weights::OwnGenes
+        matches!(self.weights, Weights::OwnGenes { .. })
     }
 
     /// Whether its weights are random.
     pub(super) fn is_random(&self) -> bool {
-        !matches!(self.weights, Weights::Folder(_))
+        !matches!(self.weights, Weights::Folder(_) | Weights::OwnGenes { pretrained: true })
     }
 
     /// The files that a model was made of.
@@ -104,7 +107,7 @@ impl Source {
         let config = match &self.weights {
             Weights::Random(path) => vec![path.clone()],
             Weights::Folder(path) => ["config.json", "args.json"].map(|name| path.join(name)).to_vec(),
-            Weights::OwnGenes => Vec::new(),
+            Weights::OwnGenes { .. } => Vec::new(),
         };
         let weights = model.report().weights.files.iter().map(|file| file.path.clone());
         let config = config.into_iter().filter(|path| path.is_file());
@@ -120,12 +123,12 @@ impl Source {
         Ok(match &self.weights {
             Weights::Folder(path) => Some(FoundationModel::open(path, &params)?),
             Weights::Random(config) => Some(FoundationModel::random(config, &params, SEED)?),
-            Weights::OwnGenes => None,
+            Weights::OwnGenes { .. } => None,
         })
     }
 }
 
-/// The models that the flags name; a small one of the data's own genes if they name none.
+/// The models that the flags name; a small one of the data's own genes, as it begins and pretrained, if they name none.
 ///
 /// # Errors
 /// [`NotFetched`] for a kind without weights, [`Usage`] for weights of a kind that does not take part.
@@ -162,8 +165,12 @@ pub(super) fn sources(
         .into());
     }
     if found.is_empty() {
-        let name = "random Geneformer".to_owned();
-        return Ok(vec![Source { name, weights: Weights::OwnGenes, dictionaries: None }]);
+        let small = |name: &str, pretrained| Source {
+            name: name.to_owned(),
+            weights: Weights::OwnGenes { pretrained },
+            dictionaries: None,
+        };
+        return Ok(vec![small("random Geneformer", false), small("small Geneformer", true)]);
     }
     Ok(found.into_iter().map(|(_, source)| source).collect())
 }

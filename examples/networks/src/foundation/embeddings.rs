@@ -9,7 +9,7 @@ use anyhow::{Context, Result};
 use indicatif::ProgressBar;
 use ndarray::Array2;
 use sc_fm::embed::{self, EmbedParams, FoundationModel};
-use sc_fm::tokenize::Report;
+use sc_fm::tokenize::{Report, Tokens};
 use sc_io::row_store::{RowStore, Shape};
 use sc_io::{AnnData, DataFrame, Matrix};
 use serde_json::json;
@@ -17,7 +17,8 @@ use sha2::{Digest, Sha256};
 
 use super::Settings;
 use super::sources::{Source, Weights};
-use crate::progress::{say, thousands};
+use super::tuning::Trainee;
+use sc_examples::progress::{say, thousands};
 
 /// Cells of a block on disk: an interruption costs at most the work on one.
 const BLOCK: usize = 256;
@@ -67,6 +68,49 @@ impl Data {
         Ok(Self { adata: AnnData::new(Matrix::Csr(x), obs, var)?, sha256: hex(hash) })
     }
 
+    /// How a model takes the cells.
+    fn params(source: &Source, settings: &Settings) -> EmbedParams {
+        EmbedParams {
+            mode: settings.mode.or(source.learns_genes().then_some(embed::Mode::Cell)),
+            layer: settings.layers.first().copied(),
+            memory: settings.memory,
+            min_known: if source.learns_genes() { 0.0 } else { EmbedParams::default().min_known },
+            ..Default::default()
+        }
+    }
+
+    /// The cells as tokens: those of some rows, or all.
+    ///
+    /// # Errors
+    /// As [`FoundationModel::tokenize`].
+    pub(super) fn tokens(
+        &self,
+        source: &Source,
+        model: &FoundationModel,
+        rows: Option<&[usize]>,
+        settings: &Settings,
+    ) -> Result<Tokens> {
+        let params = Self::params(source, settings);
+        Ok(match rows {
+            Some(rows) => model.tokenize(&self.adata.select_obs(rows)?, &params)?,
+            None => model.tokenize(&self.adata, &params)?,
+        })
+    }
+
+    /// A model to train, with the cells as it takes them.
+    ///
+    /// # Errors
+    /// As [`FoundationModel::tokenize`].
+    pub(super) fn trainee(
+        &self,
+        source: &Source,
+        model: FoundationModel,
+        settings: &Settings,
+    ) -> Result<Trainee> {
+        let (input, small) = (Self::params(source, settings), source.learns_genes());
+        Ok(Trainee { tokens: self.tokens(source, &model, None, settings)?, model, input, small })
+    }
+
     /// Embeds the cells, or takes from disk what was embedded before.
     ///
     /// * `identity`: what the weights are where they are no files.
@@ -81,12 +125,7 @@ impl Data {
         settings: &Settings,
         bar: &ProgressBar,
     ) -> Result<Embedded> {
-        let params = EmbedParams {
-            mode: settings.mode.or(source.learns_genes().then_some(embed::Mode::Cell)),
-            memory: settings.memory,
-            min_known: if source.learns_genes() { 0.0 } else { EmbedParams::default().min_known },
-            ..Default::default()
-        };
+        let params = Self::params(source, settings);
         let wanted = match settings.layers.as_slice() {
             [] => vec![None],
             layers => layers.iter().copied().map(Some).collect(),
@@ -193,7 +232,7 @@ fn open(cache: &Path, key: &str, shape: Shape) -> Result<RowStore> {
 /// If the configuration cannot be read.
 pub(super) fn identity(source: &Source) -> Result<String> {
     Ok(match &source.weights {
-        Weights::Folder(_) | Weights::OwnGenes => String::new(),
+        Weights::Folder(_) | Weights::OwnGenes { .. } => String::new(),
         Weights::Random(config) => {
             let text = fs::read(config).with_context(|| format!("cannot read {}", config.display()))?;
             format!("random {}", hex(Sha256::new_with_prefix(text)))

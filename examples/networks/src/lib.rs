@@ -1,0 +1,8 @@
+//! What the programs that run networks share. They are a package of their own, so that the others build without the
+//! tensor library.
+
+pub mod end;
+pub mod foundation;
+mod genes;
+pub mod pool;
+pub mod pretraining;

@@ -1,0 +1,7 @@
+//! The programs as a user meets them: what they print, write and refuse.
+#![allow(clippy::unwrap_used, reason = "a test fails where something is not there")]
+
+mod foundation_models;
+mod pretrain;
+#[path = "../../../tests/programs/support.rs"]
+mod support;
