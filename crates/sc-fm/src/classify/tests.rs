@@ -11,8 +11,9 @@ use super::*;
 use crate::embed::testing::{self, N_GENES, gene};
 use crate::embed::{EmbedParams, FoundationModel, Kind, Network, OpenParams};
 use crate::models::geneformer::InputFormat;
-use crate::models::{Geneformer, Scgpt, ScgptConfig, scgpt::Specials};
+use crate::models::{Geneformer, Scgpt, ScgptConfig, scfoundation, scgpt::Specials};
 use crate::nn::gemm::Precision;
+use crate::tokenize::scfoundation::GeneList;
 use crate::tokenize::scgpt::ScgptVocabulary;
 use crate::train::{self, Schedule, Select, TrainProgress, unwatched};
 
@@ -343,7 +344,7 @@ fn what_cannot_be_trained_is_refused_in_words() {
     );
 
     let (error, help) = words(run(&labels, &train, &[], &own));
-    assert_eq!(error, "there are no validation rows, which `select` needs");
+    assert_eq!(error, "there are no validation rows, by which `select` chooses an epoch");
     assert!(help.contains("Select::Last"));
     let last = FineTuneParams { select: Select::Last, early_stopping: Some(2), ..own.clone() };
     assert!(run(&labels, &train, &[], &last).to_string().contains("`early_stopping`"));
@@ -355,6 +356,8 @@ fn what_cannot_be_trained_is_refused_in_words() {
         (FineTuneParams { epochs: 0, ..own.clone() }, "`epochs` is 0"),
         (FineTuneParams { accumulate: 0, ..own.clone() }, "`accumulate` is 0"),
         (FineTuneParams { ema: Some(1.0), ..own.clone() }, "`ema` is 1, expected above 0 and below 1"),
+        (FineTuneParams { early_stopping: Some(0), ..own.clone() }, "`early_stopping` is 0"),
+        (FineTuneParams { save_every: Some(0), ..own.clone() }, "`save_every` is 0"),
         (FineTuneParams { max_grad_norm: Some(-1.0), ..own.clone() }, "`max_grad_norm` is -1"),
         (FineTuneParams { freeze_layers: 3, ..own.clone() }, "`freeze_layers` is 3, expected at most 2"),
         (FineTuneParams { schedule: Schedule::linear(f64::NAN), ..own.clone() }, "`learning_rate` is NaN"),
@@ -506,4 +509,24 @@ fn frozen_layers_and_the_layers_above_them_are_told_apart() {
     for ((name, before), (_, after)) in body(&model).iter().zip(&body(tuned.model())) {
         assert_eq!(before == after, name.contains("layer.0."), "{name}");
     }
+}
+
+#[test]
+fn a_model_that_stays_frozen_has_a_probe_and_says_so() {
+    let genes = GeneList::new((0..10).map(gene)).unwrap();
+    let model = FoundationModel::scfoundation(scfoundation::tests::model(true), genes).unwrap();
+    let (adata, labels) = data(60);
+    let (train, validation) = split(&labels);
+    let embed = EmbedParams { min_known: 0.0, ..Default::default() };
+    let run = |method: Method| {
+        let params =
+            FineTuneParams { epochs: 2, embed: embed.clone(), ..FineTuneParams::new(model.kind(), method) };
+        fine_tune(&model, &adata, &labels, &train, &validation, &params, None, &mut unwatched)
+    };
+    for method in [Method::Full, lora()] {
+        let error = run(method.clone()).unwrap_err();
+        assert_eq!(error.to_string(), format!("scFoundation cannot be tuned (`Method::{}`)", method.name()));
+        assert!(error.help().unwrap().contains("LinearProbe"));
+    }
+    assert_eq!(run(Method::LinearProbe).unwrap().history().len(), 2);
 }
