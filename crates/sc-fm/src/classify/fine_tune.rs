@@ -50,7 +50,8 @@ pub fn fine_tune<S: AsRef<str>>(
     state: Option<&Path>,
     watch: &mut dyn FnMut(&TrainProgress) -> ControlFlow<()>,
 ) -> Result<FineTuned> {
-    // Before the work of tokenising: what is wrong with the numbers of rows is known.
+    // What is known to be wrong is told before the work of tokenising.
+    params.validate(model, validation.is_empty())?;
     if labels.len() != adata.n_obs() {
         return Err(Error::Labels { found: labels.len(), expected: adata.n_obs() }.into());
     }

@@ -130,6 +130,9 @@ impl FineTuneParams {
     pub(super) fn validate(&self, model: &FoundationModel, no_validation: bool) -> Result<(), crate::Error> {
         let refuse =
             |field, found: String, expected: String| Err(Error::Param { field, found, expected }.into());
+        if model.kind() == Kind::Scfoundation && self.method != Method::LinearProbe {
+            return Err(Error::Unsupported { kind: model.kind(), method: self.method.name() }.into());
+        }
         self.looped().validate()?;
         if self.freeze_layers > 0 {
             let of_geneformer = model.kind() == Kind::Geneformer && self.method == Method::Full;
