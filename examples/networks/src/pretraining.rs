@@ -14,6 +14,7 @@ use sc_fm::pretrain::{PretrainParams, Pretrained, pretrain, pretrain_files};
 use sc_fm::train::{AdamParams, Schedule, Select, TrainProgress, Warmup};
 use serde_json::json;
 
+use crate::memory;
 pub use args::PretrainArgs;
 use sc_examples::end::Usage;
 use sc_examples::progress::{bar, say};
@@ -56,6 +57,8 @@ pub fn run(args: &PretrainArgs) -> Result<String> {
         validation: args.validation,
         select: if args.validation > 0.0 { Select::Loss } else { Select::Last },
         save_every: Some(200),
+        checkpointing: args.checkpointing,
+        memory: memory::available(),
         ..Default::default()
     };
     let clock = Instant::now();

@@ -11,6 +11,7 @@ use sc_fm::models::LoraParams;
 use sc_fm::tokenize::Tokens;
 use sc_fm::train::{Schedule, TrainProgress};
 
+use crate::memory;
 use sc_examples::run::at_least_1;
 
 /// What of a model is trained, beside classifiers on its embeddings as they are.
@@ -64,6 +65,10 @@ pub(super) struct TuningArgs {
     /// Rank of LoRA's matrices
     #[arg(long, value_name = "N", default_value_t = 8, value_parser = at_least_1)]
     pub(super) lora_rank: usize,
+    /// Keep of each layer of a Geneformer its input alone and compute it twice: a third of the memory, a quarter more time, the
+    /// same results
+    #[arg(long)]
+    pub(super) checkpointing: bool,
     /// Keep the tuned models of all seeds in the folder of the results
     #[arg(long)]
     pub(super) save_models: bool,
@@ -103,6 +108,8 @@ pub struct TuningSettings {
     pub batch_size: usize,
     /// Rank of adapters.
     pub lora_rank: usize,
+    /// Whether layers keep their inputs alone.
+    pub checkpointing: bool,
     /// Whether tuned models are kept.
     pub save_models: bool,
 }
@@ -127,6 +134,7 @@ impl TuningArgs {
             lora_learning_rates: self.lora_learning_rate.clone(),
             batch_size: self.batch_size,
             lora_rank: self.lora_rank,
+            checkpointing: self.checkpointing,
             save_models: self.save_models,
         }
     }
@@ -173,6 +181,9 @@ impl TuningSettings {
             params.epochs = self.epochs.unwrap_or(if trainee.small { 6 } else { 3 });
             params.batch_size = self.batch_size;
             params.schedule = Schedule::linear(rate);
+            params.checkpointing = self.checkpointing && trainee.model.kind() == Kind::Geneformer;
+            params.save_every = Some(100);
+            params.memory = memory::available();
         }
         params
     }
