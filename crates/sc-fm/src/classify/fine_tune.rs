@@ -155,8 +155,8 @@ impl Run<'_> {
         watch: Watched<'_>,
     ) -> Result<Outcome> {
         let params = self.params.looped();
-        let all = [0..lengths.len()];
-        let trainer = Trainer { params: &params, variables, lengths, chunks: &all };
+        let all = 0..lengths.len();
+        let trainer = Trainer { params: &params, variables, lengths, chunks: std::slice::from_ref(&all) };
         trainer.run(task, self.state.map(|folder| (folder, fingerprint)), watch)
     }
 

@@ -516,13 +516,13 @@ fn a_model_that_stays_frozen_has_a_probe_and_says_so() {
     let genes = GeneList::new((0..10).map(gene)).unwrap();
     let model = FoundationModel::scfoundation(scfoundation::tests::model(true), genes).unwrap();
     let (adata, labels) = data(60);
-    // One gene of the model in every cell: without any, the model has nothing to go by.
+    // Counts of the model in every cell: a total of 1 is none to its logarithm.
     let mut dense = Array2::<f32>::zeros((60, N_GENES));
     let x = adata.x().unwrap().to_csr();
     for (cell, mut row) in dense.rows_mut().into_iter().enumerate() {
         let (columns, values) = x.row(cell);
         columns.iter().zip(values).for_each(|(&gene, &value)| row[gene as usize] = value);
-        row[0] += 1.0;
+        row[0] += 9.0;
     }
     let x = Matrix::Csr(Csr::from_dense(dense.view()));
     let adata = AnnData::new(x, adata.obs().clone(), adata.var().clone()).unwrap();

@@ -122,8 +122,8 @@ impl StateFolder {
             }
             Err(source) => return Err(failed(&path, "read")(source).into()),
         };
-        let saved: Saved = serde_json::from_str(&text)
-            .map_err(|source| Error::State { path: path.clone(), source: source.into() })?;
+        let saved: Saved =
+            serde_json::from_str(&text).map_err(|source| Error::State { path: path.clone(), source })?;
         if saved.format != FORMAT {
             let (what, found, expected) = ("format".to_owned(), saved.format.to_string(), FORMAT.to_string());
             return Err(Error::OtherRun { path: folder.to_owned(), what, found, expected }.into());
@@ -188,7 +188,7 @@ impl StateFolder {
         };
         let path = self.folder.join(STATE);
         let text = serde_json::to_vec_pretty(&saved)
-            .map_err(|source| Error::State { path: path.clone(), source: source.into() })?;
+            .map_err(|source| Error::State { path: path.clone(), source })?;
         sc_io::atomic::write_aside(&path, true, |file| file.write_all(&text)).map_err(Error::from)?;
         let kept: Vec<&str> =
             [Some(saved.now.as_str()), saved.best.as_deref()].into_iter().flatten().collect();
