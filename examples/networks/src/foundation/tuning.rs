@@ -48,7 +48,7 @@ pub(super) struct TuningArgs {
     /// scFoundation the linear probe]
     #[arg(long, value_name = "NAME", num_args = 1.., value_delimiter = ',')]
     pub(super) tune: Vec<TuneFlag>,
-    /// Passes over the training cells of a fine-tuning and of LoRA; the best by validation loss is kept [default: 3; 6 for
+    /// Passes over the training cells of a fine-tuning and of LoRA; the best by validation loss is kept [default: 3; 5 for
     /// the small model]
     #[arg(long, value_name = "N", value_parser = at_least_1)]
     pub(super) epochs: Option<usize>,
@@ -56,7 +56,7 @@ pub(super) struct TuningArgs {
     /// model]
     #[arg(long, value_name = "RATE", num_args = 1.., value_delimiter = ',', value_parser = rate)]
     pub(super) learning_rate: Vec<f64>,
-    /// Learning rates of LoRA, in the same way [default: 5e-4; 1e-2 for the small model]
+    /// Learning rates of LoRA, in the same way [default: 5e-4; 3e-3 for the small model]
     #[arg(long, value_name = "RATE", num_args = 1.., value_delimiter = ',', value_parser = rate)]
     pub(super) lora_learning_rate: Vec<f64>,
     /// Cells of a training step
@@ -151,7 +151,7 @@ impl TuningSettings {
     pub(super) fn rates(&self, tuning: Tuning, small: bool) -> Vec<Option<f64>> {
         let (told, usual) = match tuning {
             Tuning::LinearProbe => return vec![None],
-            Tuning::Lora => (&self.lora_learning_rates, if small { 1e-2 } else { 5e-4 }),
+            Tuning::Lora => (&self.lora_learning_rates, if small { 3e-3 } else { 5e-4 }),
             Tuning::FineTuned => (&self.learning_rates, if small { 1e-3 } else { 5e-5 }),
         };
         if told.is_empty() { vec![Some(usual)] } else { told.iter().copied().map(Some).collect() }
@@ -178,7 +178,7 @@ impl TuningSettings {
         params.seed = seed;
         params.embed = trainee.input.clone();
         if let Some(rate) = rate {
-            params.epochs = self.epochs.unwrap_or(if trainee.small { 6 } else { 3 });
+            params.epochs = self.epochs.unwrap_or(if trainee.small { 5 } else { 3 });
             params.batch_size = self.batch_size;
             params.schedule = Schedule::linear(rate);
             params.checkpointing = self.checkpointing && trainee.model.kind() == Kind::Geneformer;
