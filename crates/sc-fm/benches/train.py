@@ -1,6 +1,6 @@
 """Steps of masked-language training as in `train.rs`, with Hugging Face's BERT.
 
-usage: train.py [--cells 4] [--length 512] [--steps 5] [--threads 2] [--dropout 0] [--gather]
+usage: train.py [--cells 4] [--length 512] [--steps 5] [--threads 2] [--dropout 0] [--gather] [--checkpointing]
 
 Run it with PYTHONSAFEPATH=1, or the folder's tokenize.py hides Python's own. `--gather` takes the masked rows alone
 through the head, as `train.rs` does; without it, BertForMaskedLM is called as it stands.

@@ -2,10 +2,10 @@
 //! `cargo bench -p sc-fm --bench train -- --length 512`.
 //!
 //! `--layers`, `--width`, `--heads`, `--inner`, `--tokens` give the shape (default V1-10M), `--cells` and `--length` the
-//! batch, `--steps` how many are timed, `--threads` on how many threads, `--dropout` the rate, `--checkpointing`
-//! whether layers are computed twice to save memory. A step is forward, loss
-//! and the gradients of all parameters. Printed are the median seconds of a step, by the clock and of all threads, and
-//! the peak of the memory. `train.py` does the same with Hugging Face's transformers.
+//! batch, `--steps` how many are timed, `--threads` on how many threads, `--dropout` the rate, `--precision f32` products
+//! in f32 alone, `--checkpointing` that layers are computed twice to save memory. A step is forward, loss and the
+//! gradients of all parameters, without the optimizer. Printed are the median seconds of a step, by the clock and of all
+//! threads, and the peak of the memory. `train.py --gather` does the same with Hugging Face's transformers.
 
 use std::io::Write;
 use std::time::Instant;

@@ -22,7 +22,7 @@ mod softmax;
 pub(crate) mod testing;
 
 pub use activation::Activation;
-pub use attention::{AttentionParams, attention, attention_with_dropout, cross_attention};
+pub use attention::{AttentionParams, attention, attention_weights, attention_with_dropout, cross_attention};
 pub use cross_entropy::{cross_entropy, weighted_cross_entropy};
 pub use dropout::{Dropout, Site, TrainingStep};
 pub use embedding::embedding;

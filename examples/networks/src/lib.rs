@@ -4,5 +4,6 @@
 pub mod end;
 pub mod foundation;
 mod genes;
+mod memory;
 pub mod pool;
 pub mod pretraining;

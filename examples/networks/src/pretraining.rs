@@ -14,6 +14,7 @@ use sc_fm::pretrain::{PretrainParams, Pretrained, pretrain, pretrain_files};
 use sc_fm::train::{AdamParams, Schedule, Select, TrainProgress, Warmup};
 use serde_json::json;
 
+use crate::memory;
 pub use args::PretrainArgs;
 use sc_examples::end::Usage;
 use sc_examples::progress::{bar, say};
@@ -56,11 +57,19 @@ pub fn run(args: &PretrainArgs) -> Result<String> {
         validation: args.validation,
         select: if args.validation > 0.0 { Select::Loss } else { Select::Last },
         save_every: Some(200),
+        checkpointing: args.checkpointing,
+        memory: memory::available(),
         ..Default::default()
     };
     let clock = Instant::now();
     let bar = bar(1);
+    let mut epoch = 0;
     let watch = &mut |now: &TrainProgress| {
+        if now.epoch > epoch {
+            epoch = now.epoch;
+            let minutes = now.elapsed.as_secs_f64() / 60.0;
+            say(&format!("epoch {epoch} of {}, {minutes:.0} min, loss {:.3}", now.n_epochs, now.loss));
+        }
         bar.set_length(now.n_steps as u64);
         bar.set_position(now.step as u64);
         let left = now.remaining().map_or_else(String::new, |left| format!(", {} s left", left.as_secs()));

@@ -12,6 +12,7 @@ use crate::models::scgpt::ScgptBatch;
 use crate::models::{Geneformer, Layer, LoraParams, Scgpt, TokenBatch};
 use crate::nn::TrainingStep;
 use crate::tokenize::Tokens;
+use crate::train::Trainable;
 
 /// How models like a given one are built, with a head for some classes, and with adapters.
 pub(super) struct Recipe<'m> {
@@ -77,10 +78,8 @@ impl<'m> Recipe<'m> {
             Network::Scgpt { model, .. } => model.weights()?,
             Network::Scfoundation { .. } => unreachable!("a recipe is of a model with a head"),
         };
-        weights.remove_all(|name| {
-            let name = name.strip_prefix("bert.").unwrap_or(name);
-            HEADS.iter().any(|head| name.starts_with(head))
-        });
+        // What a new head replaces, or a classifier has no use for.
+        weights.remove_all(|name| Trainable::Heads.includes(name));
         Ok(weights)
     }
 
@@ -144,17 +143,6 @@ impl<'m> Recipe<'m> {
 
 /// Linear layers of scGPT's classifier, as in the reference.
 const SCGPT_LAYERS: usize = 3;
-
-/// Beginnings of the names of what a new head replaces, or a classifier has no use for.
-const HEADS: [&str; 7] = [
-    "cls.",
-    "pooler.",
-    "classifier.",
-    "decoder.",
-    "cls_decoder.",
-    "mvc_decoder.",
-    "grad_reverse_discriminator.",
-];
 
 impl Body {
     pub(super) fn as_ref(&self) -> BodyRef<'_> {

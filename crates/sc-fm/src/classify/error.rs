@@ -74,11 +74,8 @@ pub enum Error {
         class: String,
     },
     /// Nothing to choose an epoch by.
-    #[error("there are no validation rows, which {why} needs")]
-    NoValidation {
-        /// The parameter.
-        why: &'static str,
-    },
+    #[error("there are no validation rows, by which `select` chooses an epoch")]
+    NoValidation,
     /// Cells that the model sees nothing of.
     #[error("{n_rows} of the {set} rows have no gene of the model with counts, row {first} first")]
     EmptyCells {
@@ -90,7 +87,7 @@ pub enum Error {
         set: &'static str,
     },
     /// A model that is not trained here.
-    #[error("{kind} cannot be trained in the way {method}")]
+    #[error("{kind} cannot be tuned (`Method::{method}`)")]
     Unsupported {
         /// The model.
         kind: Kind,
@@ -163,9 +160,7 @@ impl Error {
                 Some("leave rare classes out, or split so that each is among the training cells")
             }
             Self::UnseenClass { .. } => Some("split so that each class is among the training cells"),
-            Self::NoValidation { .. } => {
-                Some("give validation rows, or keep the last epoch with `Select::Last`")
-            }
+            Self::NoValidation => Some("give validation rows, or keep the last epoch with `Select::Last`"),
             Self::EmptyCells { .. } => Some("leave cells without a gene of the model out before training"),
             Self::Unsupported { .. } => {
                 Some("train a `Method::LinearProbe` on its embeddings; the model itself stays as it is")

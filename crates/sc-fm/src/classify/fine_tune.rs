@@ -50,7 +50,8 @@ pub fn fine_tune<S: AsRef<str>>(
     state: Option<&Path>,
     watch: &mut dyn FnMut(&TrainProgress) -> ControlFlow<()>,
 ) -> Result<FineTuned> {
-    // Before the work of tokenising: what is wrong with the numbers of rows is known.
+    // What is known to be wrong is told before the work of tokenising.
+    params.validate(model, validation.is_empty())?;
     if labels.len() != adata.n_obs() {
         return Err(Error::Labels { found: labels.len(), expected: adata.n_obs() }.into());
     }
@@ -154,8 +155,8 @@ impl Run<'_> {
         watch: Watched<'_>,
     ) -> Result<Outcome> {
         let params = self.params.looped();
-        let all = [0..lengths.len()];
-        let trainer = Trainer { params: &params, variables, lengths, chunks: &all };
+        let all = 0..lengths.len();
+        let trainer = Trainer { params: &params, variables, lengths, chunks: std::slice::from_ref(&all) };
         trainer.run(task, self.state.map(|folder| (folder, fingerprint)), watch)
     }
 

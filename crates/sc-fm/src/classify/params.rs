@@ -130,21 +130,10 @@ impl FineTuneParams {
     pub(super) fn validate(&self, model: &FoundationModel, no_validation: bool) -> Result<(), crate::Error> {
         let refuse =
             |field, found: String, expected: String| Err(Error::Param { field, found, expected }.into());
-        for (field, n) in
-            [("epochs", self.epochs), ("batch_size", self.batch_size), ("accumulate", self.accumulate)]
-        {
-            if n == 0 || n > 1 << 24 {
-                return refuse(field, n.to_string(), "1 to 16,777,216".to_owned());
-            }
+        if model.kind() == Kind::Scfoundation && self.method != Method::LinearProbe {
+            return Err(Error::Unsupported { kind: model.kind(), method: self.method.name() }.into());
         }
-        self.schedule.validate()?;
-        self.optimizer.validate()?;
-        if let Some(norm) = self.max_grad_norm.filter(|norm| !(norm.is_finite() && *norm > 0.0)) {
-            return refuse("max_grad_norm", norm.to_string(), "a finite number above 0, or none".to_owned());
-        }
-        if let Some(share) = self.ema.filter(|share| !(*share > 0.0 && *share < 1.0)) {
-            return refuse("ema", share.to_string(), "above 0 and below 1, or none".to_owned());
-        }
+        self.looped().validate()?;
         if self.freeze_layers > 0 {
             let of_geneformer = model.kind() == Kind::Geneformer && self.method == Method::Full;
             let n_layers = if of_geneformer { model.n_layers() } else { 0 };
@@ -159,12 +148,9 @@ impl FineTuneParams {
         if self.checkpointing && model.kind() != Kind::Geneformer {
             return refuse("checkpointing", "true".to_owned(), format!("false for {}", model.kind()));
         }
-        match (no_validation, self.select, self.early_stopping) {
-            (true, select, _) if select != Select::Last => {
-                Err(Error::NoValidation { why: "`select`" }.into())
-            }
-            (true, _, Some(_)) => Err(Error::NoValidation { why: "`early_stopping`" }.into()),
-            _ => Ok(()),
+        match no_validation && self.select != Select::Last {
+            true => Err(Error::NoValidation.into()),
+            false => Ok(()),
         }
     }
 

@@ -11,10 +11,14 @@ use super::*;
 use crate::embed::testing::{self, N_GENES, gene};
 use crate::embed::{EmbedParams, FoundationModel, Kind, Network, OpenParams};
 use crate::models::geneformer::InputFormat;
-use crate::models::{Geneformer, Scgpt, ScgptConfig, scgpt::Specials};
+use crate::models::{Geneformer, Scgpt, ScgptConfig, scfoundation, scgpt::Specials};
 use crate::nn::gemm::Precision;
+use crate::tokenize::scfoundation::GeneList;
 use crate::tokenize::scgpt::ScgptVocabulary;
 use crate::train::{self, Schedule, Select, TrainProgress, unwatched};
+
+mod files;
+mod refused;
 
 /// Cells of three classes that differ in which eight genes have many counts; every seventh cell has no label, and cell 5
 /// has no counts.
@@ -294,93 +298,6 @@ fn training_stops_early_and_keeps_the_best_epoch() {
 }
 
 #[test]
-fn what_cannot_be_trained_is_refused_in_words() {
-    let model = geneformer();
-    let (adata, labels) = data(60);
-    let (train, validation) = split(&labels);
-    let own = params(&model, Method::Full);
-    type Labels = Vec<Option<&'static str>>;
-    let run = |labels: &Labels, train: &[usize], validation: &[usize], params: &FineTuneParams| {
-        fine_tune(&model, &adata, labels, train, validation, params, None, &mut unwatched).unwrap_err()
-    };
-    let words = |error: crate::Error| (error.to_string(), error.help().unwrap_or_default().to_owned());
-
-    let (error, help) = words(run(&labels[..59].to_vec(), &train, &validation, &own));
-    assert_eq!(error, "59 labels for 60 rows, expected one for each");
-    assert!(help.contains("each row"));
-    let with = |rows: &[usize], row| [rows, &[row]].concat();
-    let (error, _) = words(run(&labels, &with(&train, 60), &validation, &own));
-    assert_eq!(error, "row 60 is among the training rows, but the data set has 60");
-    let (error, _) = words(run(&labels, &with(&train, train[2]), &validation, &own));
-    assert_eq!(error, format!("row {} is more than once among the training rows", train[2]));
-    let (error, help) = words(run(&labels, &train, &with(&validation, train[0]), &own));
-    assert_eq!(
-        error,
-        format!("1 rows are among both the training and the validation rows, row {} first", train[0])
-    );
-    assert!(help.contains("one of the two"));
-    let (error, help) = words(run(&labels, &[&train[..], &[13, 6]].concat(), &validation, &own));
-    assert_eq!(error, "2 of the training rows have no label, row 6 first");
-    assert!(help.contains("without a label"));
-    let (error, help) = words(run(&labels, &with(&train, 5), &validation, &own));
-    assert_eq!(error, "1 of the training rows have no gene of the model with counts, row 5 first");
-    assert!(help.contains("leave cells"));
-
-    let mut others = labels.clone();
-    others[train[0]] = Some("mast cell");
-    let (error, help) = words(run(&others, &train, &validation, &own));
-    assert_eq!(error, "class \"mast cell\" has 1 training cells, expected at least 2");
-    assert!(help.contains("rare"));
-    let mut others = labels.clone();
-    others[validation[0]] = Some("mast cell");
-    let (error, help) = words(run(&others, &train, &validation, &own));
-    assert_eq!(error, "class \"mast cell\" is among the validation cells, but not among the training cells");
-    assert!(help.contains("training cells"));
-    let same: Labels = labels.iter().map(|label| label.map(|_| "cell")).collect();
-    assert_eq!(
-        run(&same, &train, &validation, &own).to_string(),
-        "the training rows have 1 classes, expected at least 2"
-    );
-
-    let (error, help) = words(run(&labels, &train, &[], &own));
-    assert_eq!(error, "there are no validation rows, which `select` needs");
-    assert!(help.contains("Select::Last"));
-    let last = FineTuneParams { select: Select::Last, early_stopping: Some(2), ..own.clone() };
-    assert!(run(&labels, &train, &[], &last).to_string().contains("`early_stopping`"));
-    let last = FineTuneParams { early_stopping: None, epochs: 1, ..last };
-    let tuned = fine_tune(&model, &adata, &labels, &train, &[], &last, None, &mut unwatched).unwrap();
-    assert_eq!((tuned.best_epoch().epoch, tuned.best_epoch().validation), (1, None));
-
-    for (wrong, field) in [
-        (FineTuneParams { epochs: 0, ..own.clone() }, "`epochs` is 0"),
-        (FineTuneParams { accumulate: 0, ..own.clone() }, "`accumulate` is 0"),
-        (FineTuneParams { ema: Some(1.0), ..own.clone() }, "`ema` is 1, expected above 0 and below 1"),
-        (FineTuneParams { max_grad_norm: Some(-1.0), ..own.clone() }, "`max_grad_norm` is -1"),
-        (FineTuneParams { freeze_layers: 3, ..own.clone() }, "`freeze_layers` is 3, expected at most 2"),
-        (FineTuneParams { schedule: Schedule::linear(f64::NAN), ..own.clone() }, "`learning_rate` is NaN"),
-    ] {
-        let error = run(&labels, &train, &validation, &wrong).to_string();
-        assert!(error.starts_with(field), "{error}");
-    }
-    let (error, help) =
-        words(run(&labels, &train, &validation, &FineTuneParams { memory: Some(1000), ..own.clone() }));
-    assert!(error.contains("tokens, but 0.0 MiB are allowed") && help.contains("batch_size"), "{error}");
-}
-
-#[test]
-fn a_loss_that_is_no_number_ends_the_training_and_names_the_cells() {
-    let model = geneformer();
-    let wild = FineTuneParams {
-        schedule: Schedule { decline: train::Decline::Constant, ..Schedule::linear(1e38) },
-        ..params(&model, Method::Full)
-    };
-    let error = tune(&model, &wild, None).unwrap_err();
-    assert!(error.to_string().starts_with("the l"), "{error}");
-    assert!(error.to_string().contains("in epoch 1, step 2, of rows "), "{error}");
-    assert!(error.help().unwrap().contains("learning rate"));
-}
-
-#[test]
 fn cells_without_genes_have_no_probabilities_and_are_named() {
     let model = geneformer();
     let tuned = tune(&model, &FineTuneParams { epochs: 1, ..params(&model, Method::Full) }, None).unwrap();
@@ -426,79 +343,6 @@ fn adapters_learn_and_leave_the_body_alone_to_the_last_bit() {
 }
 
 #[test]
-fn a_classifier_comes_back_from_its_folder_to_the_last_bit() {
-    for model in [geneformer(), scgpt()] {
-        for method in [Method::Full, Method::LinearProbe, lora()] {
-            let tuned =
-                tune(&model, &FineTuneParams { epochs: 1, ..params(&model, method.clone()) }, None).unwrap();
-            let folder = tempfile::tempdir().unwrap();
-            tuned.save(folder.path(), false).unwrap();
-            assert!(tuned.save(folder.path(), false).is_err(), "files were replaced without being asked for");
-            tuned.save(folder.path(), true).unwrap();
-            let open = |base| FineTuned::open(folder.path(), base, &OpenParams::default());
-            let again = open(Some(&model)).unwrap();
-            assert!(bits(&again) == bits(&tuned), "{} {method:?}", model.kind());
-            assert_eq!((again.method(), again.history().len()), (&method, 1));
-            if method != Method::Full {
-                let error = open(None).unwrap_err();
-                assert!(error.to_string().ends_with("which is not in this folder"), "{error}");
-                assert!(error.help().unwrap().contains("give it along"));
-                let other = if model.kind() == Kind::Geneformer { scgpt() } else { geneformer() };
-                let error = open(Some(&other)).unwrap_err().to_string();
-                assert!(error.contains("the model is"), "{error}");
-            }
-        }
-    }
-}
-
-#[test]
-fn files_that_do_not_belong_together_are_refused() {
-    let model = geneformer();
-    let folder = tempfile::tempdir().unwrap();
-    let open = |base: Option<&FoundationModel>| {
-        let error = FineTuned::open(folder.path(), base, &OpenParams::default()).unwrap_err();
-        (error.to_string(), error.help().unwrap_or_default().to_owned())
-    };
-    let (error, help) = open(None);
-    assert!(
-        error.ends_with("no classifier of cells in this folder") && help.contains("FineTuned::save"),
-        "{error}"
-    );
-    tune(&model, &FineTuneParams { epochs: 1, ..params(&model, Method::Full) }, None)
-        .unwrap()
-        .save(folder.path(), false)
-        .unwrap();
-    let replace = |name: &str, from: &str, to: &str| {
-        let path = folder.path().join(name);
-        let text = std::fs::read_to_string(&path).unwrap();
-        assert!(text.contains(from), "{text}");
-        std::fs::write(path, text.replace(from, to)).unwrap();
-    };
-    replace("labels.json", "NK cell", "NKT cell");
-    let (error, help) = open(None);
-    assert!(
-        error.contains("the classes of `labels.json` is [\"B cell\", \"NKT cell\", \"T cell\"]"),
-        "{error}"
-    );
-    assert!(help.contains("files together"));
-    replace("labels.json", "NKT cell", "NK cell");
-    let path = folder.path().join("labels.json");
-    std::fs::write(path, r#"{"B cell": 0, "T cell": 1}"#).unwrap();
-    replace("classifier.json", "\"NK cell\",", "");
-    let (error, _) = open(None);
-    assert!(error.ends_with("the number of classes of the head is 3, expected 2"), "{error}");
-    std::fs::write(folder.path().join("classifier.json"), "{").unwrap();
-    assert!(open(None).0.ends_with("not the description of a classifier"));
-
-    let other = tempfile::tempdir().unwrap();
-    let probe =
-        tune(&model, &FineTuneParams { epochs: 1, ..params(&model, Method::LinearProbe) }, None).unwrap();
-    probe.save(other.path(), false).unwrap();
-    let error = FineTuned::open(other.path(), Some(&testing::model()), &OpenParams::default()).unwrap_err();
-    assert!(error.to_string().contains("SHA-256 of the model's tensors is "), "{error}");
-}
-
-#[test]
 fn frozen_layers_and_the_layers_above_them_are_told_apart() {
     let model = geneformer();
     let frozen = FineTuneParams { freeze_layers: 1, epochs: 1, ..params(&model, Method::Full) };
@@ -506,4 +350,34 @@ fn frozen_layers_and_the_layers_above_them_are_told_apart() {
     for ((name, before), (_, after)) in body(&model).iter().zip(&body(tuned.model())) {
         assert_eq!(before == after, name.contains("layer.0."), "{name}");
     }
+}
+
+#[test]
+fn a_model_that_stays_frozen_has_a_probe_and_says_so() {
+    let genes = GeneList::new((0..10).map(gene)).unwrap();
+    let model = FoundationModel::scfoundation(scfoundation::tests::model(true), genes).unwrap();
+    let (adata, labels) = data(60);
+    // Counts of the model in every cell: a total of 1 is none to its logarithm.
+    let mut dense = Array2::<f32>::zeros((60, N_GENES));
+    let x = adata.x().unwrap().to_csr();
+    for (cell, mut row) in dense.rows_mut().into_iter().enumerate() {
+        let (columns, values) = x.row(cell);
+        columns.iter().zip(values).for_each(|(&gene, &value)| row[gene as usize] = value);
+        row[0] += 9.0;
+    }
+    let x = Matrix::Csr(Csr::from_dense(dense.view()));
+    let adata = AnnData::new(x, adata.obs().clone(), adata.var().clone()).unwrap();
+    let (train, validation) = split(&labels);
+    let embed = EmbedParams { min_known: 0.0, ..Default::default() };
+    let run = |method: Method| {
+        let params =
+            FineTuneParams { epochs: 2, embed: embed.clone(), ..FineTuneParams::new(model.kind(), method) };
+        fine_tune(&model, &adata, &labels, &train, &validation, &params, None, &mut unwatched)
+    };
+    for method in [Method::Full, lora()] {
+        let error = run(method.clone()).unwrap_err();
+        assert_eq!(error.to_string(), format!("scFoundation cannot be tuned (`Method::{}`)", method.name()));
+        assert!(error.help().unwrap().contains("LinearProbe"));
+    }
+    assert_eq!(run(Method::LinearProbe).unwrap().history().len(), 2);
 }

@@ -308,6 +308,23 @@ impl Geneformer {
         Ok(self.layers[layer].forward_with(states, packing, dropout.as_ref())?)
     }
 
+    /// How much each token of a cell looks at each other in the layer behind `layer`: for each cell
+    /// `heads × tokens × tokens`, each row of which sums to 1.
+    ///
+    /// * `layer`: whose states are looked at; the first layer of the network is behind [`Layer::Index`]`(0)`, and behind
+    ///   the last there is none.
+    ///
+    /// # Errors
+    /// As [`forward`](Self::forward).
+    pub fn attention_weights(&self, batch: &TokenBatch, layer: Layer) -> Result<Vec<Tensor>> {
+        let n_layers = self.layers.len();
+        let depth = layer.depth(n_layers)?;
+        let behind =
+            self.layers.get(depth).ok_or(Error::Layer { layer: Layer::Index(depth + 1), n_layers })?;
+        let before = self.forward(batch, layer)?;
+        Ok(behind.attention_weights(&before.states, &before.packing)?)
+    }
+
     /// Logits of the masked language model, `rows × vocab_size`, from the states of [`Layer::Last`].
     ///
     /// # Errors

@@ -334,4 +334,4 @@ impl CellEncoder for ScfoundationEncoder<'_> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -47,6 +47,25 @@ pub fn attention(
     cross_attention(q, k, v, packing, packing, params)
 }
 
+/// The weights of [`attention`], `softmax(Q Kᵀ / √d)`: for each cell `heads × tokens × tokens`, each row of which sums to 1.
+///
+/// To look at, not to compute with: a cell of `L` tokens takes `L²` values for each head.
+///
+/// # Errors
+/// As [`attention`].
+pub fn attention_weights(
+    q: &Tensor,
+    k: &Tensor,
+    packing: &Packing,
+    params: AttentionParams,
+) -> Result<Vec<Tensor>> {
+    check(q, k, k, packing, packing, params)?;
+    let of_cell = |rows| {
+        composed::weights(&composed::heads(q, &rows, params)?, &composed::heads(k, &rows, params)?, params)
+    };
+    packing.iter().map(of_cell).collect()
+}
+
 /// [`attention`] of the queries of each cell to keys and values of another number, those of all tokens so far for
 /// instance, where `q` holds the latest alone.
 ///

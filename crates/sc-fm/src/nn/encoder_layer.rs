@@ -4,7 +4,7 @@ use candle_core::{Result, Tensor};
 
 use super::{
     Activation, AttentionParams, Dropout, FeedForward, LayerNorm, Linear, Packing, Site, TrainingStep,
-    attention, attention_with_dropout,
+    attention, attention_weights, attention_with_dropout,
 };
 
 /// Where the norms of a layer stand.
@@ -157,23 +157,7 @@ impl EncoderLayer {
     }
 
     fn attend(&self, x: &Tensor, packing: &Packing, dropout: Option<&LayerDropout<'_>>) -> Result<Tensor> {
-        let of = |part: &Linear, x: &Tensor, number| {
-            let site = dropout.map(|dropout| dropout.site(packing, number));
-            part.forward_with(x, Activation::Identity, site)
-        };
-        let (query, key, value) = match &self.projection {
-            Projection::Split { query, key, value } => (
-                of(query, x, LayerDropout::QUERY)?,
-                of(key, x, LayerDropout::KEY)?,
-                of(value, x, LayerDropout::VALUE)?,
-            ),
-            Projection::Fused(all) => {
-                let all = of(all, x, LayerDropout::QUERY)?;
-                let width = all.dim(1)? / 3;
-                let part = |i: usize| all.narrow(1, i * width, width);
-                (part(0)?, part(1)?, part(2)?)
-            }
-        };
+        let [query, key, value] = self.project(x, packing, dropout)?;
         let attended = match dropout {
             Some(dropout) => {
                 let dropout = dropout.at(LayerDropout::ATTENTION, dropout.attention);
@@ -181,7 +165,47 @@ impl EncoderLayer {
             }
             None => attention(&query, &key, &value, packing, self.attention)?,
         };
-        of(&self.output, &attended, LayerDropout::JOINED)
+        let site = dropout.map(|dropout| dropout.site(packing, LayerDropout::JOINED));
+        self.output.forward_with(&attended, Activation::Identity, site)
+    }
+
+    /// Queries, keys and values.
+    fn project(
+        &self,
+        x: &Tensor,
+        packing: &Packing,
+        dropout: Option<&LayerDropout<'_>>,
+    ) -> Result<[Tensor; 3]> {
+        let of = |part: &Linear, number| {
+            let site = dropout.map(|dropout| dropout.site(packing, number));
+            part.forward_with(x, Activation::Identity, site)
+        };
+        Ok(match &self.projection {
+            Projection::Split { query, key, value } => [
+                of(query, LayerDropout::QUERY)?,
+                of(key, LayerDropout::KEY)?,
+                of(value, LayerDropout::VALUE)?,
+            ],
+            Projection::Fused(all) => {
+                let all = of(all, LayerDropout::QUERY)?;
+                let width = all.dim(1)? / 3;
+                let part = |i: usize| all.narrow(1, i * width, width);
+                [part(0)?, part(1)?, part(2)?]
+            }
+        })
+    }
+
+    /// The weights of the attention on the way of `x`, as in [`attention_weights`].
+    ///
+    /// # Errors
+    /// As [`forward`](Self::forward).
+    pub fn attention_weights(&self, x: &Tensor, packing: &Packing) -> Result<Vec<Tensor>> {
+        let normed = match self.order {
+            NormOrder::Post => x.clone(),
+            NormOrder::Pre | NormOrder::PreReplacing => self.attention_norm.forward(x)?,
+        };
+        let [query, key, _] = self.project(&normed, packing, None)?;
+        attention_weights(&query, &key, packing, self.attention)
     }
 }
 

@@ -39,11 +39,8 @@ pub enum Error {
         validation: usize,
     },
     /// No validation cells, by which an epoch is to be chosen.
-    #[error("no cell is left out for validation, which {why} needs")]
-    NoValidation {
-        /// The parameter.
-        why: &'static str,
-    },
+    #[error("no cell is left out for validation, by which `select` chooses an epoch")]
+    NoValidation,
     /// A file that is given more than once.
     #[error("{}: the file is given more than once", path.display())]
     FileTwice {
@@ -66,7 +63,7 @@ impl Error {
             Self::Unsupported { .. } => Some("take a Geneformer"),
             Self::NoMask => Some("take the dictionary of a release"),
             Self::NoCells { .. } => Some("give more cells, or another `validation` share"),
-            Self::NoValidation { .. } => {
+            Self::NoValidation => {
                 Some("set the `validation` share, or keep the last epoch with `Select::Last`")
             }
             _ => None,

@@ -78,35 +78,18 @@ impl PretrainParams {
             true => Ok(()),
             false => Err(Error::Param { field, found, expected }),
         };
-        let sizes = [
-            ("epochs", self.epochs),
-            ("batch_size", self.batch_size),
-            ("accumulate", self.accumulate),
-            ("chunk_rows", self.chunk_rows),
-        ];
-        for (field, n) in sizes {
-            check(field, n.to_string(), (1..=1 << 24).contains(&n), "1 to 16,777,216")?;
-        }
+        let rows = self.chunk_rows;
+        check("chunk_rows", rows.to_string(), (1..=1 << 24).contains(&rows), "1 to 16,777,216")?;
         let inside = |share: f64| share > 0.0 && share < 1.0;
         check("mask_share", self.mask_share.to_string(), inside(self.mask_share), "above 0 and below 1")?;
         let share = self.validation;
         check("validation", share.to_string(), share == 0.0 || inside(share), "at least 0 and below 1")?;
-        if let Some(share) = self.ema {
-            check("ema", share.to_string(), inside(share), "above 0 and below 1, or none")?;
-        }
-        if let Some(norm) = self.max_grad_norm {
-            let is_good = norm.is_finite() && norm > 0.0;
-            check("max_grad_norm", norm.to_string(), is_good, "a finite number above 0, or none")?;
-        }
         let is_known = self.select != Select::MacroF1;
         check("select", format!("{:?}", self.select), is_known, "Last or Loss: the classes are tokens")?;
-        match (share > 0.0, self.select, self.early_stopping) {
-            (false, Select::Loss, _) => return Err(Error::NoValidation { why: "`select`" }.into()),
-            (false, _, Some(_)) => return Err(Error::NoValidation { why: "`early_stopping`" }.into()),
-            _ => {}
+        if share == 0.0 && self.select != Select::Last {
+            return Err(Error::NoValidation.into());
         }
-        self.schedule.validate()?;
-        Ok(self.optimizer.validate()?)
+        Ok(self.looped().validate()?)
     }
 
     pub(super) fn looped(&self) -> LoopParams {

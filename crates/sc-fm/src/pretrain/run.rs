@@ -186,6 +186,7 @@ fn memory(params: &PretrainParams, variables: &Variables, recipe: &Recipe, lengt
         checkpointing: params.checkpointing,
         width: recipe.config.hidden_size,
         inner: recipe.config.intermediate_size,
-        n_logits: (n_tokens as f64 * params.mask_share) as usize * recipe.config.vocab_size,
+        // Of as many rows at a time as the loss has logits of.
+        n_logits: ((n_tokens as f64 * params.mask_share) as usize).min(384) * recipe.config.vocab_size,
     }
 }

@@ -149,7 +149,7 @@ fn what_cannot_be_pretrained_is_refused_in_words() {
         (PretrainParams { select: Select::MacroF1, ..params() }, "`select` is MacroF1"),
         (
             PretrainParams { validation: 0.0, ..params() },
-            "no cell is left out for validation, which `select` needs",
+            "no cell is left out for validation, by which `select` chooses an epoch",
         ),
         (PretrainParams { validation: 1e-9, ..params() }, "9 cells to train on and 0 to validate with"),
         (PretrainParams { memory: Some(1), ..params() }, "the training needs about "),

@@ -26,11 +26,11 @@ pub(crate) struct MemoryPlan {
 impl MemoryPlan {
     /// Bytes at the highest point, by estimate.
     ///
-    /// Weights are there twice, as packed for the products; of each trained number there are the gradient, as the backward
-    /// pass makes it and as it is collected, and two moments. A layer keeps for the way back, of each token: its input;
-    /// queries, keys and values; what attention gives, before and after its output layer; both sums with their norms; the
-    /// inner values and what is dropped of them. The way back holds as much of one layer once more. With checkpointing a
-    /// layer keeps its input, and two are there at a time.
+    /// The weights of the model that was given are there twice, as packed for the products; of each trained number there
+    /// are its value, the gradient as the backward pass makes it and as it is collected, and two moments. A layer keeps
+    /// for the way back, of each token: its input; queries, keys and values; what attention gives, before and after its
+    /// output layer; both sums with their norms; the inner values and what is dropped of them. The way back holds as much
+    /// of one layer once more. With checkpointing a layer keeps its input, and two are there at a time.
     pub(crate) fn bytes(&self) -> usize {
         let per_layer = 12 * self.width + 3 * self.inner;
         let layers = match self.checkpointing {
@@ -38,7 +38,7 @@ impl MemoryPlan {
             false => per_layer * (self.n_layers + 1),
         };
         let activations = self.n_tokens * (layers + 6 * self.width);
-        let trained = self.n_trained * (4 + self.n_copies);
+        let trained = self.n_trained * (5 + self.n_copies);
         size_of::<f32>() * (2 * self.n_weights + trained + activations + 3 * self.n_logits)
     }
 

@@ -93,8 +93,8 @@ mod tests {
     fn every_item_comes_once_an_epoch_in_another_order() {
         let lengths: Vec<usize> = (0..30).map(|i| 1 + (i * 7) % 13).collect();
         for by_length in [false, true] {
-            let all = [0..30];
-            let sampler = sampler(&lengths, &all, by_length);
+            let all = 0..30;
+            let sampler = sampler(&lengths, std::slice::from_ref(&all), by_length);
             let (first, second) = (sampler.batches(0), sampler.batches(1));
             assert_eq!((first.len(), sampler.n_batches()), (8, 8));
             assert_eq!(first.last().unwrap().len(), 2);
@@ -111,8 +111,8 @@ mod tests {
     #[test]
     fn the_longest_item_comes_first_and_batches_are_of_one_length() {
         let lengths: Vec<usize> = (0..4000).map(|i| 1 + (i * 733) % 997).collect();
-        let all = [0..4000];
-        let batches = sampler(&lengths, &all, true).batches(3);
+        let all = 0..4000;
+        let batches = sampler(&lengths, std::slice::from_ref(&all), true).batches(3);
         assert_eq!(lengths[batches[0][0]], *lengths.iter().max().unwrap());
         let spread = |batch: &Vec<usize>| {
             let of = || batch.iter().map(|&item| lengths[item]);

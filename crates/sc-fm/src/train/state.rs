@@ -47,6 +47,26 @@ pub(crate) struct Cursor {
     pub(crate) is_done: bool,
 }
 
+impl Cursor {
+    /// Refuses a place that no training of so many epochs and steps comes to.
+    pub(crate) fn check(&self, folder: &Path, epochs: usize, steps: usize) -> Result<(), Error> {
+        let is_place = self.epoch <= epochs
+            && self.step_of_epoch <= steps
+            && self.step == self.epoch * steps + self.step_of_epoch
+            && self.history.len() == self.epoch
+            && self.best.is_none_or(|best| best < self.history.len())
+            && self.best.is_some() == (self.epoch > 0)
+            && (self.is_done || self.epoch < epochs);
+        match is_place {
+            true => Ok(()),
+            false => {
+                let source = serde::de::Error::custom("a place that the training does not come to");
+                Err(Error::State { path: folder.join(STATE), source })
+            }
+        }
+    }
+}
+
 #[derive(Serialize, Deserialize)]
 struct Saved {
     format: u32,
@@ -102,8 +122,8 @@ impl StateFolder {
             }
             Err(source) => return Err(failed(&path, "read")(source).into()),
         };
-        let saved: Saved = serde_json::from_str(&text)
-            .map_err(|source| Error::State { path: path.clone(), source: source.into() })?;
+        let saved: Saved =
+            serde_json::from_str(&text).map_err(|source| Error::State { path: path.clone(), source })?;
         if saved.format != FORMAT {
             let (what, found, expected) = ("format".to_owned(), saved.format.to_string(), FORMAT.to_string());
             return Err(Error::OtherRun { path: folder.to_owned(), what, found, expected }.into());
@@ -168,7 +188,7 @@ impl StateFolder {
         };
         let path = self.folder.join(STATE);
         let text = serde_json::to_vec_pretty(&saved)
-            .map_err(|source| Error::State { path: path.clone(), source: source.into() })?;
+            .map_err(|source| Error::State { path: path.clone(), source })?;
         sc_io::atomic::write_aside(&path, true, |file| file.write_all(&text)).map_err(Error::from)?;
         let kept: Vec<&str> =
             [Some(saved.now.as_str()), saved.best.as_deref()].into_iter().flatten().collect();
@@ -238,6 +258,23 @@ mod tests {
             names,
             ["best-000001.safetensors", "lock", "state.json", "step-000000-000002.safetensors"]
         );
+    }
+
+    #[test]
+    fn a_place_that_a_training_does_not_come_to_is_refused() {
+        let check = |cursor: Cursor| cursor.check(Path::new("folder"), 3, 10);
+        check(Cursor::default()).unwrap();
+        check(Cursor { step: 10, step_of_epoch: 10, ..Cursor::default() }).unwrap();
+        for wrong in [
+            Cursor { step: 3, ..Cursor::default() },
+            Cursor { step: 11, step_of_epoch: 11, ..Cursor::default() },
+            Cursor { best: Some(0), ..Cursor::default() },
+            Cursor { epoch: 3, step: 30, is_done: true, ..Cursor::default() },
+        ] {
+            let error = check(wrong).unwrap_err();
+            assert_eq!(error.to_string(), "folder/state.json: not the state of a training");
+            assert!(error.help().unwrap().contains("anew"));
+        }
     }
 
     #[test]

@@ -6,8 +6,8 @@ pub enum Trainable {
     /// All of them.
     #[default]
     All,
-    /// The heads alone: what stands on top of the encoder. Of Geneformer `cls`, `pooler` and `classifier`; of scGPT every
-    /// `…decoder` and the discriminator.
+    /// The heads alone: what stands on top of the encoder. Of Geneformer `cls`, `pooler`, `classifier` and those of several
+    /// tasks; of scGPT every `…decoder` and the discriminator.
     Heads,
     /// All but the first layers of a Geneformer. The embeddings below them are trained, as in its reference.
     FromLayer(usize),
@@ -17,7 +17,7 @@ pub enum Trainable {
 }
 
 /// Beginnings of the names of heads.
-const HEADS: [&str; 8] = [
+const HEADS: [&str; 9] = [
     "cls.",
     "pooler.",
     "classifier.",
@@ -25,7 +25,8 @@ const HEADS: [&str; 8] = [
     "cls_decoder.",
     "mvc_decoder.",
     "grad_reverse_discriminator.",
-    "heads.",
+    "classification_heads.",
+    "attention_pool.",
 ];
 
 impl Trainable {
@@ -65,9 +66,12 @@ mod tests {
     #[test]
     fn heads_are_what_stands_on_top() {
         let trained = |name| Trainable::Heads.includes(name);
-        for name in
-            ["cls.predictions.bias", "bert.pooler.dense.weight", "classifier.bias", "mvc_decoder.W.weight"]
-        {
+        for name in [
+            "cls.predictions.bias",
+            "bert.pooler.dense.weight",
+            "classification_heads.0.bias",
+            "mvc_decoder.W.weight",
+        ] {
             assert!(trained(name), "{name}");
         }
         for name in

@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use candle_core::Tensor;
 
+use super::error::check;
 use super::sampler::Sampler;
 use super::state::{Cursor, StateFolder};
 use super::{
@@ -110,6 +111,39 @@ pub(crate) struct LoopParams {
 }
 
 impl LoopParams {
+    /// Refuses what is no training.
+    ///
+    /// # Errors
+    /// [`Error::Param`].
+    pub(crate) fn validate(&self) -> Result<(), Error> {
+        let sizes =
+            [("epochs", self.epochs), ("batch_size", self.batch_size), ("accumulate", self.accumulate)];
+        for (field, n) in sizes {
+            check(field, n, (1..=1 << 24).contains(&n), "1 to 16,777,216")?;
+        }
+        self.schedule.validate()?;
+        self.optimizer.validate()?;
+        if let Some(norm) = self.max_grad_norm {
+            check("max_grad_norm", norm, norm.is_finite() && norm > 0.0, "a finite number above 0, or none")?;
+        }
+        if let Some(share) = self.ema {
+            check("ema", share, share > 0.0 && share < 1.0, "above 0 and below 1, or none")?;
+        }
+        if let Some(patience) = self.early_stopping {
+            let is_good = patience > 0 && self.select != Select::Last;
+            check(
+                "early_stopping",
+                patience,
+                is_good,
+                "1 or more, and a choice of epoch other than the last",
+            )?;
+        }
+        if let Some(steps) = self.save_every {
+            check("save_every", steps, steps > 0, "1 or more, or none")?;
+        }
+        Ok(())
+    }
+
     /// Everything that decides about the bits of the result.
     pub(crate) fn fingerprint(&self) -> Fingerprint {
         let entries = [
@@ -154,7 +188,7 @@ struct Now {
     optimizer: Adam,
     /// The running mean of the weights.
     mean: Option<Vec<Tensor>>,
-    /// The weights of the epoch that is kept, where no file holds them.
+    /// The weights of the epoch that is kept, unless that is the last in any case.
     best: Option<Vec<Tensor>>,
 }
 
@@ -180,6 +214,7 @@ impl Trainer<'_> {
             Some((folder, fingerprint)) => {
                 let (state, found) = StateFolder::open(folder, fingerprint)?;
                 if let Some(found) = found {
+                    found.cursor.check(folder, self.params.epochs, self.sampler().n_batches())?;
                     now.cursor = found.cursor;
                     self.restore(&mut now, found.now)?;
                     now.best = found.best.map(|best| self.tensors_of(best)).transpose()?;
@@ -215,7 +250,7 @@ impl Trainer<'_> {
                 };
                 let is_over = watch(&told).is_break();
                 let is_due =
-                    self.params.save_every.is_some_and(|every| now.cursor.step.is_multiple_of(every.max(1)));
+                    self.params.save_every.is_some_and(|every| now.cursor.step.is_multiple_of(every));
                 if let Some(state) = state.as_ref().filter(|_| is_over || is_due) {
                     self.save(state, &now)?;
                 }
@@ -353,7 +388,7 @@ impl Trainer<'_> {
         cursor.step_of_epoch = 0;
         (cursor.loss_sum, cursor.weight_sum, cursor.norm_sum, cursor.seconds) = (0.0, 0.0, 0.0, 0.0);
         let since = cursor.history.len() - 1 - cursor.best.expect("the first epoch is preferred to none");
-        let is_stale = self.params.early_stopping.is_some_and(|patience| since >= patience.max(1));
+        let is_stale = self.params.early_stopping.is_some_and(|patience| since >= patience);
         cursor.is_done = cursor.epoch >= self.params.epochs || is_stale;
         Ok(())
     }

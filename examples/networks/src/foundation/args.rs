@@ -106,7 +106,7 @@ pub struct FoundationArgs {
     #[command(flatten)]
     away: AwayArgs,
     /// Epochs in which the small model, of which there is no checkpoint, learns from the training cells without their labels
-    #[arg(long, value_name = "N", default_value_t = 8, value_parser = at_least_1)]
+    #[arg(long, value_name = "N", default_value_t = 6, value_parser = at_least_1)]
     pretrain_epochs: usize,
     /// Highly variable genes of the baselines, chosen on training cells
     #[arg(long, value_name = "N", default_value_t = 2000, value_parser = at_least_1)]

@@ -82,7 +82,7 @@ impl Tuner<'_> {
         let prediction = self.predict(&tuned, &trainee.tokens, &sets.test)?;
         let predict_seconds = start.elapsed().as_secs_f64();
         if self.settings.save_models {
-            tuned.save(&self.folder("models").join(file_name(what, seed)), true)?;
+            tuned.save(self.folder("models").join(file_name(what, seed)), true)?;
         }
         if self.map_seed == Some(seed) && tuning.changes_embeddings() {
             self.embed(&tuned, trainee, what)?;

@@ -51,6 +51,9 @@ pub struct PretrainArgs {
     /// Seed of new weights, order of the cells, masks and dropout
     #[arg(long, value_name = "SEED", default_value_t = 0)]
     pub seed: u64,
+    /// Keep of each layer its input alone and compute it twice: a third of the memory, a quarter more time, the same results
+    #[arg(long)]
+    pub checkpointing: bool,
     /// Threads; all processors without it. The number changes no result
     #[arg(long, value_name = "N", value_parser = at_least_1)]
     pub threads: Option<usize>,

@@ -18,7 +18,7 @@ pub(super) enum Cells {
     /// Read some rows at a time.
     Files(Vec<PathBuf>),
     /// In memory.
-    Tokens(Tokens),
+    Tokens(Box<Tokens>),
 }
 
 /// The model to begin with, and the cells.
@@ -56,7 +56,7 @@ fn cells(args: &PretrainArgs, model: &FoundationModel) -> Result<Cells> {
         return Ok(Cells::Files(args.input.clone()));
     }
     let params = EmbedParams { min_known: 0.0, ..Default::default() };
-    Ok(Cells::Tokens(model.tokenize(&first(args)?, &params)?))
+    Ok(Cells::Tokens(Box::new(model.tokenize(&first(args)?, &params)?)))
 }
 
 /// The first file, or the embedded cells.

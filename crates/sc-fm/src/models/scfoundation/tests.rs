@@ -26,7 +26,7 @@ fn config() -> ScfoundationConfig {
 }
 
 /// A model of random weights; `None` leaves the last layer out.
-fn model(with_output: bool) -> Scfoundation {
+pub(crate) fn model(with_output: bool) -> Scfoundation {
     let mut shapes: Vec<(String, Vec<usize>)> = vec![];
     let mut add = |name: &str, shape: &[usize]| shapes.push((name.to_owned(), shape.to_vec()));
     let linears = [

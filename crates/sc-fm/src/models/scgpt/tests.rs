@@ -246,3 +246,127 @@ fn dropout_has_its_sites_in_the_values_and_in_every_part_of_a_layer() {
     let alone = embedded.iter().flatten().zip(genes.iter().flatten()).filter(|(x, gene)| x == gene).count();
     assert!((5..35).contains(&alone), "{alone} of 40");
 }
+
+/// A model of values as factors, with a batch norm for each of three labels and the decoder that is a network, and the
+/// tensors that it is made of.
+fn normed_parts() -> Vec<(String, Tensor)> {
+    let mut all = encoder();
+    for label in 0..3 {
+        let name = |part: &str| format!("dsbn.bns.{label}.{part}");
+        let part = |part: &str, salt: u64| {
+            let values = normal(8, 0.3, salt, label).into_iter().map(|x| 1.0 + x).collect();
+            (name(part), Tensor::from_vec(values, 8, &Device::Cpu).unwrap())
+        };
+        all.extend([part("running_mean", 1), part("running_var", 2), part("weight", 3), part("bias", 4)]);
+    }
+    all.extend(tensors(&[
+        ("mvc_decoder.gene2query.weight", &[5, 8]),
+        ("mvc_decoder.gene2query.bias", &[5]),
+        ("mvc_decoder.fc1.weight", &[5, 13]),
+        ("mvc_decoder.fc1.bias", &[5]),
+        ("mvc_decoder.hidden_activation.weight", &[1]),
+        ("mvc_decoder.fc2.weight", &[1, 5]),
+        ("mvc_decoder.fc2.bias", &[1]),
+    ]));
+    all
+}
+
+const SCALING: &str = r#", "input_emb_style": "scaling""#;
+
+/// Cells of the labels 2, 0, 2.
+fn labelled() -> ScgptBatch {
+    let cells = [
+        (&[8, 1, 2, 3][..], &[0.5, 2.0, 1.0, 0.7][..], 2),
+        (&[8, 4, 5][..], &[0.4, 0.9, 1.5][..], 0),
+        (&[8, 3, 6][..], &[0.6, 1.1, 0.8][..], 2),
+    ];
+    let cells = cells.map(|(genes, values, label)| Cell { batch_label: Some(label), ..cell(genes, values) });
+    ScgptBatch::new(&cells).unwrap()
+}
+
+fn normed_model(weights: &mut Weights) -> Scgpt {
+    let precision = crate::nn::gemm::Precision::F32;
+    Scgpt::from_weights(config(SCALING), N_TOKENS, SPECIALS, weights, precision).unwrap()
+}
+
+#[test]
+fn gradients_of_batch_norms_and_of_the_network_are_the_slopes_of_the_loss() {
+    use crate::train::{Gradients, Variables};
+    let batch = labelled();
+    let weights_of_rows = Tensor::from_vec(normal(10, 1.0, 9, 9), 10, &Device::Cpu).unwrap();
+    for statistics in
+        [NormStatistics::Stored, NormStatistics::Tokens, NormStatistics::Padded { pad_value: 0.3 }]
+    {
+        let loss = |weights: &mut Weights| {
+            let model = normed_model(weights);
+            // Without the layers, whose functions have corners.
+            let encoded = model.encode_observing(&batch, Layer::Index(0), None, statistics).unwrap();
+            let cells = model.cell_embeddings(&encoded, &batch).unwrap();
+            let found = model.expression_of_cells(&cells, &encoded, &batch).unwrap().values;
+            (found * &weights_of_rows).unwrap().sum_all().unwrap()
+        };
+        let mut weights = Weights::new(normed_parts());
+        let variables = Variables::of(&mut weights, |name| !name.starts_with("transformer")).unwrap();
+        let gradients = Gradients::of(&loss(&mut weights), &variables).unwrap();
+        for (index, (name, tensor)) in variables.iter().enumerate() {
+            let values: Vec<f32> = tensor.flatten_all().unwrap().to_vec1().unwrap();
+            for i in (0..values.len()).step_by(3) {
+                let at = |by: f32| {
+                    let mut values = values.clone();
+                    values[i] += by;
+                    let moved = Tensor::from_vec(values, tensor.shape(), &Device::Cpu).unwrap();
+                    let parts = normed_parts().into_iter();
+                    let parts =
+                        parts.map(|(own, x)| if own == name { (own, moved.clone()) } else { (own, x) });
+                    f64::from(loss(&mut Weights::new(parts)).to_scalar::<f32>().unwrap())
+                };
+                let slope = (at(4e-3) - at(-4e-3)) / 8e-3;
+                let found = f64::from(gradients.get(index).map_or(0.0, |gradient| gradient[i]));
+                // The entry of padding is never trained.
+                let is_padding = name == "encoder.embedding.weight" && i / 8 == SPECIALS.pad as usize;
+                let expected = if is_padding { 0.0 } else { slope };
+                let difference = (found - expected).abs();
+                assert!(
+                    difference < 5e-3 * expected.abs().max(1.0),
+                    "{statistics:?}, {name}, {i}: {found} instead of {expected}"
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn statistics_of_a_batch_are_those_of_each_label_and_move_the_stored_ones() {
+    use crate::train::Variables;
+    let mut weights = Weights::new(normed_parts());
+    let variables = Variables::of(&mut weights, |_| true).unwrap();
+    let model = normed_model(&mut weights);
+    let batch = labelled();
+    let encode = |statistics| model.encode_observing(&batch, Layer::Index(0), None, statistics).unwrap();
+    let stored = rows(&encode(NormStatistics::Stored).hidden.states);
+    let encoded = encode(NormStatistics::Tokens);
+    let found = rows(&encoded.hidden.states);
+    // The cell of label 0 has rows 4, 5, 6: their mean is the bias, their deviation the weight.
+    let of = |name: &str| variables.all().find(|(own, _)| *own == name).unwrap().1.to_vec1::<f32>().unwrap();
+    let (weight, bias) = (of("dsbn.bns.0.weight"), of("dsbn.bns.0.bias"));
+    for column in 0..8 {
+        let values: Vec<f32> = found[4..7].iter().map(|row| row[column]).collect();
+        let mean = values.iter().sum::<f32>() / 3.0;
+        let deviation = (values.iter().map(|x| (x - mean).powi(2)).sum::<f32>() / 3.0).sqrt();
+        assert!((mean - bias[column]).abs() < 1e-5, "{mean} instead of {}", bias[column]);
+        assert!((deviation - weight[column].abs()).abs() < 1e-2, "{deviation}");
+    }
+    let names: Vec<String> =
+        (0..3).flat_map(|k| ["mean", "var"].map(|part| format!("dsbn.bns.{k}.running_{part}"))).collect();
+    let before: Vec<Vec<f32>> = names.iter().map(|name| of(name)).collect();
+    model.update_statistics(&encode(NormStatistics::Stored)).unwrap();
+    assert!(names.iter().zip(&before).all(|(name, before)| of(name) == *before));
+    model.update_statistics(&encoded).unwrap();
+    for (name, before) in names.iter().zip(&before) {
+        assert_eq!(of(name) == *before, name.contains("bns.1."), "{name}");
+    }
+    assert_ne!(rows(&encode(NormStatistics::Stored).hidden.states), stored);
+    // The tensors that the variables were made of are not those that moved.
+    let untouched = normed_parts().into_iter().find(|(name, _)| *name == names[0]).unwrap().1;
+    assert_eq!(untouched.to_vec1::<f32>().unwrap(), before[0]);
+}

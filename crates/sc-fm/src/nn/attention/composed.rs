@@ -1,6 +1,8 @@
 //! Attention in the operations of the tensor library: for other devices and types, and what the fused kernels are
 //! compared with.
 
+use std::ops::Range;
+
 use candle_core::{D, Result, Tensor};
 use pulp::Arch;
 
@@ -19,29 +21,11 @@ pub(super) fn attention(
     dropped: Option<&Dropped>,
 ) -> Result<Tensor> {
     let (_, width) = q.dims2()?;
-    let size = width / params.n_heads;
-    let scale = 1.0 / (size as f64).sqrt();
     let mut cells = Vec::with_capacity(queries.n_cells());
     let rows = queries.iter().zip(keys.iter()).enumerate();
     for (cell, (query_rows, key_rows)) in rows.filter(|(_, (rows, _))| !rows.is_empty()) {
-        let heads = |x: &Tensor, rows: &std::ops::Range<usize>| {
-            x.narrow(0, rows.start, rows.len())?
-                .reshape((rows.len(), params.n_heads, size))?
-                .transpose(0, 1)?
-                .contiguous()
-        };
-        let (q, k, v) = (heads(q, &query_rows)?, heads(k, &key_rows)?, heads(v, &key_rows)?);
-        let mut scores = (q.matmul(&k.t()?)? * scale)?;
-        if params.causal {
-            let (n, m) = (query_rows.len(), key_rows.len());
-            let hidden: Vec<f32> =
-                (0..n * m).map(|i| if i % m + n > i / m + m { f32::NEG_INFINITY } else { 0.0 }).collect();
-            let hidden = Tensor::from_vec(hidden, (n, m), q.device())?.to_dtype(q.dtype())?;
-            scores = scores.broadcast_add(&hidden)?;
-        }
-        let highest = scores.max_keepdim(D::Minus1)?.detach();
-        let weights = scores.broadcast_sub(&highest)?.exp()?;
-        let mut weights = weights.broadcast_div(&weights.sum_keepdim(D::Minus1)?)?;
+        let v = heads(v, &key_rows, params)?;
+        let mut weights = weights(&heads(q, &query_rows, params)?, &heads(k, &key_rows, params)?, params)?;
         if let Some(dropped) = dropped {
             let heads = (0..params.n_heads).map(|h| dropped.factors(Arch::new(), cell, h, query_rows.len()));
             let factors = Tensor::from_vec(heads.flatten().collect(), weights.shape(), q.device())?;
@@ -53,4 +37,28 @@ pub(super) fn attention(
         true => Ok(q.clone()),
         false => Tensor::cat(&cells, 0),
     }
+}
+
+/// The rows of a cell, `heads × rows × width / heads`.
+pub(super) fn heads(x: &Tensor, rows: &Range<usize>, params: AttentionParams) -> Result<Tensor> {
+    let size = x.dim(1)? / params.n_heads;
+    x.narrow(0, rows.start, rows.len())?
+        .reshape((rows.len(), params.n_heads, size))?
+        .transpose(0, 1)?
+        .contiguous()
+}
+
+/// `softmax(Q Kᵀ / √d)` of the heads of a cell: `heads × queries × keys`.
+pub(super) fn weights(q: &Tensor, k: &Tensor, params: AttentionParams) -> Result<Tensor> {
+    let ((_, n, size), (_, m, _)) = (q.dims3()?, k.dims3()?);
+    let mut scores = (q.matmul(&k.t()?)? * (1.0 / (size as f64).sqrt()))?;
+    if params.causal {
+        let hidden: Vec<f32> =
+            (0..n * m).map(|i| if i % m + n > i / m + m { f32::NEG_INFINITY } else { 0.0 }).collect();
+        let hidden = Tensor::from_vec(hidden, (n, m), q.device())?.to_dtype(q.dtype())?;
+        scores = scores.broadcast_add(&hidden)?;
+    }
+    let highest = scores.max_keepdim(D::Minus1)?.detach();
+    let weights = scores.broadcast_sub(&highest)?.exp()?;
+    weights.broadcast_div(&weights.sum_keepdim(D::Minus1)?)
 }

@@ -63,6 +63,34 @@ fn every_layer_and_the_logits_of_the_language_model() {
 }
 
 #[test]
+fn the_weights_of_every_attention() {
+    compare::for_each("geneformer_tiny", |folder| {
+        let model = model(folder, "mlm", format(folder));
+        let io = Tensors::open(folder.join("io.safetensors"));
+        if !io.has("attn.0") {
+            return;
+        }
+        let cells = cells(&io);
+        let batch = TokenBatch::new(&cells);
+        let n_layers = model.config().num_hidden_layers;
+        for k in 0..n_layers {
+            let found = model.attention_weights(&batch, Layer::Index(k)).unwrap();
+            let expected = io.floats(&format!("attn.{k}"));
+            for (cell, (found, ids)) in found.iter().zip(&cells).enumerate() {
+                let n = ids.len();
+                let expected = expected.get(cell).unwrap().narrow(1, 0, n).unwrap().narrow(2, 0, n).unwrap();
+                let what = format!("{} attn.{k}, cell {cell}", folder.display());
+                // One row a head and token.
+                let rows = |x: &Tensor| x.contiguous().unwrap().flatten(0, 1).unwrap();
+                close(&what, &rows(found), &rows(&expected), TOLERANCE);
+            }
+        }
+        let error = model.attention_weights(&batch, Layer::Last).unwrap_err().to_string();
+        assert!(error.contains(&format!("{n_layers} layers")), "{error}");
+    });
+}
+
+#[test]
 fn embeddings_of_cells() {
     compare::for_each("geneformer_tiny", |folder| {
         let format = format(folder);

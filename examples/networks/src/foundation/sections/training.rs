@@ -22,7 +22,6 @@ impl Findings<'_> {
                 .map(|(method, of_seeds)| Series {
                     name: method.name(&names),
                     points: points(of_seeds, value),
-                    ..Default::default()
                 })
                 .filter(|series| !series.points.is_empty())
                 .collect();
