@@ -170,8 +170,8 @@ impl Findings<'_> {
         };
         format!(
             "Means over {seeds} {plural}. Intervals are 95 % for the draw of the {n_test} test cells of a seed; more seeds \
-             test the same kind of cells again and do not make them narrower. sd is over seeds. The last column is paired, \
-             cell by cell.{random}"
+             test the same kind of cells again and do not make them narrower. sd is over seeds. The difference from HVG \
+             + LR is paired, cell by cell.{random}"
         )
     }
 
