@@ -7,7 +7,7 @@ use super::{Error, Method};
 use crate::Result;
 use crate::checkpoint::{Adapters, Weights};
 use crate::embed::{Cost, FoundationModel, Kind, Network, Run, ids, scgpt_cells};
-use crate::models::geneformer::{GeneformerConfig, MultiTask, NewHead, TaskPooling};
+use crate::models::geneformer::{MultiTask, NewHead, TaskPooling};
 use crate::models::scgpt::ScgptBatch;
 use crate::models::{Geneformer, Hidden, Layer, LoraParams, Scgpt, TokenBatch};
 use crate::nn::TrainingStep;
@@ -165,8 +165,11 @@ impl<'m> Recipe<'m> {
         }
         match &self.base.network {
             Network::Geneformer { model, .. } => {
-                let id2label = (0..).zip(self.classes().iter().cloned()).collect();
-                let config = GeneformerConfig { id2label, ..model.config().clone() };
+                let mut config = model.config().clone();
+                // Without classes of its own the configuration says nothing of the heads, and stays as it is.
+                if !self.classes().is_empty() {
+                    config.id2label = (0..).zip(self.classes().iter().cloned()).collect();
+                }
                 let precision = model.source().precision;
                 let heads = match self.top {
                     Top::Tasks { dropout, .. } => Some((take_heads(weights, precision)?, dropout)),

