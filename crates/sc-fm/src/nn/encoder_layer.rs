@@ -155,12 +155,7 @@ impl EncoderLayer {
     }
 
     /// The layer as operations of its parts.
-    fn in_parts(
-        &self,
-        x: &Tensor,
-        packing: &Packing,
-        dropout: Option<&LayerDropout<'_>>,
-    ) -> Result<Tensor> {
+    fn in_parts(&self, x: &Tensor, packing: &Packing, dropout: Option<&LayerDropout<'_>>) -> Result<Tensor> {
         let Some(dropout) = dropout else {
             return self.with_norms(x, |x| self.attend(x, packing, None), |x| self.feed_forward.forward(x));
         };

@@ -60,8 +60,12 @@ impl SelfAttention {
 
     fn parts<'a>(&self, qkv: &'a [f32], width: usize) -> [Matrix<'a>; 3] {
         let n_rows = self.op.queries.n_rows();
-        let part =
-            |i: usize| Matrix { data: qkv.get(i * width..).unwrap_or_default(), stride: 3 * width, n_rows, n_cols: width };
+        let part = |i: usize| Matrix {
+            data: qkv.get(i * width..).unwrap_or_default(),
+            stride: 3 * width,
+            n_rows,
+            n_cols: width,
+        };
         [part(0), part(1), part(2)]
     }
 }

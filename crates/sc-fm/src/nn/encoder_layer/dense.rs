@@ -66,7 +66,8 @@ impl<'a> Dense<'a> {
     pub(super) fn of_parameters(&self, x: &[f32], slopes: &[f32], out: &mut Vec<Pair>) {
         let rows = x.len() / self.inputs;
         let mut packed = None;
-        let sums = self.parameters().any(|[_, bias]| bias.track_op()).then(|| column_sums(slopes, self.outputs));
+        let sums =
+            self.parameters().any(|[_, bias]| bias.track_op()).then(|| column_sums(slopes, self.outputs));
         let mut first = 0;
         for [weight, bias] in self.parameters() {
             let outputs = bias.elem_count();

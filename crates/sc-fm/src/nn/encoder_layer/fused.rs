@@ -195,7 +195,8 @@ impl Fused {
         let (mut halves, mut second) = (vec![], vec![]);
 
         // `slopes` is the gradient on the residual way, to which that of the part beside it is added.
-        let (mut slopes, of_norm) = norm_gradients(parts.feed_forward_norm, [&kept.fed, &kept.middle], gradient)?;
+        let (mut slopes, of_norm) =
+            norm_gradients(parts.feed_forward_norm, [&kept.fed, &kept.middle], gradient)?;
         let mut inner = self.beside(&self.fed, &slopes, |slopes| {
             parts.second.of_parameters(&kept.inner, slopes, &mut second);
             parts.second.gradient(slopes)
@@ -225,9 +226,10 @@ impl Fused {
         }
         halves.push((projection, output, of_norm));
 
-        let all = halves.into_iter().rev().flat_map(|(first, second, norm)| {
-            first.into_iter().chain(second).chain(std::iter::once(norm))
-        });
+        let all = halves
+            .into_iter()
+            .rev()
+            .flat_map(|(first, second, norm)| first.into_iter().chain(second).chain(std::iter::once(norm)));
         Ok((self.by_x.then_some(slopes), all.collect()))
     }
 
@@ -296,7 +298,11 @@ fn norm(norm: &LayerNorm, x: &[f32], residual: &[f32]) -> Result<Vec<f32>> {
 }
 
 /// The gradient of `x` (and of the residual as well), and those of weight and bias.
-fn norm_gradients(norm: &LayerNorm, [x, residual]: [&[f32]; 2], gradient: &[f32]) -> Result<(Vec<f32>, Pair)> {
+fn norm_gradients(
+    norm: &LayerNorm,
+    [x, residual]: [&[f32]; 2],
+    gradient: &[f32],
+) -> Result<(Vec<f32>, Pair)> {
     let (slopes, of_parameters) = with_norm(norm, |op, parameters| {
         let width = parameters.n_cols;
         op.backward(rows(x, width), Some(rows(residual, width)), parameters, rows(gradient, width))

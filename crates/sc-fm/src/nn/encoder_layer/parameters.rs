@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use candle_core::{CpuStorage, CustomOp3, Device, Layout, Result, Shape, Tensor, bail};
 
-use crate::nn::cpu;
+use crate::nn::{cpu, gather};
 
 /// The gradients of a weight and a bias, where they are wanted.
 pub(super) type Pair = [Option<Vec<f32>>; 2];
@@ -75,13 +75,14 @@ impl CustomOp3 for Link {
         before: &Tensor,
         weight: &Tensor,
         bias: &Tensor,
-        _: &Tensor,
+        node: &Tensor,
         gradient: &Tensor,
     ) -> Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
         let Some([of_weight, of_bias]) = self.waiting.take(self.pair) else {
             bail!("a layer's parameters were differentiated before the layer");
         };
         let tensor = |values: Option<Vec<f32>>, like: &Tensor| {
+            let values = values.and_then(|values| gather::offer(node, like, values));
             values.map(|values| Tensor::from_vec(values, like.shape(), like.device())).transpose()
         };
         let before = before.track_op().then(|| gradient.clone());

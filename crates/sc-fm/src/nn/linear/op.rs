@@ -9,8 +9,8 @@ use candle_core::{
 };
 use rayon::prelude::*;
 
-use crate::nn::{activation, cpu};
 use crate::nn::gemm::{Epilogue, Kernel, Packed, View, gemm_vec};
+use crate::nn::{activation, cpu};
 
 /// Whether products of this type are computed here.
 pub(super) fn is_ours(dtype: DType) -> bool {

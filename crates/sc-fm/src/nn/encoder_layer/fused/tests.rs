@@ -166,7 +166,8 @@ fn layers_of_another_kind_are_left_to_their_parts() {
     assert!(!is_taken(&layer(), &x.narrow(0, 0, 3).unwrap()));
     let attention = AttentionParams { n_heads: 5, causal: false };
     assert!(!is_taken(&EncoderLayer { attention, ..layer() }, &x));
-    let [a, b] = [[2, WIDTH], [WIDTH, 2]].map(|shape| Tensor::ones(&shape, DType::F32, &Device::Cpu).unwrap());
+    let [a, b] =
+        [[2, WIDTH], [WIDTH, 2]].map(|shape| Tensor::ones(&shape, DType::F32, &Device::Cpu).unwrap());
     let output = layer().output.with_adapter(a, b, 1.0).unwrap();
     assert!(!is_taken(&EncoderLayer { output, ..layer() }, &x));
     let frozen = model(true, Activation::Relu, |_| false).layer;
