@@ -2,7 +2,7 @@
 
 mod adapter;
 mod cross_entropy;
-mod op;
+pub(super) mod op;
 
 use std::sync::{Arc, OnceLock};
 
@@ -76,6 +76,11 @@ impl Linear {
         let (weight, bias) = (weight.detach(), self.bias.as_ref().map(Tensor::detach));
         let frozen = Frozen::new(&weight, bias.as_ref(), self.kernel).map(Arc::new);
         Ok(Self { weight, bias, kernel: self.kernel, frozen, adapter: None })
+    }
+
+    /// Whether something is added to the weight's product.
+    pub(super) fn is_adapted(&self) -> bool {
+        self.adapter.is_some()
     }
 
     /// The weight, `out × in`, without an adapter's part.
