@@ -65,6 +65,10 @@ pub enum Error {
         /// Number of labels.
         n_labels: usize,
     },
+    /// Something between this program and a model on a server.
+    #[cfg(feature = "endpoint")]
+    #[error(transparent)]
+    Endpoint(#[from] crate::endpoint::Error),
 }
 
 impl Error {
@@ -78,6 +82,8 @@ impl Error {
             Self::NotLogProbabilities { .. } => {
                 Some("return log-softmax of the logits over the whole vocabulary, not the logits")
             }
+            #[cfg(feature = "endpoint")]
+            Self::Endpoint(e) => e.help(),
             _ => None,
         }
     }

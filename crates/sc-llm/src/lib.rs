@@ -2,6 +2,8 @@
 
 pub mod answer;
 pub mod decode;
+#[cfg(feature = "endpoint")]
+pub mod endpoint;
 pub mod error;
 
 pub use error::Error;
