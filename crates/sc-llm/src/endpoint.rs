@@ -270,9 +270,15 @@ impl EndpointParams {
             return bad("model", "empty".to_owned(), "a name");
         }
         if let Some(name) = own.into_iter().find(|name| self.extra.contains_key(*name)) {
-            return bad("extra", format!("a value for {name:?}"), "other fields than model, messages, stream and n");
+            return bad(
+                "extra",
+                format!("a value for {name:?}"),
+                "other fields than model, messages, stream and n",
+            );
         }
-        for (field, value) in [("temperature", self.temperature), ("sample_temperature", self.sample_temperature)] {
+        for (field, value) in
+            [("temperature", self.temperature), ("sample_temperature", self.sample_temperature)]
+        {
             if !(0.0..=2.0).contains(&value) {
                 return bad(field, value.to_string(), "a number from 0 to 2");
             }
@@ -385,7 +391,13 @@ impl Client {
         let coding = Coding::new(structure, lexicon.labels());
         let messages = structure::instructed(&request.messages, structure, &coding);
         let sampling = Sampling { temperature: self.params.temperature, seed: self.params.seed };
-        structure::body(&self.params, &Dialect::new(structure, self.params.logprobs), &coding, &messages, sampling)
+        structure::body(
+            &self.params,
+            &Dialect::new(structure, self.params.logprobs),
+            &coding,
+            &messages,
+            sampling,
+        )
     }
 }
 

@@ -42,8 +42,8 @@ impl Base {
         };
         let host = host.trim_start_matches('[').trim_end_matches(']');
         let ip: Option<IpAddr> = host.parse().ok();
-        let is_local = host.eq_ignore_ascii_case("localhost")
-            || ip.and_then(reached).is_some_and(|ip| ip.is_loopback());
+        let is_local =
+            host.eq_ignore_ascii_case("localhost") || ip.and_then(reached).is_some_and(|ip| ip.is_loopback());
         let in_the_clear = match uri.scheme_str() {
             Some("https") => false,
             Some("http") => true,
@@ -188,7 +188,8 @@ mod tests {
             }
             (guard.allowed(&found, guard.empty()).len(), guard.refusal())
         };
-        let (n, why) = lookup("https://example.org", true, &["127.0.0.1", "169.254.169.254", "::1", "10.0.0.1"]);
+        let (n, why) =
+            lookup("https://example.org", true, &["127.0.0.1", "169.254.169.254", "::1", "10.0.0.1"]);
         assert!(n == 0 && why.unwrap().contains("10.0.0.1 is not a public address"));
         assert_eq!(lookup("https://example.org", true, &["169.254.169.254", "1.1.1.1"]), (1, None));
         // This machine's own name, bent to another machine: the key would go there in the clear.

@@ -11,8 +11,8 @@ use super::reply::Reply;
 use super::run::{Ask, Asked, Note, Run};
 use super::structure::{self, Coding, Dialect, Sampling};
 use super::{
-    Annotation, Client, Error, Estimate, Event, Evidence, Lexicon, Message, Outcome, Record, Request, Result, Role, Spent,
-    Watch, confidence,
+    Annotation, Client, Error, Estimate, Event, Evidence, Lexicon, Message, Outcome, Record, Request, Result,
+    Role, Spent, Watch, confidence,
 };
 
 /// Characters of a wrong answer that the model is shown again.
@@ -36,7 +36,12 @@ impl Client {
     /// # Errors
     /// Before anything is asked: [`Error::BadRequest`] for an id that is there twice, messages without text, or messages of
     /// which the last is not of the user; and as [`Client::probe`].
-    pub fn annotate_all(&self, requests: &[Request], lexicon: &Lexicon, watch: Watch<'_>) -> Result<Annotation> {
+    pub fn annotate_all(
+        &self,
+        requests: &[Request],
+        lexicon: &Lexicon,
+        watch: Watch<'_>,
+    ) -> Result<Annotation> {
         check(requests)?;
         let before = self.ledger.spent();
         let dialect = self.probe()?.dialect();
@@ -80,9 +85,10 @@ impl Client {
                 }
             }
         });
-        let records = records.into_iter().zip(requests).map(|(record, request)| {
-            record.unwrap_or_else(|| Record::new(&request.id, Outcome::NotAsked))
-        });
+        let records = records
+            .into_iter()
+            .zip(requests)
+            .map(|(record, request)| record.unwrap_or_else(|| Record::new(&request.id, Outcome::NotAsked)));
         let records = records.collect();
         let after = self.ledger.spent();
         let cost = after.1.zip(before.1).map(|(after, before)| after - before);
@@ -100,7 +106,8 @@ impl Client {
         let dialect = Dialect::new(structure, self.params.logprobs);
         let task = Task { lexicon, dialect: &dialect, coding: Coding::new(structure, lexicon.labels()) };
         let samples = u64::from(self.params.samples);
-        let mut estimate = Estimate { requests: 0, input: 0, output: 0, cost: self.ledger.cost_at_most(0, 0) };
+        let mut estimate =
+            Estimate { requests: 0, input: 0, output: 0, cost: self.ledger.cost_at_most(0, 0) };
         for request in requests {
             let body = self.body(&task, &self.messages(&task, request), self.params.temperature, 0);
             let (input, output) = (self.counted(&body.to_string()), u64::from(self.params.max_tokens));
@@ -146,7 +153,8 @@ impl Client {
             Ok(()) => {}
             Err(e) if e.ends_the_run() => return Err(e),
             Err(e) => {
-                let filtered = matches!(&e, Error::Status { code: Some(code), .. } if code == "content_filter");
+                let filtered =
+                    matches!(&e, Error::Status { code: Some(code), .. } if code == "content_filter");
                 record.outcome = if filtered { Outcome::Filtered } else { Outcome::Failed };
                 record.why = Some(in_full(&e));
             }
@@ -185,7 +193,14 @@ impl Client {
     }
 
     /// Several answers, of which the most frequent label counts; of labels that are as frequent, the first of the list.
-    fn vote(&self, run: &Run, ask: Ask<'_>, task: &Task<'_>, messages: &[Message], record: &mut Record) -> Result<()> {
+    fn vote(
+        &self,
+        run: &Run,
+        ask: Ask<'_>,
+        task: &Task<'_>,
+        messages: &[Message],
+        record: &mut Record,
+    ) -> Result<()> {
         let mut votes = vec![0_u32; task.lexicon.labels().len()];
         let mut with_label: Vec<Record> = Vec::new();
         for sample in 0..self.params.samples {
@@ -206,7 +221,8 @@ impl Client {
             && let Some(first) = with_label.into_iter().find(|one| one.label_index == Some(label))
         {
             record.outcome = Outcome::Label;
-            (record.label, record.label_index, record.matched) = (first.label, first.label_index, first.matched);
+            (record.label, record.label_index, record.matched) =
+                (first.label, first.label_index, first.matched);
             (record.text, record.why) = (first.text, None);
             record.confidence = Some(f64::from(most) / f64::from(self.params.samples));
             record.confidence_from = Some(Evidence::Votes);
@@ -271,7 +287,8 @@ fn judge(task: &Task<'_>, reply: &Reply) -> (Outcome, Option<String>, Option<Fou
 
 /// Adds the wrong answer and a word about it.
 fn ask_again(messages: &mut Vec<Message>, answer: &str, lexicon: &Lexicon) {
-    let labels: Vec<String> = lexicon.labels().iter().map(|label| Value::from(label.as_str()).to_string()).collect();
+    let labels: Vec<String> =
+        lexicon.labels().iter().map(|label| Value::from(label.as_str()).to_string()).collect();
     let again = format!(
         "That is none of the allowed labels. They are: {}. Answer again with one of them, in the same form as before.",
         labels.join(", ")

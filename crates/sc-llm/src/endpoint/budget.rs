@@ -217,7 +217,13 @@ impl Ledger {
     ///
     /// # Errors
     /// [`Error::Budget`] if the request could exceed what is left; [`Error::Stopped`].
-    pub(super) fn hold(&self, id: &str, input: u64, output: u64, stopped: &dyn Fn() -> bool) -> Result<Hold<'_>> {
+    pub(super) fn hold(
+        &self,
+        id: &str,
+        input: u64,
+        output: u64,
+        stopped: &dyn Fn() -> bool,
+    ) -> Result<Hold<'_>> {
         let mut spent = self.lock();
         loop {
             if stopped() {
@@ -240,7 +246,8 @@ impl Ledger {
             if let Some((needed, spent, limit)) = over {
                 return Err(Error::Budget { id: id.to_owned(), needed, spent, limit, unit });
             }
-            let held = (spent.nano.saturating_add(spent.held_nano), spent.tokens.saturating_add(spent.held_tokens));
+            let held =
+                (spent.nano.saturating_add(spent.held_nano), spent.tokens.saturating_add(spent.held_tokens));
             if !exceeds(self.max_nano, held.0, nano) && !exceeds(self.max_tokens, held.1, tokens) {
                 spent.held_nano += nano;
                 spent.held_tokens += tokens;

@@ -8,7 +8,8 @@
 pub(super) fn of_label(tokens: &[(Vec<u8>, f64)], said: &str) -> Option<f64> {
     let text: Vec<u8> = tokens.iter().flat_map(|(bytes, _)| bytes).copied().collect();
     let escaped = serde_json::to_string(said).ok()?;
-    let start = rfind(&text, escaped.as_bytes()).map(|quote| quote + 1).or_else(|| rfind(&text, said.as_bytes()))?;
+    let start =
+        rfind(&text, escaped.as_bytes()).map(|quote| quote + 1).or_else(|| rfind(&text, said.as_bytes()))?;
     let length = if text[start..].starts_with(said.as_bytes()) { said.len() } else { escaped.len() - 2 };
     let mut at = 0;
     let mut sum = 0.0;
@@ -45,7 +46,8 @@ mod tests {
     fn only_the_tokens_of_the_label_count() {
         let plain = tokens(&[("T cell", 0.1), ("?", 0.1), (" T", 0.5), (" cell", 0.5), ("\n", 0.1)]);
         assert!((of_label(&plain, "T cell").unwrap() - 0.25).abs() < 1e-12);
-        let json = tokens(&[("{\"cell_type\":", 0.1), (" \"T", 0.5), (" \\\"x", 0.8), ("\\\"", 0.5), ("\"}", 0.3)]);
+        let json =
+            tokens(&[("{\"cell_type\":", 0.1), (" \"T", 0.5), (" \\\"x", 0.8), ("\\\"", 0.5), ("\"}", 0.3)]);
         assert!((of_label(&json, "T \"x\"").unwrap() - 0.2).abs() < 1e-12);
         // A letter whose bytes are in two tokens.
         let split = vec![(vec![0xce], -1.0), (vec![0xb3, b'd'], -2.0)];

@@ -35,11 +35,8 @@ pub(super) fn from_http(text: &str) -> Option<SystemTime> {
         text.split([' ', ',', '-']).filter(|word| !word.is_empty() && *word != "GMT").collect();
     // The day of the week comes first; the oldest form has the year last.
     let [_, first, second, third, fourth] = words.as_slice().try_into().ok()?;
-    let (day, month, year, time) = if third.contains(':') {
-        (second, first, fourth, third)
-    } else {
-        (first, second, third, fourth)
-    };
+    let (day, month, year, time) =
+        if third.contains(':') { (second, first, fourth, third) } else { (first, second, third, fourth) };
     let number = |digits: &str| digits.parse::<u32>().ok().map(i64::from);
     let month = MONTHS.iter().position(|name| month.eq_ignore_ascii_case(name))? as i64 + 1;
     let year = match (number(year)?, year.len()) {
@@ -74,15 +71,14 @@ mod tests {
     #[test]
     fn the_three_forms_of_http_are_the_same_time() {
         let known = UNIX_EPOCH + Duration::from_secs(784_111_777);
-        for text in [
-            "Sun, 06 Nov 1994 08:49:37 GMT",
-            "Sunday, 06-Nov-94 08:49:37 GMT",
-            "Sun Nov  6 08:49:37 1994",
-        ] {
+        for text in
+            ["Sun, 06 Nov 1994 08:49:37 GMT", "Sunday, 06-Nov-94 08:49:37 GMT", "Sun Nov  6 08:49:37 1994"]
+        {
             assert_eq!(from_http(text), Some(known), "{text}");
         }
         assert_eq!(rfc3339(known), "1994-11-06T08:49:37Z");
-        for text in ["", "soon", "Sun, 06 Nov 1994", "Sun, 41 Nov 1994 08:49:37 GMT", "Sun, 06 Nov 1894 08:49:37 GMT"]
+        for text in
+            ["", "soon", "Sun, 06 Nov 1994", "Sun, 41 Nov 1994 08:49:37 GMT", "Sun, 06 Nov 1894 08:49:37 GMT"]
         {
             assert_eq!(from_http(text), None, "{text}");
         }

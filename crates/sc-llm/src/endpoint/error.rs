@@ -229,12 +229,16 @@ impl Error {
                 "give each request its own id, and messages with text, the last of them of the user"
             }
             Self::NoKey { .. } => "set one of these variables, or keep the key in a file of mode 0600",
-            Self::OpenKeyFile { .. } => "take the permissions of others away (chmod 600), and replace the key",
+            Self::OpenKeyFile { .. } => {
+                "take the permissions of others away (chmod 600), and replace the key"
+            }
             Self::NoPrice { .. } => "add the model to the price table, or limit tokens instead of cost",
             Self::Refused { .. } => {
                 "if this server is meant, allow it in the parameters; otherwise somebody may be listening in"
             }
-            Self::Redirect { .. } => "if you trust it, give that address as the base; no redirect is followed",
+            Self::Redirect { .. } => {
+                "if you trust it, give that address as the base; no redirect is followed"
+            }
             Self::Connect { .. } | Self::TimedOut { .. } | Self::Cut { .. } => {
                 "see whether the server runs and is reached; run again: answers that are kept are not asked for again"
             }
@@ -246,7 +250,9 @@ impl Error {
             Self::NoQuota { .. } => "look at the account at this provider; nothing else was asked after this",
             Self::TooLong { .. } => "run again later, or allow longer pauses",
             Self::Garbled { .. } => "look at the base: this does not look like an OpenAI-compatible server",
-            Self::NotKept { .. } => "allow requests, or replay with the parameters and prompts of the first run",
+            Self::NotKept { .. } => {
+                "allow requests, or replay with the parameters and prompts of the first run"
+            }
             Self::Damaged { .. } => "remove the file, or ask again with Mode::Refresh",
             Self::Budget { .. } => {
                 "raise the limit and run again: answers that are kept are not paid for again"

@@ -39,8 +39,7 @@ pub(super) struct Pass<'g> {
 
 impl Gate {
     pub(super) fn new(most: usize) -> Self {
-        let state =
-            State { warm: false, limit: 1, under_way: 0, answers: 0, not_before: None, halved: None };
+        let state = State { warm: false, limit: 1, under_way: 0, answers: 0, not_before: None, halved: None };
         Self { most: most.max(1), state: Mutex::new(state), changed: Condvar::new() }
     }
 
@@ -85,7 +84,8 @@ impl Gate {
             if left.is_zero() {
                 return true;
             }
-            state = self.changed.wait_timeout(state, left.min(TICK)).unwrap_or_else(PoisonError::into_inner).0;
+            state =
+                self.changed.wait_timeout(state, left.min(TICK)).unwrap_or_else(PoisonError::into_inner).0;
         }
     }
 

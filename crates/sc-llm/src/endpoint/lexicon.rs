@@ -185,7 +185,8 @@ mod tests {
     use super::*;
 
     fn lexicon() -> Lexicon {
-        let mut lexicon = Lexicon::new(&["CD4+ T cell", "γδ T cell", "NK cell", "monocyte", "B cell"]).unwrap();
+        let mut lexicon =
+            Lexicon::new(&["CD4+ T cell", "γδ T cell", "NK cell", "monocyte", "B cell"]).unwrap();
         lexicon.add_synonym("natural killer cell", "NK cell").unwrap();
         lexicon.add_synonym("CL:0000236", "B cell").unwrap();
         lexicon
@@ -252,7 +253,9 @@ mod tests {
         assert_eq!(numbered("{\"cell_type\": 2}"), Some((2, Match::Number)));
         assert_eq!(numbered("{\"cell_type\": \"2\"}"), Some((2, Match::Number)));
         assert_eq!(numbered("{\"cell_type\": \"B cell\"}"), Some((4, Match::Exact)));
-        for text in ["{\"cell_type\": 5}", "{\"cell_type\": -1}", "{\"cell_type\": 1, \"cell_type\": 2}", "2", "{}"] {
+        for text in
+            ["{\"cell_type\": 5}", "{\"cell_type\": -1}", "{\"cell_type\": 1, \"cell_type\": 2}", "2", "{}"]
+        {
             assert_eq!(numbered(text), None, "{text}");
         }
     }
@@ -260,12 +263,9 @@ mod tests {
     #[test]
     fn synonyms_without_sense_are_refused() {
         let mut lexicon = lexicon();
-        for (synonym, label) in [
-            ("x", "unicorn"),
-            (" ", "NK cell"),
-            ("b CELL", "NK cell"),
-            ("natural killer cell", "B cell"),
-        ] {
+        for (synonym, label) in
+            [("x", "unicorn"), (" ", "NK cell"), ("b CELL", "NK cell"), ("natural killer cell", "B cell")]
+        {
             let e = lexicon.add_synonym(synonym, label).unwrap_err();
             assert!(matches!(e, Error::BadSynonym { .. }), "{synonym}");
         }

@@ -139,7 +139,8 @@ impl Client {
             dialect.structure = structure;
             let verdict = match self.try_way(&run, &mut dialect) {
                 Ok(reply) => {
-                    let verdict = if is_of_form(structure, &reply.text) { Verdict::Enforced } else { Verdict::Ignored };
+                    let verdict =
+                        if is_of_form(structure, &reply.text) { Verdict::Enforced } else { Verdict::Ignored };
                     last = Some(reply);
                     verdict
                 }
@@ -195,9 +196,9 @@ impl Client {
 fn is_of_form(structure: Structure, text: &str) -> bool {
     match structure {
         Structure::Plain => !text.trim().is_empty(),
-        Structure::JsonObject => {
-            bare(text).and_then(|text| serde_json::from_str(text).ok()).is_some_and(|value: Value| value.is_object())
-        }
+        Structure::JsonObject => bare(text)
+            .and_then(|text| serde_json::from_str(text).ok())
+            .is_some_and(|value: Value| value.is_object()),
         _ => Lexicon::new(&LABELS).is_ok_and(|labels| labels.find(text, false).is_some()),
     }
 }

@@ -22,7 +22,7 @@ pub enum Outcome {
     Filtered,
     /// No answer came; [`Record::why`] says why.
     Failed,
-    /// The run was stopped before.
+    /// The run was stopped before an answer came.
     NotAsked,
 }
 

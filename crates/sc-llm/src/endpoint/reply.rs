@@ -50,7 +50,8 @@ impl Complaint {
     /// The complaint in the body of an error; all of the body where it has no known form.
     pub(super) fn read(body: &str) -> Self {
         let value: Option<Value> = serde_json::from_str(body).ok();
-        let found = value.as_ref().map(|value| value.get("error").unwrap_or(value)).and_then(Self::from_value);
+        let found =
+            value.as_ref().map(|value| value.get("error").unwrap_or(value)).and_then(Self::from_value);
         found.unwrap_or_else(|| Self { message: body.to_owned(), ..Self::default() })
     }
 
@@ -101,7 +102,10 @@ impl Reply {
         let choices = value.get("choices").and_then(Value::as_array);
         // One choice was asked for. Of several, the one that calls itself the first.
         let choice = choices.and_then(|choices| {
-            choices.iter().find(|choice| choice.get("index").is_none_or(|index| index == 0)).or(choices.first())
+            choices
+                .iter()
+                .find(|choice| choice.get("index").is_none_or(|index| index == 0))
+                .or(choices.first())
         });
         let Some(choice) = choice else { return Err(NoReply::Other("the answer has no choices")) };
         let Some(message) = choice.get("message").filter(|message| message.is_object()) else {
@@ -111,9 +115,17 @@ impl Reply {
         let string = |name: &str| value.get(name).and_then(Value::as_str).map(str::to_owned);
         Ok(Self {
             text: call.map(str::to_owned).unwrap_or_else(|| content(message.get("content"))),
-            refusal: message.get("refusal").and_then(Value::as_str).filter(|r| !r.is_empty()).map(str::to_owned),
+            refusal: message
+                .get("refusal")
+                .and_then(Value::as_str)
+                .filter(|r| !r.is_empty())
+                .map(str::to_owned),
             finish: choice.get("finish_reason").and_then(Value::as_str).map(str::to_owned),
-            logprobs: if call.is_none() { choice.pointer("/logprobs/content").and_then(logprobs) } else { None },
+            logprobs: if call.is_none() {
+                choice.pointer("/logprobs/content").and_then(logprobs)
+            } else {
+                None
+            },
             usage: value.get("usage").and_then(usage),
             model: string("model"),
             fingerprint: string("system_fingerprint"),
@@ -188,11 +200,20 @@ mod tests {
         for body in ["", " \n\n", "{\"choices\": [", "data: {\"choices\": []}\n\n"] {
             assert_eq!(Reply::read(body), Err(NoReply::Cut), "{body}");
         }
-        for body in ["<html>", "{]", "[]", "{}", r#"{"choices": []}"#, r#"{"choices": [{}]}"#, "null", "{\"choices\": 1}"]
-        {
+        for body in [
+            "<html>",
+            "{]",
+            "[]",
+            "{}",
+            r#"{"choices": []}"#,
+            r#"{"choices": [{}]}"#,
+            "null",
+            "{\"choices\": 1}",
+        ] {
             assert!(matches!(Reply::read(body), Err(NoReply::Other(_))), "{body}");
         }
-        let Err(NoReply::Failed(complaint)) = Reply::read(r#"{"error": {"message": "busy", "code": 502}}"#) else {
+        let Err(NoReply::Failed(complaint)) = Reply::read(r#"{"error": {"message": "busy", "code": 502}}"#)
+        else {
             panic!("an error")
         };
         assert_eq!((complaint.message.as_str(), complaint.status), ("busy", Some(502)));
@@ -206,7 +227,8 @@ mod tests {
         assert_eq!(of(r#"{"object": "error", "message": "c"}"#), "c");
         assert_eq!(of(r#"{"detail": "d"}"#), "d");
         assert_eq!(of("<html>e</html>"), "<html>e</html>");
-        let e = Complaint::read(r#"{"error": {"message": "x", "type": "insufficient_quota", "param": "seed"}}"#);
+        let e =
+            Complaint::read(r#"{"error": {"message": "x", "type": "insufficient_quota", "param": "seed"}}"#);
         assert!(e.is("insufficient_quota") && e.field.as_deref() == Some("seed"));
     }
 

@@ -37,7 +37,11 @@ pub type Watch<'a> = &'a mut dyn FnMut(Event<'_>) -> ControlFlow<()>;
 /// What workers tell the thread that started the run.
 pub(super) enum Note {
     Done(usize, Box<Record>),
-    Retry { id: String, error: Error, pause: Duration },
+    Retry {
+        id: String,
+        error: Error,
+        pause: Duration,
+    },
     /// The run ends.
     End(Error),
     /// A worker has gone.
@@ -118,12 +122,15 @@ impl Client {
     /// Sends a request until it is answered, and pays for it.
     pub(super) fn send(&self, run: &Run, ask: Ask<'_>, body: &str) -> Result<(Reply, Kept)> {
         if self.params.mode == Mode::Offline {
-            return Err(Error::Stopped);
+            // What is kept was read before it was kept, and a miss is an error before.
+            let (url, start) = (self.http.url.clone(), String::new());
+            return Err(Error::Garbled { url, what: "the kept answer is of no known form", start });
         }
         let stopped = || run.is_stopped();
         let mut pauses = Pauses::new(&self.params.retry, ask.stream);
         loop {
-            let hold = self.ledger.hold(ask.id, self.counted(body), self.params.max_tokens.into(), &stopped)?;
+            let hold =
+                self.ledger.hold(ask.id, self.counted(body), self.params.max_tokens.into(), &stopped)?;
             let pass = run.gate.enter(&stopped).ok_or(Error::Stopped)?;
             let (error, asked) = match self.attempt(run, body, ask.deadline) {
                 Ok((reply, kept)) => {
@@ -165,7 +172,12 @@ impl Client {
     }
 
     /// One attempt; after a failure, also the pause that the server asks for.
-    fn attempt(&self, run: &Run, body: &str, deadline: Instant) -> Result<(Reply, Kept), (Error, Option<Duration>)> {
+    fn attempt(
+        &self,
+        run: &Run,
+        body: &str,
+        deadline: Instant,
+    ) -> Result<(Reply, Kept), (Error, Option<Duration>)> {
         let answer = self.http.post(body, deadline).map_err(|e| (e, None))?;
         let header = |name: &str| answer.header(name);
         let now = SystemTime::now();
@@ -207,8 +219,9 @@ impl Client {
 
     fn asked(&self, reply: Reply, kept: &Kept, body: &str, from_cache: bool) -> Asked {
         let usage = self.usage(&reply, body);
-        let prompt_cut =
-            reply.usage.is_some_and(|usage| usage.input.saturating_mul(MOST_BYTES_A_TOKEN) < body.len() as u64);
+        let prompt_cut = reply
+            .usage
+            .is_some_and(|usage| usage.input.saturating_mul(MOST_BYTES_A_TOKEN) < body.len() as u64);
         Asked {
             cost: self.ledger.cost(usage),
             usage,

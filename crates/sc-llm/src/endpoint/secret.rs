@@ -24,7 +24,7 @@ impl Secret {
     /// A key.
     ///
     /// # Errors
-    /// [`Error::BadKey`] if it is empty, too long, or has characters other than visible ASCII.
+    /// [`Error::BadKey`] if it is empty, too long, or has characters other than visible ASCII, or quotes or backslashes.
     pub fn new(key: impl Into<String>) -> Result<Self> {
         let key = key.into();
         let why = match key.len() {
@@ -33,6 +33,7 @@ impl Secret {
             _ if !key.bytes().all(|b| b.is_ascii_graphic()) => {
                 "has characters other than visible ones of ASCII"
             }
+            _ if key.contains(['"', '\'', '\\']) => "has quotes or backslashes",
             _ => return Ok(Self(key)),
         };
         Err(Error::BadKey { why })
@@ -79,13 +80,43 @@ impl Secret {
         value
     }
 
-    /// The text without the key.
+    /// The text without the key, be it plain or with escapes of JSON.
     pub(super) fn blot_out(&self, text: String) -> String {
-        if self.0.len() < MIN_SECRET || !text.contains(&self.0) {
+        if self.0.len() < MIN_SECRET {
             return text;
         }
-        text.replace(&self.0, "***")
+        if text.contains('\\') {
+            let plain = without_escapes(&text);
+            if plain.contains(&self.0) {
+                return plain.replace(&self.0, "***");
+            }
+        }
+        if text.contains(&self.0) { text.replace(&self.0, "***") } else { text }
     }
+}
+
+/// JSON of the same meaning, in which the characters that a key can have are not escaped.
+fn without_escapes(text: &str) -> String {
+    let mut plain = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find('\\') {
+        plain.push_str(&rest[..at]);
+        let escape = &rest[at..];
+        let code = escape.strip_prefix("\\u").and_then(|digits| digits.get(..4));
+        let code = code.and_then(|digits| u8::from_str_radix(digits, 16).ok()).map(char::from);
+        let (kept, length) = match code.filter(|c| c.is_ascii_graphic() && !['"', '\'', '\\'].contains(c)) {
+            Some(c) => (c.to_string(), 6),
+            None if escape.starts_with("\\/") => ("/".to_owned(), 2),
+            None => {
+                // A backslash that is escaped itself escapes nothing.
+                let length = 1 + escape[1..].chars().next().map_or(0, char::len_utf8);
+                (escape[..length].to_owned(), length)
+            }
+        };
+        plain.push_str(&kept);
+        rest = &escape[length..];
+    }
+    plain + rest
 }
 
 impl fmt::Debug for Secret {
@@ -110,12 +141,16 @@ mod tests {
         assert_eq!((format!("{key:?}"), format!("{key}")), ("***".to_owned(), "***".to_owned()));
         assert!(!format!("{:?}", key.header()).contains("canary"));
         assert_eq!(key.blot_out("a sk-canary-1234 b".to_owned()), "a *** b");
+        let escaped = r#"{"a\\": "\u0073k\u002Dcanary-1234", "b": "\u00e9\"\\u0041\/"}"#;
+        assert_eq!(key.blot_out(escaped.to_owned()), r#"{"a\\": "***", "b": "\u00e9\"\\u0041/"}"#);
+        let other = r#"\u0041\"#.to_owned();
+        assert_eq!(key.blot_out(other.clone()), other);
         assert_eq!(Secret::new("none").unwrap().blot_out("none".to_owned()), "none");
     }
 
     #[test]
     fn keys_that_would_break_a_header_are_refused_and_not_shown() {
-        for key in ["", "a b", "a\r\nX: y", "clé", &"k".repeat(8193)] {
+        for key in ["", "a b", "a\r\nX: y", "clé", "a\"b", "a\\b", &"k".repeat(8193)] {
             let e = Secret::new(key).unwrap_err();
             assert!(matches!(e, Error::BadKey { .. }) && (key.is_empty() || !e.to_string().contains(key)));
         }

@@ -118,7 +118,8 @@ impl<'l> Coding<'l> {
 
     /// What is said about the form of the answer at the end of the prompt.
     fn instruction(&self, structure: Structure) -> String {
-        let what = if self.numbered { "the number of one of these labels" } else { "one of the allowed labels" };
+        let what =
+            if self.numbered { "the number of one of these labels" } else { "one of the allowed labels" };
         let mut text = match structure {
             Structure::Plain | Structure::GuidedChoice | Structure::StructuredOutputs => {
                 "Answer with one of the allowed labels, word for word, and nothing else.".to_owned()
@@ -229,20 +230,28 @@ mod tests {
         let labels = ["B cell".to_owned(), "T \"cell\"".to_owned()];
         let schema = |at: &Value| {
             assert_eq!(at["properties"]["cell_type"]["enum"], json!(labels));
-            assert_eq!((&at["required"], &at["additionalProperties"]), (&json!(["cell_type"]), &json!(false)));
+            assert_eq!(
+                (&at["required"], &at["additionalProperties"]),
+                (&json!(["cell_type"]), &json!(false))
+            );
         };
         for structure in Structure::ALL {
             let (body, text) = request(structure, &labels);
             assert!(text.starts_with("u\n\nAnswer"), "{text}");
             assert_eq!(body["messages"][0], json!({ "role": "system", "content": "s" }));
-            assert_eq!((&body["seed"], &body["temperature"], &body["logprobs"]), (&json!(3), &json!(0.0), &json!(true)));
+            assert_eq!(
+                (&body["seed"], &body["temperature"], &body["logprobs"]),
+                (&json!(3), &json!(0.0), &json!(true))
+            );
             let asks_for_json = text.contains("JSON");
             match structure {
                 Structure::JsonSchema => schema(&body["response_format"]["json_schema"]["schema"]),
                 Structure::SchemaField => schema(&body["json_schema"]),
                 Structure::ToolCall => schema(&body["tools"][0]["function"]["parameters"]),
                 Structure::JsonObject => assert!(asks_for_json, "servers demand the word"),
-                Structure::StructuredOutputs => assert_eq!(body["structured_outputs"]["choice"], json!(labels)),
+                Structure::StructuredOutputs => {
+                    assert_eq!(body["structured_outputs"]["choice"], json!(labels))
+                }
                 Structure::GuidedChoice => assert_eq!(body["guided_choice"], json!(labels)),
                 Structure::Plain => assert!(!asks_for_json),
             }

@@ -21,7 +21,8 @@ pub(super) fn form(text: &str) -> String {
     let whole = |words: &mut Vec<String>, word: &str| words.extend([word.to_owned(), String::new()]);
     let mut chars = text.chars().flat_map(char::to_lowercase).peekable();
     while let Some(c) = chars.next() {
-        if let Some((_, name)) = GREEK.iter().find(|(letter, _)| *letter == c || (*letter == 'μ' && c == 'µ')) {
+        if let Some((_, name)) = GREEK.iter().find(|(letter, _)| *letter == c || (*letter == 'μ' && c == 'µ'))
+        {
             whole(&mut words, name);
             continue;
         }
@@ -61,7 +62,10 @@ mod tests {
         for (texts, expected) in [
             (["CD8+ T cells", "CD8-positive T cell", "CD8 pos. T-Cell", "cd8⁺ t cell"], "cd8 + t cell"),
             (["γδ T cell", "gamma-delta T cells", "Gamma Delta T cell", "ΓΔ T cell."], "gamma delta t cell"),
-            (["CD14- monocyte", "CD14⁻ monocytes", "CD14-negative monocyte", "CD14− monocyte"], "cd14 - monocyte"),
+            (
+                ["CD14- monocyte", "CD14⁻ monocytes", "CD14-negative monocyte", "CD14− monocyte"],
+                "cd14 - monocyte",
+            ),
             (["**B cell**", "\"B cells\"", "B_cell", " B  cell "], "b cell"),
         ] {
             for text in texts {

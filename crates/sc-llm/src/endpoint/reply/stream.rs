@@ -8,7 +8,8 @@ use super::NoReply;
 /// are stepped over.
 pub(super) fn joined(text: &str) -> Result<Value, NoReply> {
     let (mut content, mut refusal, mut arguments) = (String::new(), String::new(), None::<String>);
-    let (mut finish, mut usage, mut model, mut fingerprint) = (Value::Null, Value::Null, Value::Null, Value::Null);
+    let (mut finish, mut usage, mut model, mut fingerprint) =
+        (Value::Null, Value::Null, Value::Null, Value::Null);
     let mut logprobs = Vec::new();
     let mut is_done = false;
     for line in text.lines() {
