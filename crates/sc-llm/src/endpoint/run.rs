@@ -140,6 +140,10 @@ impl Client {
                 }
                 Err(failed) => failed,
             };
+            if error.ends_the_run() {
+                // Before the next one may go.
+                run.stop();
+            }
             if error.may_be_billed() {
                 hold.spend_all();
             } else {

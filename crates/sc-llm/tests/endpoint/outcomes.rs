@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::*;
 use sc_llm::endpoint::{Evidence, Match, write_json_lines};
 use serde_json::json;
-use server::{answer, failure, said, send};
+use server::{Busy, answer, failure, said, send};
 
 /// The number of the cluster that a prompt is about.
 fn cluster(request: &server::Request) -> usize {
@@ -115,23 +115,37 @@ fn an_echo_of_the_prompt_is_no_answer() {
 
 #[test]
 fn one_request_goes_first_and_never_are_there_more_than_allowed() {
-    let server = Server::chat(|request, stream| {
-        // The first is slow, so that others would overtake it.
-        std::thread::sleep(Duration::from_millis(if request.number == 0 { 100 } else { 20 }));
+    let (first, all) = (Busy::default(), Busy::default());
+    let (at_first, later) = (first.clone(), all.clone());
+    let server = Server::chat(move |request, stream| {
+        match request.number {
+            // Nobody else comes as long as this one takes.
+            0 => {
+                at_first.work(100);
+                assert_eq!(later.most(), 0);
+            }
+            _ => later.work(20),
+        }
         send(stream, "200 OK", &[], &said("T cell"));
     });
     let client = Client::new(EndpointParams { concurrency: 3, ..params(&server) }, None).unwrap();
-    assert_eq!(outcomes(&run(&client, &requests(12)).unwrap().records), [Outcome::Label; 12]);
-    assert!((2..=3).contains(&server.most_at_once()), "{}", server.most_at_once());
-    assert_eq!(cluster(&server.requests()[0]), 0);
+    let records = run(&client, &requests(12)).unwrap().records;
+    // A first request that was overtaken would have got no answer, and be there twice.
+    assert_eq!((outcomes(&records), server.requests().len()), (vec![Outcome::Label; 12], 12));
+    assert!(first.most() == 1 && (2..=3).contains(&all.most()), "{}", all.most());
+}
 
-    let alone = Server::chat(|_, stream| {
-        std::thread::sleep(Duration::from_millis(20));
+#[test]
+fn as_long_as_nothing_is_answered_one_request_is_under_way() {
+    let busy = Busy::default();
+    let at_work = busy.clone();
+    let server = Server::chat(move |_, stream| {
+        at_work.work(20);
         send(stream, "429 Too Many Requests", &[("retry-after-ms", "1")], "");
     });
-    let client = Client::new(EndpointParams { concurrency: 8, ..params(&alone) }, None).unwrap();
+    let client = Client::new(EndpointParams { concurrency: 8, ..params(&server) }, None).unwrap();
     assert_eq!(outcomes(&run(&client, &requests(4)).unwrap().records), [Outcome::Failed; 4]);
-    assert_eq!(alone.most_at_once(), 1, "as long as none was answered");
+    assert_eq!((busy.most(), server.requests().len()), (1, 12));
 }
 
 #[test]

@@ -37,7 +37,6 @@ pub(crate) struct Server {
     address: SocketAddr,
     stop: Arc<AtomicBool>,
     requests: Arc<Mutex<Vec<Request>>>,
-    most: Arc<AtomicUsize>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -47,8 +46,7 @@ impl Server {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let (stop, requests) = (Arc::new(AtomicBool::new(false)), Arc::new(Mutex::new(Vec::new())));
-        let (most, under_way) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
-        let (ended, seen, peak) = (Arc::clone(&stop), Arc::clone(&requests), Arc::clone(&most));
+        let (ended, seen) = (Arc::clone(&stop), Arc::clone(&requests));
         let (number, answer) = (Arc::new(AtomicUsize::new(0)), Arc::new(answer));
         let thread = std::thread::spawn(move || {
             for stream in listener.incoming() {
@@ -57,21 +55,17 @@ impl Server {
                 }
                 let Ok(mut stream) = stream else { continue };
                 let (answer, seen, number) = (Arc::clone(&answer), Arc::clone(&seen), Arc::clone(&number));
-                let (under_way, peak) = (Arc::clone(&under_way), Arc::clone(&peak));
                 std::thread::spawn(move || {
                     let Some(mut request) = read(&stream) else { return };
-                    let now = under_way.fetch_add(1, Ordering::SeqCst) + 1;
-                    peak.fetch_max(now, Ordering::SeqCst);
                     if !request.is_probe() {
                         request.number = number.fetch_add(1, Ordering::SeqCst);
                         seen.lock().unwrap().push(request.clone());
                     }
                     answer(&request, &mut stream);
-                    under_way.fetch_sub(1, Ordering::SeqCst);
                 });
             }
         });
-        Self { address, stop, requests, most, thread: Some(thread) }
+        Self { address, stop, requests, thread: Some(thread) }
     }
 
     /// Answers probes in text, so that tests see their own requests only.
@@ -97,11 +91,6 @@ impl Server {
     /// Requests other than those of the probe.
     pub(crate) fn requests(&self) -> Vec<Request> {
         self.requests.lock().unwrap().clone()
-    }
-
-    /// Most requests that were answered at the same time.
-    pub(crate) fn most_at_once(&self) -> usize {
-        self.most.load(Ordering::SeqCst)
     }
 }
 
@@ -171,4 +160,22 @@ pub(crate) fn answer(choice: Value) -> String {
 /// The body of an error as providers send it.
 pub(crate) fn failure(message: &str, code: &str) -> String {
     json!({ "error": { "message": message, "type": code, "code": code } }).to_string()
+}
+
+/// Counts how many requests are worked on at once.
+#[derive(Clone, Default)]
+pub(crate) struct Busy(Arc<[AtomicUsize; 2]>);
+
+impl Busy {
+    /// Works for a while; the answer is sent after that.
+    pub(crate) fn work(&self, milliseconds: u64) {
+        let [now, most] = &*self.0;
+        most.fetch_max(now.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+        std::thread::sleep(std::time::Duration::from_millis(milliseconds));
+        now.fetch_sub(1, Ordering::SeqCst);
+    }
+
+    pub(crate) fn most(&self) -> usize {
+        self.0[1].load(Ordering::SeqCst)
+    }
 }

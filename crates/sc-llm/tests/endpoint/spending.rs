@@ -25,11 +25,11 @@ fn a_run_ends_before_the_request_that_could_exceed_its_budget() {
     let labels = done.records.iter().filter(|record| record.outcome == Outcome::Label).count();
     assert_eq!(labels, server.requests().len());
 
-    let params = EndpointParams { max_cost: Some(0.005), ..priced(&server) };
+    let params = EndpointParams { max_cost: Some(0.02), ..priced(&server) };
     let done = run(&Client::new(params, None).unwrap().with_counter(|_| 1), &requests(10)).unwrap();
     let e = done.stopped.unwrap();
     assert!(matches!(e, Error::Budget { unit: "of money", .. }), "{e}");
-    assert!(done.spent.cost.unwrap() <= 0.005 + 1e-12, "{:?}", done.spent);
+    assert!(done.spent.cost.unwrap() <= 0.02 + 1e-12, "{:?}", done.spent);
     let cost = done.records[0].cost.unwrap();
     assert!((cost - (100.0 * 10.0 + 10.0 * 100.0) * 1e-6).abs() < 1e-9, "{cost}");
 }
