@@ -19,6 +19,7 @@
 //! # Ok::<(), sc_io::Error>(())
 //! ```
 
+pub mod address;
 pub mod anndata;
 pub mod atomic;
 pub mod datasets;

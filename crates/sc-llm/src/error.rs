@@ -68,6 +68,10 @@ pub enum Error {
         /// Number of labels.
         n_labels: usize,
     },
+    /// Something between this program and a model on a server.
+    #[cfg(feature = "endpoint")]
+    #[error(transparent)]
+    Endpoint(#[from] crate::endpoint::Error),
 }
 
 impl Error {
@@ -82,6 +86,8 @@ impl Error {
                 Some("return log-softmax of the logits over the whole vocabulary, not the logits")
             }
             Self::Calibrate(error) => error.help(),
+            #[cfg(feature = "endpoint")]
+            Self::Endpoint(e) => e.help(),
             _ => None,
         }
     }

@@ -3,6 +3,8 @@
 pub mod answer;
 pub mod calibrate;
 pub mod decode;
+#[cfg(feature = "endpoint")]
+pub mod endpoint;
 pub mod error;
 
 pub use error::Error;
