@@ -34,6 +34,8 @@ pub mod keys;
 pub mod matrix;
 pub mod nearest;
 mod open;
+#[cfg(feature = "rds")]
+pub mod rds;
 pub mod row_store;
 pub mod tenx;
 
