@@ -32,6 +32,7 @@ pub mod h5ad;
 mod hdf5;
 pub mod keys;
 pub mod matrix;
+pub mod named_matrix;
 pub mod nearest;
 mod open;
 #[cfg(feature = "rds")]
