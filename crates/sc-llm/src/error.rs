@@ -68,6 +68,12 @@ pub enum Error {
         /// Number of labels.
         n_labels: usize,
     },
+    /// A file or data that cannot be read or written.
+    #[error(transparent)]
+    Data(#[from] sc_io::Error),
+    /// Something on CellReasoner's way from counts to a score.
+    #[error(transparent)]
+    CellReasoner(#[from] crate::cellreasoner::Error),
 }
 
 impl Error {
@@ -82,6 +88,8 @@ impl Error {
                 Some("return log-softmax of the logits over the whole vocabulary, not the logits")
             }
             Self::Calibrate(error) => error.help(),
+            Self::Data(error) => error.help(),
+            Self::CellReasoner(error) => error.help(),
             _ => None,
         }
     }
