@@ -93,7 +93,9 @@ fn fields(column: &Column) -> Vec<String> {
     let real = |x: f64| if x.is_nan() { String::new() } else { format!("{x:?}") };
     match column {
         Column::F64(v) => v.iter().map(|&x| real(x)).collect(),
-        Column::F32(v) => v.iter().map(|x| if x.is_nan() { String::new() } else { format!("{x:?}") }).collect(),
+        Column::F32(v) => {
+            v.iter().map(|x| if x.is_nan() { String::new() } else { format!("{x:?}") }).collect()
+        }
         other => {
             let labels = other.labels().expect("only real numbers are no labels");
             labels.into_iter().map(Option::unwrap_or_default).collect()

@@ -145,7 +145,8 @@ fn matrix(root: &Object<'_>, layout: &Layout) -> Result<NamedMatrix, Fault> {
 mod tests {
     use super::*;
 
-    const LAYOUT: Layout = Layout { group: "count", values: "data", rows: "cell_names", columns: "gene_names" };
+    const LAYOUT: Layout =
+        Layout { group: "count", values: "data", rows: "cell_names", columns: "gene_names" };
 
     fn names(names: &[&str]) -> Vec<String> {
         names.iter().map(|&name| name.to_owned()).collect()

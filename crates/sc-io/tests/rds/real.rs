@@ -53,8 +53,15 @@ fn the_small_object_has_every_slot() {
     assert!((total(adata.layer("data").unwrap()) - 20_440.244_695_656_13).abs() < 1e-2);
     assert_eq!(adata.obsm()["X_pca"].nrows(), 80);
     assert_eq!(adata.obsm()["X_tsne"].dim(), (80, 2));
-    let columns =
-        ["orig.ident", "nCount_RNA", "nFeature_RNA", "RNA_snn_res.0.8", "letter.idents", "groups", "RNA_snn_res.1"];
+    let columns = [
+        "orig.ident",
+        "nCount_RNA",
+        "nFeature_RNA",
+        "RNA_snn_res.0.8",
+        "letter.idents",
+        "groups",
+        "RNA_snn_res.1",
+    ];
     assert_eq!(adata.obs().column_names()[..7], columns);
     let options = ReadOptions { layer: Some("scale.data".to_owned()), ..ReadOptions::default() };
     let file = File::open(&path, options.max_expand).unwrap();
@@ -87,9 +94,8 @@ fn pbmc_3k_has_the_counts_of_the_h5ad_file() {
     assert_eq!((r.n_obs(), r.n_vars(), nnz(&r)), (2700, 32_738, 2_286_884));
     assert_eq!(total(r.x().unwrap()), 6_390_631.0);
     // Seurat writes `-` where a name has `_`, and names repeats in another way: names are compared without both.
-    let plain = |names: &[String]| -> Vec<String> {
-        names.iter().map(|name| name.replace('_', "-")).collect()
-    };
+    let plain =
+        |names: &[String]| -> Vec<String> { names.iter().map(|name| name.replace('_', "-")).collect() };
     let (ours, theirs) = (plain(r.var().index()), plain(h5ad.var().index()));
     let differing = ours.iter().zip(&theirs).filter(|(a, b)| a != b).count();
     assert!(differing < 100, "{differing} genes are not in the order of the file of 10x");
