@@ -41,6 +41,9 @@ pub(super) fn aligned(table: &Object, at: &str, index: &[String]) -> Result<Data
     let Some(columns) = columns(table) else {
         return Err(Fault::new(at, Problem::Kind { found: table.describe(), expected: "a table" }));
     };
+    if columns.is_empty() {
+        return Ok(frame);
+    }
     let names = row_names(table);
     let rows = match &names {
         Some(names) if names == index => None,

@@ -207,7 +207,7 @@ impl<'r> Source<'r> {
     pub(super) fn string(&mut self, n: usize) -> Parsed<Vec<u8>> {
         self.charge(n)?;
         let mut out = Vec::with_capacity(n.min(PIECE));
-        if self.format == Format::Ascii {
+        if self.format == Format::Ascii && n > 0 {
             let mut next = self.skip_space()?;
             while out.len() < n {
                 let (byte, behind) = self.escaped(next)?;
@@ -283,11 +283,7 @@ impl<'r> Source<'r> {
                 return Err(number_expected(&word));
             }
             word.push(char::from(byte));
-            // The last word of a file may end with it.
-            match self.read_some(std::slice::from_mut(&mut byte))? {
-                0 => break,
-                _ => continue,
-            }
+            byte = self.byte()?;
         }
         Ok(word)
     }

@@ -40,11 +40,7 @@ fn try_all(bytes: &[u8]) {
 fn a_file_cut_short_anywhere_is_a_typed_error() {
     for bytes in objects() {
         for end in 0..bytes.len() {
-            let Err(error) = File::from_bytes("short.rds", &bytes[..end], 256) else {
-                // The last item of a text may end without its last line break.
-                assert!(bytes.starts_with(b"A\n") && end == bytes.len() - 1, "{end} of {}", bytes.len());
-                continue;
-            };
+            let error = File::from_bytes("short.rds", &bytes[..end], 256).unwrap_err();
             assert!(error.help().is_some());
             assert!(
                 matches!(error, sc_io::Error::Rds(Error::Stream { .. } | Error::NotR { .. })),
@@ -134,10 +130,10 @@ fn a_recipe_for_a_long_vector_is_refused_before_it_is_made() {
 
 #[test]
 fn a_bomb_is_refused_and_an_honest_file_is_allowed_by_an_option() {
-    // 300 MB of zeros in 300 kB.
+    // 100 MB of zeros in 100 kB.
     let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
-    gzip.write_all(&stream(&[13, 75_000_000])).unwrap();
-    for _ in 0..300 {
+    gzip.write_all(&stream(&[13, 25_000_000])).unwrap();
+    for _ in 0..100 {
         gzip.write_all(&[0; 1_000_000]).unwrap();
     }
     let bytes = gzip.finish().unwrap();
@@ -148,7 +144,7 @@ fn a_bomb_is_refused_and_an_honest_file_is_allowed_by_an_option() {
 #[test]
 fn objects_in_objects_are_refused_past_a_depth_and_long_lists_are_not_deep() {
     let nested = |n: usize| (0..n).fold(R::Null, |inner, _| R::List(vec![inner]));
-    let bytes = rds(&nested(10_000), Format::Xdr, 3);
+    let bytes = rds(&nested(400), Format::Xdr, 3);
     assert!(matches!(damage(&bytes), Damage::TooDeep { limit: 256 }));
     assert!(File::from_bytes("x", &rds(&nested(200), Format::Xdr, 3), 256).is_ok());
     let long = R::Pairs((0..50_000).map(|i| (format!("n{i}"), R::Null)).collect());

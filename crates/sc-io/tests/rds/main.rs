@@ -254,8 +254,10 @@ fn every_form_of_matrix_gives_the_same_values() {
         ],
     );
     // The last entry comes in two parts, which add up.
-    (i.push(3), j.push(2), v.push(3.0));
     v[4] -= 3.0;
+    i.push(3);
+    j.push(2);
+    v.push(3.0);
     let triplets = s4(
         "dgTMatrix",
         vec![
@@ -266,8 +268,7 @@ fn every_form_of_matrix_gives_the_same_values() {
             ("x", R::Real(v)),
         ],
     );
-    let by_column = |v: [f64; 4]| v;
-    let flat: Vec<f64> = (0..3).flat_map(|c| by_column([0, 1, 2, 3].map(|g| COUNTS[g][c]))).collect();
+    let flat: Vec<f64> = (0..3).flat_map(|c| [0, 1, 2, 3].map(|g| COUNTS[g][c])).collect();
     let plain = dense(flat.clone(), &GENES, &CELLS);
     let whole =
         R::Integer(flat.iter().map(|&v| v as i32).collect()).with("dim", dim(4, 3)).with("dimnames", names());

@@ -98,7 +98,7 @@ fn pbmc_3k_has_the_counts_of_the_h5ad_file() {
         |names: &[String]| -> Vec<String> { names.iter().map(|name| name.replace('_', "-")).collect() };
     let (ours, theirs) = (plain(r.var().index()), plain(h5ad.var().index()));
     let differing = ours.iter().zip(&theirs).filter(|(a, b)| a != b).count();
-    assert!(differing < 100, "{differing} genes are not in the order of the file of 10x");
+    assert!(differing < 200, "{differing} genes are not in the order of the file of 10x");
     r.var_mut().set_index(h5ad.var().index().to_vec()).unwrap();
     let (ours, theirs) = (rows(&r), rows(&h5ad));
     let cell = |name: &str| name.trim_end_matches("-1").to_owned();
