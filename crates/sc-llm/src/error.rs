@@ -72,6 +72,12 @@ pub enum Error {
     #[cfg(feature = "endpoint")]
     #[error(transparent)]
     Endpoint(#[from] crate::endpoint::Error),
+    /// A file or data that cannot be read or written.
+    #[error(transparent)]
+    Data(#[from] sc_io::Error),
+    /// Something on CellReasoner's way from counts to a score.
+    #[error(transparent)]
+    CellReasoner(#[from] crate::cellreasoner::Error),
 }
 
 impl Error {
@@ -88,6 +94,8 @@ impl Error {
             Self::Calibrate(error) => error.help(),
             #[cfg(feature = "endpoint")]
             Self::Endpoint(e) => e.help(),
+            Self::Data(error) => error.help(),
+            Self::CellReasoner(error) => error.help(),
             _ => None,
         }
     }

@@ -2,6 +2,7 @@
 
 pub mod answer;
 pub mod calibrate;
+pub mod cellreasoner;
 pub mod decode;
 #[cfg(feature = "endpoint")]
 pub mod endpoint;
