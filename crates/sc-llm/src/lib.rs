@@ -1,8 +1,13 @@
 #![doc = include_str!("../README.md")]
 
 pub mod answer;
+pub mod chat;
 pub mod decode;
 pub mod error;
+pub mod evidence;
+pub mod prompt;
+#[cfg(feature = "local")]
+pub mod tokenizer;
 
 pub use error::Error;
 
