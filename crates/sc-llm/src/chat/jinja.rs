@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use minijinja::value::{Kwargs, Object, Value, ValueKind};
+use minijinja::value::{Kwargs, Value, ValueKind};
 use minijinja::{Environment, ErrorKind, State, context, filters, functions, tests};
 
 use super::{Error, Message};
@@ -86,7 +86,7 @@ impl Jinja {
         };
         let mut output = Limited(Vec::new());
         let template = self.environment.get_template(NAME).map_err(failed)?;
-        template.render_to_write(context, &mut output).map_err(failed)?;
+        template.render_captured_to(context, &mut output).map_err(failed)?;
         Ok(String::from_utf8(output.0).expect("minijinja writes whole characters"))
     }
 }
@@ -132,10 +132,10 @@ fn to_json(value: Value, _options: Kwargs) -> Result<String, minijinja::Error> {
 fn method(_: &State<'_, '_>, value: &Value, name: &str, args: &[Value]) -> Result<Value, minijinja::Error> {
     let unknown = || minijinja::Error::new(ErrorKind::UnknownMethod, format!("no method `{name}`"));
     if value.kind() == ValueKind::Map {
-        let map = value.as_object().ok_or_else(unknown)?;
+        let get = |key: &Value| value.get_item(key).map(|found| (!found.is_undefined()).then_some(found));
         return match (name, args) {
-            ("get", [key]) => Ok(map.get_value(key).unwrap_or(Value::from(()))),
-            ("get", [key, other]) => Ok(map.get_value(key).unwrap_or_else(|| other.clone())),
+            ("get", [key]) => Ok(get(key)?.unwrap_or(Value::from(()))),
+            ("get", [key, other]) => Ok(get(key)?.unwrap_or_else(|| other.clone())),
             ("items", []) => filters::items(value),
             ("keys", []) => Ok(Value::from(value.try_iter()?.collect::<Vec<Value>>())),
             _ => Err(unknown()),

@@ -82,7 +82,7 @@ fn what_templates_of_other_families_use_works() {
     let messages =
         chat(&[(System, " sys "), (User, " a "), (Assistant, "b"), (User, "c"), (Assistant, "xyz")]);
     let text = template.render(&messages, true).unwrap();
-    assert_eq!(text, "<s>[1] sys | a B</s>[2] c{\"a\": [1, \"é<\"], \"b\": null}");
+    assert_eq!(text, "<s>[1] sys | a  B</s>[2] c {\"a\": [1, \"é<\"], \"b\": null}");
     let error = template.render(&chat(&[(User, "a"), (System, "b")]), false).unwrap_err();
     let reason = std::error::Error::source(&error).unwrap().to_string();
     assert!(reason.contains("only user and assistant, not system"), "{reason}");
