@@ -4,6 +4,19 @@
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
+    /// A chat template that cannot be used.
+    #[error(transparent)]
+    Chat(#[from] crate::chat::Error),
+    /// A cell or cluster of which there is nothing to say.
+    #[error(transparent)]
+    Evidence(#[from] crate::evidence::Error),
+    /// A prompt that cannot be made.
+    #[error(transparent)]
+    Prompt(#[from] crate::prompt::Error),
+    /// A tokeniser that cannot be used, or text that it cannot take.
+    #[cfg(feature = "local")]
+    #[error(transparent)]
+    Tokenizer(#[from] crate::tokenizer::Error),
     /// A closed label set needs labels.
     #[error("there are no labels")]
     NoLabels,
@@ -84,6 +97,11 @@ impl Error {
     /// What the user can do next; a program prints it after the cause chain.
     pub fn help(&self) -> Option<&'static str> {
         match self {
+            Self::Chat(error) => error.help(),
+            Self::Evidence(error) => error.help(),
+            Self::Prompt(error) => error.help(),
+            #[cfg(feature = "local")]
+            Self::Tokenizer(error) => error.help(),
             Self::SameLabel { .. } => {
                 Some("give each label once; labels that differ may still become the same unknown tokens")
             }

@@ -3,10 +3,15 @@
 pub mod answer;
 pub mod calibrate;
 pub mod cellreasoner;
+pub mod chat;
 pub mod decode;
 #[cfg(feature = "endpoint")]
 pub mod endpoint;
 pub mod error;
+pub mod evidence;
+pub mod prompt;
+#[cfg(feature = "local")]
+pub mod tokenizer;
 
 pub use error::Error;
 
