@@ -3,6 +3,8 @@
 pub mod answer;
 pub mod decode;
 pub mod error;
+#[cfg(feature = "local")]
+pub mod models;
 
 pub use error::Error;
 

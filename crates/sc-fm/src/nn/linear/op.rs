@@ -18,9 +18,10 @@ pub(super) fn is_ours(dtype: DType) -> bool {
 }
 
 /// A weight that does not change, packed.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Frozen {
-    weight: Tensor,
+    /// For the derivative by `x`; nothing once it was released.
+    weight: Option<Tensor>,
     packed: Packed,
     bias: Option<Vec<f32>>,
     /// For the derivative by `x`; packed when one is first asked for.
@@ -42,14 +43,29 @@ impl Frozen {
             Some(bias) => Some(vector(bias).ok()?),
             None => None,
         };
-        Some(Self { weight: weight.clone(), packed, bias, transposed: OnceLock::new() })
+        Some(Self { weight: Some(weight.clone()), packed, bias, transposed: OnceLock::new() })
+    }
+
+    /// The packed copy alone.
+    pub(super) fn released(self) -> Self {
+        Self { weight: None, transposed: OnceLock::new(), ..self }
+    }
+
+    /// Some of the outputs.
+    pub(super) fn select(&self, outputs: &[u32]) -> Self {
+        let bias =
+            self.bias.as_ref().map(|bias| outputs.iter().map(|&output| bias[output as usize]).collect());
+        Self { weight: None, packed: self.packed.select(outputs), bias, transposed: OnceLock::new() }
     }
 
     fn transposed(&self) -> Result<&Packed> {
         if let Some(packed) = self.transposed.get() {
             return Ok(packed);
         }
-        let packed = with_matrix(&self.weight, |view| Packed::new(view.t(), self.packed.kernel()))?;
+        let Some(weight) = &self.weight else {
+            return Err(Error::Msg("linear: no gradient, because the weight was released".to_owned()).bt());
+        };
+        let packed = with_matrix(weight, |view| Packed::new(view.t(), self.packed.kernel()))?;
         Ok(self.transposed.get_or_init(|| packed))
     }
 }
