@@ -6,7 +6,7 @@ mod op;
 
 use std::sync::{Arc, OnceLock};
 
-use candle_core::{Device, Error, Result, Tensor};
+use candle_core::{DType, Device, Error, Result, Tensor};
 use pulp::Arch;
 
 use self::adapter::Adapter;
@@ -91,6 +91,26 @@ impl Linear {
                     adapter: None,
                 })
             }
+        }
+    }
+
+    /// Whether [`weight_rows`](Self::weight_rows) are those of the weight that the layer was made of, to the last bit.
+    pub fn is_lossless(&self) -> bool {
+        match (&self.frozen, self.held()) {
+            (Some(frozen), Err(_)) => frozen.is_lossless(self.weight.dtype()),
+            _ => true,
+        }
+    }
+
+    /// Rows of the weight in f32, `rows × in`, from the packed copy where the weight was released: a layer that makes logits
+    /// can be the table of embeddings too. Not differentiable.
+    ///
+    /// # Errors
+    /// A row that the weight does not have, and what the tensor library reports.
+    pub fn weight_rows(&self, rows: &[u32]) -> Result<Tensor> {
+        match (&self.frozen, self.held()) {
+            (Some(frozen), Err(_)) => frozen.rows(rows),
+            (_, weight) => embedding(&weight?.detach(), rows)?.to_dtype(DType::F32),
         }
     }
 

@@ -85,10 +85,19 @@ pub(crate) enum Positions {
     Rotary(Rotary),
 }
 
+/// The embedding of tokens.
+#[derive(Clone, Debug)]
+pub(crate) enum Table {
+    /// A table of its own.
+    Own(Tensor),
+    /// The weight of the head, which holds every value as it was.
+    Head,
+}
+
 /// A decoder of text.
 #[derive(Clone, Debug)]
 pub(crate) struct Decoder {
-    pub(crate) embedding: Tensor,
+    pub(crate) embedding: Table,
     pub(crate) project_in: Option<Linear>,
     pub(crate) positions: Positions,
     pub(crate) blocks: Vec<Block>,
@@ -147,7 +156,10 @@ impl Decoder {
         inspect: &mut dyn FnMut(usize, &Tensor),
     ) -> Result<Tensor> {
         let positions = rows.positions();
-        let mut h = looked_up(&self.embedding, ids)?;
+        let mut h = match &self.embedding {
+            Table::Own(table) => looked_up(table, ids)?,
+            Table::Head => self.head.weight_rows(ids)?,
+        };
         if let Some(project) = &self.project_in {
             h = project.forward(&h, Activation::Identity)?;
         }

@@ -146,13 +146,14 @@ impl GptNeoConfig {
                 },
             });
         }
+        let (embedding, head) = parts.tied_head("lm_head.weight", embedding)?;
         Ok(Decoder {
             positions: Positions::Learned { table, offset: 0 },
             project_in: None,
             blocks,
             final_norm: Some(Norm::Layer(parts.layer_norm("transformer.ln_f", width, eps)?)),
             project_out: None,
-            head: parts.tied_head("lm_head.weight", &embedding)?,
+            head,
             head_size: width / self.num_heads,
             embedding,
         })

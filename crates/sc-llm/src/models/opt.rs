@@ -149,13 +149,14 @@ impl OptConfig {
             true => Some(Norm::Layer(self.norm(parts, "model.decoder.final_layer_norm")?)),
             false => None,
         };
+        let (embedding, head) = parts.tied_head("lm_head.weight", embedding)?;
         Ok(Decoder {
             positions: Positions::Learned { table, offset: OFFSET },
             project_in,
             blocks,
             final_norm,
             project_out,
-            head: parts.tied_head("lm_head.weight", &embedding)?,
+            head,
             head_size: width / self.num_attention_heads,
             embedding,
         })

@@ -7,6 +7,8 @@ use sc_fm::checkpoint::{self, Weights};
 use sc_fm::nn::gemm::Precision;
 use sc_fm::nn::{LayerNorm, Linear, RmsNorm};
 
+use super::decoder::Table;
+
 /// Where tensors come from.
 pub(crate) enum Source<'w> {
     /// A checkpoint.
@@ -131,10 +133,18 @@ impl Parts<'_> {
         self.exact(&format!("{name}.weight"), &[entries, width])
     }
 
-    /// The head that is the embedding once more; a tensor of its own in the file must be equal to it.
-    pub(crate) fn tied_head(&mut self, name: &str, embedding: &Tensor) -> Result<Linear, checkpoint::Error> {
-        self.tied(name, embedding, "the embedding of tokens")?;
-        self.linear_of(name, embedding.clone(), None)
+    /// The embedding, and the head that is the embedding once more; a tensor of its own in the file must be equal to it.
+    pub(crate) fn tied_head(
+        &mut self,
+        name: &str,
+        embedding: Tensor,
+    ) -> Result<(Table, Linear), checkpoint::Error> {
+        self.tied(name, &embedding, "the embedding of tokens")?;
+        let head = self.linear_of(name, embedding.clone(), None)?;
+        Ok(match !self.trainable && head.is_lossless() {
+            true => (Table::Head, head),
+            false => (Table::Own(embedding), head),
+        })
     }
 
     /// Leaves out every tensor with one of these endings.

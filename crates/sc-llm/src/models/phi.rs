@@ -6,7 +6,7 @@ use sc_fm::nn::{Activation, CausalAttention, LayerNorm, Linear, Rotary};
 use serde::Deserialize;
 
 use super::config::{Rope, activation, check_divides, check_eps, check_sizes};
-use super::decoder::{Block, Decoder, FeedForward, Norm, Order, Positions, Projections};
+use super::decoder::{Block, Decoder, FeedForward, Norm, Order, Positions, Projections, Table};
 use super::parts::{Parts, failed};
 use super::{Error, Limits};
 use crate::Result;
@@ -145,7 +145,7 @@ impl PhiConfig {
         }
         let rotary = Rotary::new(self.rotary_dims()?, self.rope.theta(10_000.0)?);
         Ok(Decoder {
-            embedding,
+            embedding: Table::Own(embedding),
             project_in: None,
             positions: Positions::Rotary(rotary.map_err(|source| failed("rotary", source))?),
             blocks,

@@ -5,7 +5,7 @@ use sc_fm::nn::{CausalAttention, Rotary};
 use serde::Deserialize;
 
 use super::config::{Rope, activation, check_divides, check_eps, check_sizes, refuse};
-use super::decoder::{Block, Decoder, FeedForward, Norm, Order, Positions, Projections};
+use super::decoder::{Block, Decoder, FeedForward, Norm, Order, Positions, Projections, Table};
 use super::parts::{Parts, failed};
 use super::{Error, Limits};
 use crate::Result;
@@ -149,16 +149,17 @@ impl Qwen2Config {
             });
         }
         let rotary = Rotary::new(self.rope.dims(self.head_size(), 1.0)?, self.rope.theta(10_000.0)?);
+        let (embedding, head) = match self.tie_word_embeddings {
+            true => parts.tied_head("lm_head.weight", embedding)?,
+            false => (Table::Own(embedding), parts.linear("lm_head", self.vocab_size, width, false)?),
+        };
         Ok(Decoder {
             project_in: None,
             positions: Positions::Rotary(rotary.map_err(|source| failed("rotary", source))?),
             blocks,
             final_norm: Some(Norm::Rms(parts.rms_norm("model.norm", width, eps)?)),
             project_out: None,
-            head: match self.tie_word_embeddings {
-                true => parts.tied_head("lm_head.weight", &embedding)?,
-                false => parts.linear("lm_head", self.vocab_size, width, false)?,
-            },
+            head,
             head_size: self.head_size(),
             embedding,
         })

@@ -1,5 +1,6 @@
 //! Reading texts, all at once or further and further.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use candle_core::Tensor;
@@ -56,6 +57,15 @@ impl Vocabulary {
     pub fn n_tokens(&self) -> usize {
         self.n_tokens
     }
+}
+
+/// Some tokens of a text on their way through the layers.
+struct Chunk {
+    text: usize,
+    /// Their rows.
+    rows: Range<usize>,
+    /// Number of the tokens given up to the last of them.
+    end: usize,
 }
 
 impl LanguageModel {
@@ -165,8 +175,8 @@ impl LanguageModel {
     /// * `next`: for each state the tokens; at least one.
     ///
     /// # Errors
-    /// [`Error::Count`], [`Error::NoPrompt`], [`Error::EmptyText`], [`Error::TooLong`], [`Error::Token`], [`Error::NotANumber`]. A text may have
-    /// been read further by then, or not.
+    /// [`Error::Count`], [`Error::NoPrompt`], [`Error::EmptyText`], [`Error::TooLong`], [`Error::Token`],
+    /// [`Error::NotANumber`]. A text may have been read further by then, or not.
     pub fn read(&self, states: &mut [State], next: &[&[u32]]) -> Result<Vec<Vec<f32>>> {
         self.read_for(states, next, &self.vocabulary())
     }
@@ -182,13 +192,14 @@ impl LanguageModel {
         vocabulary: &Vocabulary,
     ) -> Result<Vec<Vec<f32>>> {
         let mut all = vec![Vec::new(); next.len()];
-        self.read_each(states, next, |text, offset, states| {
-            let ends: Vec<u32> = match offset + states.dim(0)? == next[text].len() {
-                true => vec![states.dim(0)? as u32 - 1],
-                false => return Ok(()),
-            };
-            let row = embedding(states, &ends)?;
-            all[text] = self.logits(&row, vocabulary)?.into_raw_vec_and_offset().0;
+        self.read_each(states, next, |chunks, states| {
+            let ended: Vec<&Chunk> =
+                chunks.iter().filter(|chunk| chunk.end == next[chunk.text].len()).collect();
+            let rows: Vec<u32> = ended.iter().map(|chunk| chunk.rows.end as u32 - 1).collect();
+            let logits = self.logits(&embedding(states, &rows)?, vocabulary)?;
+            for (chunk, logits) in ended.iter().zip(logits.rows()) {
+                all[chunk.text] = logits.to_vec();
+            }
             Ok(())
         })?;
         for (text, (logits, state)) in all.iter().zip(states).enumerate() {
@@ -204,8 +215,10 @@ impl LanguageModel {
     pub fn all_logits(&self, states: &mut [State], next: &[&[u32]]) -> Result<Vec<Array2<f32>>> {
         let vocabulary = self.vocabulary();
         let mut all: Vec<Vec<f32>> = vec![Vec::new(); next.len()];
-        self.read_each(states, next, |text, _, states| {
-            all[text].extend(self.logits(states, &vocabulary)?);
+        self.read_each(states, next, |chunks, states| {
+            for Chunk { text, rows, .. } in chunks {
+                all[*text].extend(self.logits(&states.narrow(0, rows.start, rows.len())?, &vocabulary)?);
+            }
             Ok(())
         })?;
         let shaped = all.into_iter().zip(next).map(|(logits, tokens)| {
@@ -309,13 +322,12 @@ impl LanguageModel {
         Ok(Array2::from_shape_vec((n_rows, vocabulary.n_tokens), values).expect("a row for each state"))
     }
 
-    /// Reads texts on, a limited number of tokens at a time. `each` gets the number of a text, the number of tokens given
-    /// that came before, and the states of some that follow.
+    /// Reads texts on, a limited number of tokens at a time. `each` gets parts of texts and their states.
     fn read_each(
         &self,
         states: &mut [State],
         next: &[&[u32]],
-        mut each: impl FnMut(usize, usize, &Tensor) -> Result<()>,
+        mut each: impl FnMut(&[Chunk], &Tensor) -> Result<()>,
     ) -> Result<()> {
         if states.len() != next.len() {
             return Err(
@@ -330,40 +342,31 @@ impl LanguageModel {
         }
         let mut done = vec![0; next.len()];
         loop {
-            let mut room = MOST_ROWS;
-            let mut taken = Vec::new();
+            let (mut chunks, mut ids) = (Vec::new(), Vec::new());
             for (text, tokens) in next.iter().enumerate() {
-                let n = (tokens.len() - done[text]).min(room);
-                room -= n;
-                if n > 0 {
-                    taken.push((text, n));
+                let start = done[text];
+                let end = tokens.len().min(start + MOST_ROWS - ids.len());
+                if end > start {
+                    chunks.push(Chunk { text, rows: ids.len()..ids.len() + end - start, end });
+                    ids.extend_from_slice(&tokens[start..end]);
+                    done[text] = end;
                 }
             }
-            if taken.is_empty() {
+            if chunks.is_empty() {
                 return Ok(());
             }
-            let ids: Vec<u32> = taken
-                .iter()
-                .flat_map(|&(text, n)| &next[text][done[text]..done[text] + n])
-                .copied()
-                .collect();
-            let hidden = self.read_next(states, &taken, &ids)?;
-            let mut first = 0;
-            for (text, n) in taken {
-                each(text, done[text], &hidden.narrow(0, first, n)?)?;
-                first += n;
-                done[text] += n;
-            }
+            let hidden = self.read_next(states, &chunks, &ids)?;
+            each(&chunks, &hidden)?;
         }
     }
 
     /// The states of the next tokens of some texts, which remember them.
-    fn read_next(&self, states: &mut [State], taken: &[(usize, usize)], ids: &[u32]) -> Result<Tensor> {
-        let mut wanted = taken.iter().copied().peekable();
-        let (mut items, mut crosses) = (Vec::with_capacity(taken.len()), Vec::new());
+    fn read_next(&self, states: &mut [State], chunks: &[Chunk], ids: &[u32]) -> Result<Tensor> {
+        let mut wanted = chunks.iter().peekable();
+        let (mut items, mut crosses) = (Vec::with_capacity(chunks.len()), Vec::new());
         for (text, state) in states.iter_mut().enumerate() {
-            if let Some((_, n)) = wanted.next_if(|&(wanted, _)| wanted == text) {
-                items.push(CacheRows::next(&mut state.cache, n));
+            if let Some(chunk) = wanted.next_if(|chunk| chunk.text == text) {
+                items.push(CacheRows::next(&mut state.cache, chunk.rows.len()));
                 crosses.extend(state.cross.clone());
             }
         }

@@ -1,7 +1,7 @@
 //! Some outputs of a packed weight.
 
 use super::buffer::Buffer;
-use super::micro::PANEL;
+use super::micro::{Format, PANEL, widen};
 use super::packed::Packed;
 
 impl Packed {
@@ -35,6 +35,33 @@ impl Packed {
         }
         selected
     }
+
+    /// Whether the weight is held as it was, for one that was stored as bf16 or as f32.
+    pub(crate) fn is_lossless(&self, is_bf16: bool) -> bool {
+        is_bf16 || self.kernel.format() == Format::F32
+    }
+
+    /// The weight of one output, as it is held.
+    ///
+    /// # Panics
+    /// If there is no such output, or `out` has not a value for each input.
+    pub(crate) fn weight_of(&self, output: usize, out: &mut [f32]) {
+        assert!(output < self.outputs, "output {output} of {}", self.outputs);
+        assert_eq!(out.len(), self.inputs, "a value for each input");
+        let (format, panel) = (self.kernel.format(), self.steps * PANEL);
+        out.fill(0.0);
+        for part in 0..format.parts() {
+            let words = &self.words[part * self.panels() * panel + output / PANEL * panel..][..panel];
+            let words = words.chunks_exact(PANEL).map(|step| step[output % PANEL]);
+            match format {
+                Format::F32 => out.iter_mut().zip(words).for_each(|(x, word)| *x = f32::from_bits(word)),
+                Format::Bf16 | Format::Bf16Split => {
+                    let halves = words.flat_map(|word| [widen(word & 0xffff), widen(word >> 16)]);
+                    out.iter_mut().zip(halves).for_each(|(x, half)| *x += half);
+                }
+            }
+        }
+    }
 }
 
 #[cfg(test)]
@@ -56,6 +83,33 @@ mod tests {
                 for (place, &output) in chosen.iter().enumerate() {
                     let (found, expected) = (some[row * 70 + place], all[row * outputs + output as usize]);
                     assert_eq!(found.to_bits(), expected.to_bits(), "{} output {output}", kernel.name());
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_weight_is_read_back_as_it_is_held() {
+        let (inputs, outputs) = (75, 70);
+        let exact: Vec<f32> = numbers(2, outputs * inputs);
+        let rounded: Vec<f32> = exact.iter().map(|x| half::bf16::from_f32(*x).to_f32()).collect();
+        for kernel in Kernel::available() {
+            for (w, is_bf16) in [(&exact, false), (&rounded, true)] {
+                let packed = Packed::new(View::new(w, outputs, inputs), kernel);
+                let mut found = vec![0.0; inputs];
+                for (output, expected) in w.chunks(inputs).enumerate() {
+                    packed.weight_of(output, &mut found);
+                    match packed.is_lossless(is_bf16) {
+                        true => assert_eq!(found, expected, "{} output {output}", kernel.name()),
+                        false => {
+                            let close = |(x, y): (&f32, &f32)| (x - y).abs() <= 0.004 * y.abs();
+                            assert!(
+                                found.iter().zip(expected).all(close),
+                                "{} output {output}",
+                                kernel.name()
+                            );
+                        }
+                    }
                 }
             }
         }

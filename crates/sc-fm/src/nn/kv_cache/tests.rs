@@ -142,11 +142,9 @@ fn the_rows_of_a_tree_have_the_bits_of_the_ways_through_it() {
             items.map(CacheRows::finish);
             assert_eq!(cache.len(), past, "a tree is no part of the text");
             for way in ways {
-                let parts = [past]
-                    .iter()
-                    .map(|&n| prefix.rows(0..n))
-                    .chain(way.iter().map(|&i| nodes.rows(i..i + 1)));
-                let whole = Text::cat(&parts.collect::<Vec<_>>()).whole(params);
+                let of_way = way.iter().map(|&i| nodes.rows(i..i + 1));
+                let parts: Vec<Text> = std::iter::once(prefix.rows(0..past)).chain(of_way).collect();
+                let whole = Text::cat(&parts).whole(params);
                 for (depth, &node) in way.iter().enumerate() {
                     let row = 4 * SIZE;
                     let (found, expected) =

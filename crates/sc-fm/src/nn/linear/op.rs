@@ -58,6 +58,27 @@ impl Frozen {
         Self { weight: None, packed: self.packed.select(outputs), bias, transposed: OnceLock::new() }
     }
 
+    /// Whether the packed copy holds a weight that was stored like this as it was.
+    pub(super) fn is_lossless(&self, dtype: DType) -> bool {
+        self.packed.is_lossless(dtype == DType::BF16)
+    }
+
+    /// Rows of the weight, from the packed copy.
+    pub(super) fn rows(&self, rows: &[u32]) -> Result<Tensor> {
+        let (outputs, inputs) = (self.packed.outputs(), self.packed.inputs());
+        if let Some(row) = rows.iter().find(|&&row| row as usize >= outputs) {
+            return Err(Error::Msg(format!("linear: row {row} of a weight of {outputs}")).bt());
+        }
+        let mut values = vec![0.0; rows.len() * inputs];
+        if inputs > 0 {
+            values
+                .chunks_exact_mut(inputs)
+                .zip(rows)
+                .for_each(|(out, &row)| self.packed.weight_of(row as usize, out));
+        }
+        Tensor::from_vec(values, (rows.len(), inputs), &Device::Cpu)
+    }
+
     fn transposed(&self) -> Result<&Packed> {
         if let Some(packed) = self.transposed.get() {
             return Ok(packed);
