@@ -89,6 +89,9 @@ pub enum Error {
     #[cfg(feature = "local")]
     #[error("the tensor library reports an error")]
     Tensor(#[from] candle_core::Error),
+    /// Scores that cannot be calibrated.
+    #[error(transparent)]
+    Calibrate(#[from] crate::calibrate::Error),
     /// A posterior of nothing.
     #[error("the model gives each of the {n_labels} labels probability 0")]
     Impossible {
@@ -112,6 +115,7 @@ impl Error {
             Self::Model(error) => error.help(),
             #[cfg(feature = "local")]
             Self::Checkpoint(error) => error.help(),
+            Self::Calibrate(error) => error.help(),
             _ => None,
         }
     }
