@@ -92,7 +92,7 @@ mod tests {
     fn the_surer_cell_keeps_the_label() {
         assert_eq!(assign(array![[-0.1, -2.0], [-0.2, -9.0]].view()).expect("two cells"), [1, 0]);
         assert_eq!(assign(array![[-1.0, -5.0, -2.0]].view()).expect("one cell"), [0]);
-        assert_eq!(assign(Array2::zeros((0, 3)).view()).expect("no cells"), []);
+        assert!(assign(Array2::zeros((0, 3)).view()).expect("no cells").is_empty());
     }
 
     #[test]

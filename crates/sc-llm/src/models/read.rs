@@ -229,7 +229,7 @@ impl LanguageModel {
     }
 
     /// The states of whole texts after the last norm, one text after another: `rows × width`, differentiable. The head has
-    /// not seen them: [`LanguageModel::head`].
+    /// not seen them: [`LanguageModel::logits_of`].
     ///
     /// * `inspect`: called with the number of each layer and its result.
     ///

@@ -156,7 +156,7 @@ pub(crate) fn close(what: &str, found: &Tensor, expected: &Tensor, absolute: f32
 pub(crate) fn same_bits(what: &str, found: &[f32], expected: &[f32]) {
     assert_eq!(found.len(), expected.len(), "{what}: length");
     let differs = |(a, b): (&f32, &f32)| a.to_bits() != b.to_bits();
-    if let Some(at) = found.iter().zip(expected).position(|pair| differs(pair)) {
+    if let Some(at) = found.iter().zip(expected).position(differs) {
         panic!("{what}: bits differ at {at}: {} and {}", found[at], expected[at]);
     }
 }

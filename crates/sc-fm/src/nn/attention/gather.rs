@@ -91,7 +91,9 @@ pub fn attend(
 
 fn check(q: Matrix<'_>, groups: &[Group<'_>], heads: Heads, relative: Option<Relative<'_>>) -> Result<()> {
     let width = heads.n_kv_heads * heads.size;
-    let rows_of = |run: &Run<'_>| match run.keys.len() == run.values.len() && run.keys.len() % width == 0 {
+    let rows_of = |run: &Run<'_>| match run.keys.len() == run.values.len()
+        && run.keys.len().is_multiple_of(width)
+    {
         true => Ok(run.keys.len() / width),
         false => {
             let (keys, values) = (run.keys.len(), run.values.len());
@@ -100,7 +102,7 @@ fn check(q: Matrix<'_>, groups: &[Group<'_>], heads: Heads, relative: Option<Rel
             )
         }
     };
-    if relative.is_some_and(|x| x.table.is_empty() || x.table.len() % heads.n_heads != 0) {
+    if relative.is_some_and(|x| x.table.is_empty() || !x.table.len().is_multiple_of(heads.n_heads)) {
         bail!("attention: the biases of distances are not as many for each of {} heads", heads.n_heads);
     }
     let mut is_asked = vec![false; q.n_rows];

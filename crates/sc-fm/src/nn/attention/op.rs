@@ -28,10 +28,10 @@ impl Shape {
     /// The sizes, if heads divide the width and one another.
     pub(super) fn checked_heads(self, width: usize) -> Result<Heads> {
         let Self { n_heads, n_kv_heads, window, .. } = self;
-        if width == 0 || n_heads == 0 || width % n_heads != 0 {
+        if width == 0 || n_heads == 0 || !width.is_multiple_of(n_heads) {
             bail!("attention: {n_heads} heads do not divide a width of {width}");
         }
-        if n_kv_heads == 0 || n_heads % n_kv_heads != 0 {
+        if n_kv_heads == 0 || !n_heads.is_multiple_of(n_kv_heads) {
             bail!("attention: {n_kv_heads} heads of keys do not divide {n_heads} heads");
         }
         if window == Some(0) {

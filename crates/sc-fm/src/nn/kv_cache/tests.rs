@@ -58,7 +58,7 @@ fn next(cache: &mut KvCache, text: &Text, params: CausalAttention) -> Vec<f32> {
     let n = text.q.dim(0).unwrap();
     let mut items = [CacheRows::next(cache, n)];
     let out = step(text, &mut items, params);
-    items.map(CacheRows::finish);
+    items.into_iter().for_each(CacheRows::finish);
     out
 }
 
@@ -139,7 +139,7 @@ fn the_rows_of_a_tree_have_the_bits_of_the_ways_through_it() {
             let mut items = [CacheRows::tree(&mut cache, &parents).unwrap()];
             assert_eq!(items[0].positions(), [0, 1, 1, 0, 2, 1, 3, 2].map(|depth| past + depth));
             let found = step(&nodes, &mut items, params);
-            items.map(CacheRows::finish);
+            items.into_iter().for_each(CacheRows::finish);
             assert_eq!(cache.len(), past, "a tree is no part of the text");
             for way in ways {
                 let of_way = way.iter().map(|&i| nodes.rows(i..i + 1));
