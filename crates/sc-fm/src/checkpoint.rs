@@ -1,5 +1,6 @@
 //! Weights on disk: read without running anything that the file holds, and accounted for to the last tensor.
 
+mod deferred;
 pub mod dictionary;
 mod element;
 mod error;

@@ -12,6 +12,8 @@ pub mod evidence;
 pub mod prompt;
 #[cfg(feature = "local")]
 pub mod tokenizer;
+#[cfg(feature = "local")]
+pub mod models;
 
 pub use error::Error;
 

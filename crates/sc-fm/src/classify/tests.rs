@@ -64,8 +64,9 @@ fn scgpt() -> FoundationModel {
     let n_tokens = vocabulary.n_tokens();
     let mut weights = Scgpt::random_weights(&config, n_tokens, 1).unwrap();
     // Larger than those of a new model, so that a frozen body tells cells apart.
-    let larger =
-        |_: &str, tensor: &Tensor| if tensor.rank() == 2 { tensor * 5.0 } else { Ok(tensor.clone()) };
+    let larger = |_: &str, tensor: &Tensor| -> crate::Result<Tensor> {
+        Ok(if tensor.rank() == 2 { (tensor * 5.0)? } else { tensor.clone() })
+    };
     weights.replace(larger).unwrap();
     let specials = Specials { pad: vocabulary.pad(), cls: vocabulary.cls() };
     let model = Scgpt::from_weights(config, n_tokens, specials, &mut weights, Precision::F32).unwrap();

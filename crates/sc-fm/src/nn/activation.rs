@@ -5,7 +5,10 @@ use pulp::{Arch, Simd};
 use rayon::prelude::*;
 
 use super::cpu;
-use super::simd::{Binary, Unary, gelu, gelu_gradient, map_binary, map_unary, tanh};
+use super::simd::{
+    Binary, Unary, gelu, gelu_gradient, gelu_tanh, gelu_tanh_gradient, map_binary, map_unary, silu,
+    silu_gradient, tanh,
+};
 
 /// A function applied to each value.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -21,6 +24,10 @@ pub enum Activation {
     },
     /// `x · Φ(x)` with the error function.
     Gelu,
+    /// `x · (1 + tanh(√(2/π) (x + 0.044715 x³))) / 2`, the older approximation of GELU: `gelu_new`, and the gate of T5.
+    GeluTanh,
+    /// `x / (1 + e⁻ˣ)`.
+    Silu,
     /// `tanh(x)`.
     Tanh,
 }
@@ -44,6 +51,8 @@ impl Activation {
             Self::Relu => x.relu(),
             Self::LeakyRelu { slope } => x.relu()? - (x.neg()?.relu()? * slope)?,
             Self::Gelu => x.gelu_erf(),
+            Self::GeluTanh => x.gelu(),
+            Self::Silu => x.silu(),
             Self::Tanh => x.tanh(),
         }
     }
@@ -62,6 +71,8 @@ impl Unary for Activation {
                 simd.select_f32s(simd.less_than_f32s(x, zero), below, x)
             }
             Self::Gelu => gelu(simd, x),
+            Self::GeluTanh => gelu_tanh(simd, x),
+            Self::Silu => silu(simd, x),
             Self::Tanh => tanh(simd, x),
         }
     }
@@ -81,6 +92,8 @@ impl Binary for Gradient {
                 simd.select_f32s(simd.less_than_f32s(zero, x), one, simd.splat_f32s(slope as f32))
             }
             Activation::Gelu => gelu_gradient(simd, x),
+            Activation::GeluTanh => gelu_tanh_gradient(simd, x),
+            Activation::Silu => silu_gradient(simd, x),
             Activation::Tanh => simd.sub_f32s(one, simd.mul_f32s(x, x)),
         };
         simd.mul_f32s(slope, gradient)
@@ -158,11 +171,13 @@ mod tests {
     use crate::nn::simd::every_arch;
     use crate::nn::testing::{largest_difference, numbers, same_bits};
 
-    const ALL: [Activation; 5] = [
+    const ALL: [Activation; 7] = [
         Activation::Identity,
         Activation::Relu,
         Activation::LeakyRelu { slope: 0.1 },
         Activation::Gelu,
+        Activation::GeluTanh,
+        Activation::Silu,
         Activation::Tanh,
     ];
 

@@ -21,6 +21,7 @@ mod micro;
 mod packed;
 mod parallel;
 mod scalar;
+mod select;
 mod view;
 
 #[cfg(all(target_arch = "x86_64", target_os = "linux"))]

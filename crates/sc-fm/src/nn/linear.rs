@@ -6,7 +6,7 @@ pub(super) mod op;
 
 use std::sync::{Arc, OnceLock};
 
-use candle_core::{Device, Error, Result, Tensor};
+use candle_core::{DType, Device, Error, Result, Tensor};
 use pulp::Arch;
 
 use self::adapter::Adapter;
@@ -23,7 +23,10 @@ use super::{cpu, embedding};
 /// multiplies.
 #[derive(Clone, Debug)]
 pub struct Linear {
+    /// Without values once it was released.
     weight: Tensor,
+    /// `(out, in)`.
+    shape: Option<(usize, usize)>,
     bias: Option<Tensor>,
     kernel: Kernel,
     frozen: Option<Arc<Frozen>>,
@@ -40,7 +43,85 @@ impl Linear {
     pub fn with_precision(weight: Tensor, bias: Option<Tensor>, precision: Precision) -> Self {
         let kernel = Kernel::new(precision);
         let frozen = Frozen::new(&weight, bias.as_ref(), kernel).map(Arc::new);
-        Self { weight, bias, kernel, frozen, adapter: None }
+        Self { shape: weight.dims2().ok(), weight, bias, kernel, frozen, adapter: None }
+    }
+
+    /// The layer without the weight beside its packed copy, for computing alone: half the memory. It has no gradients and
+    /// no weight to look at any more, and takes no adapter. A weight that is not packed stays.
+    ///
+    /// # Errors
+    /// What the tensor library reports.
+    pub fn released(mut self) -> Result<Self> {
+        if let Some(frozen) = self.frozen.take() {
+            self.frozen = Some(Arc::new(Arc::unwrap_or_clone(frozen).released()));
+            self.weight = Tensor::zeros((0, 0), self.weight.dtype(), self.weight.device())?;
+        }
+        Ok(self)
+    }
+
+    /// The layer with some of its outputs alone, in the order given; the same bits for each of them.
+    ///
+    /// # Errors
+    /// An output that the layer does not have, and what the tensor library reports.
+    pub fn select(&self, outputs: &[u32]) -> Result<Self> {
+        let n = self.shape.map_or(0, |(outputs, _)| outputs);
+        if let Some(output) = outputs.iter().find(|&&output| output as usize >= n) {
+            return Err(Error::Msg(format!("linear: output {output} of a layer with {n}")).bt());
+        }
+        let bias = match &self.bias {
+            Some(bias) => Some(bias.index_select(&Tensor::new(outputs, bias.device())?, 0)?),
+            None => None,
+        };
+        match &self.frozen {
+            Some(frozen) if self.adapter.is_none() => {
+                let frozen = Arc::new(frozen.select(outputs));
+                let weight = Tensor::zeros((0, 0), self.weight.dtype(), self.weight.device())?;
+                let shape = self.shape.map(|(_, inputs)| (outputs.len(), inputs));
+                Ok(Self { weight, shape, bias, kernel: self.kernel, frozen: Some(frozen), adapter: None })
+            }
+            _ => {
+                let weight = self.merged()?.weight;
+                let weight = weight.index_select(&Tensor::new(outputs, weight.device())?, 0)?;
+                Ok(Self {
+                    shape: weight.dims2().ok(),
+                    weight,
+                    bias,
+                    kernel: self.kernel,
+                    frozen: None,
+                    adapter: None,
+                })
+            }
+        }
+    }
+
+    /// Whether [`weight_rows`](Self::weight_rows) are those of the weight that the layer was made of, to the last bit.
+    pub fn is_lossless(&self) -> bool {
+        match (&self.frozen, self.held()) {
+            (Some(frozen), Err(_)) => frozen.is_lossless(self.weight.dtype()),
+            _ => true,
+        }
+    }
+
+    /// Rows of the weight in f32, `rows × in`, from the packed copy where the weight was released: a layer that makes logits
+    /// can be the table of embeddings too. Not differentiable.
+    ///
+    /// # Errors
+    /// A row that the weight does not have, and what the tensor library reports.
+    pub fn weight_rows(&self, rows: &[u32]) -> Result<Tensor> {
+        match (&self.frozen, self.held()) {
+            (Some(frozen), Err(_)) => frozen.rows(rows),
+            (_, weight) => embedding(&weight?.detach(), rows)?.to_dtype(DType::F32),
+        }
+    }
+
+    /// The weight, unless it was released.
+    fn held(&self) -> Result<&Tensor> {
+        match (self.shape, self.weight.dims()) {
+            (Some((outputs, inputs)), &[0, 0]) if (outputs, inputs) != (0, 0) => {
+                Err(Error::Msg("linear: the weight was released".to_owned()).bt())
+            }
+            _ => Ok(&self.weight),
+        }
     }
 
     /// Adds `scale · (x Aᵀ) Bᵀ` to the product, before the activation (LoRA, Hu et al. 2021),
@@ -51,7 +132,7 @@ impl Linear {
     /// # Errors
     /// Shapes that do not fit the layer.
     pub fn with_adapter(self, a: Tensor, b: Tensor, scale: f64) -> Result<Self> {
-        let adapter = Some(Adapter::new(a, b, scale, &self.weight)?);
+        let adapter = Some(Adapter::new(a, b, scale, self.held()?)?);
         Ok(Self { adapter, ..self })
     }
 
@@ -70,12 +151,12 @@ impl Linear {
     /// What the tensor library reports.
     pub fn merged(&self) -> Result<Self> {
         let weight = match &self.adapter {
-            Some(adapter) => (&self.weight + adapter.weight()?)?,
-            None => self.weight.clone(),
+            Some(adapter) => (self.held()? + adapter.weight()?)?,
+            None => self.held()?.clone(),
         };
         let (weight, bias) = (weight.detach(), self.bias.as_ref().map(Tensor::detach));
         let frozen = Frozen::new(&weight, bias.as_ref(), self.kernel).map(Arc::new);
-        Ok(Self { weight, bias, kernel: self.kernel, frozen, adapter: None })
+        Ok(Self { weight, shape: self.shape, bias, kernel: self.kernel, frozen, adapter: None })
     }
 
     /// Whether something is added to the weight's product.
@@ -83,7 +164,8 @@ impl Linear {
         self.adapter.is_some()
     }
 
-    /// The weight, `out × in`, without an adapter's part.
+    /// The weight, `out × in`, without an adapter's part; without values after [`released`](Self::released) and
+    /// [`select`](Self::select).
     pub fn weight(&self) -> &Tensor {
         &self.weight
     }
@@ -132,7 +214,7 @@ impl Linear {
     /// As [`forward`](Self::forward) and [`cross_entropy`](super::cross_entropy()).
     pub fn cross_entropy(&self, x: &Tensor, labels: &[Option<u32>]) -> Result<Tensor> {
         let (rows, _) = x.dims2()?;
-        super::cross_entropy::check(labels, rows, self.weight.dim(0)?)?;
+        super::cross_entropy::check(labels, rows, self.held()?.dim(0)?)?;
         let places: Vec<u32> =
             (0..).zip(labels).filter(|(_, label)| label.is_some()).map(|(row, _)| row).collect();
         let x = &if places.len() == rows { x.clone() } else { embedding(x, &places)? };
@@ -168,7 +250,8 @@ impl Linear {
             let (lhs, rhs) = (lhs.shape().clone(), rhs.shape().clone());
             Error::ShapeMismatchBinaryOp { lhs, rhs, op: "linear" }.bt()
         };
-        let ((_, columns), (outputs, inputs)) = (x.dims2()?, self.weight.dims2()?);
+        let (_, columns) = x.dims2()?;
+        let Some((outputs, inputs)) = self.shape else { return Err(mismatch(x, &self.weight)) };
         if columns != inputs {
             return Err(mismatch(x, &self.weight));
         }

@@ -1,11 +1,14 @@
 //! Layer normalisation (Ba et al. 2016), <https://arxiv.org/abs/1607.06450>.
 
 pub(super) mod op;
+mod rms;
 #[cfg(test)]
 mod tests;
 
 use candle_core::{D, Result, Tensor};
 use pulp::Arch;
+
+pub use rms::RmsNorm;
 
 use super::cpu;
 

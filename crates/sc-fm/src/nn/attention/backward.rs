@@ -36,11 +36,11 @@ pub(super) struct Inputs<'a> {
 
 /// The gradients of queries, keys and values, rows of all heads.
 pub(super) fn gradients(op: &Attention, inputs: Inputs<'_>, heads: Heads) -> [Vec<f32>; 3] {
-    let width = heads.n_heads * heads.size;
-    let zeros = |x: Matrix<'_>| vec![0.0; x.n_rows * width];
+    let (width, kv_width) = (heads.n_heads * heads.size, heads.n_kv_heads * heads.size);
+    let zeros = |x: Matrix<'_>| vec![0.0; x.n_rows * x.n_cols];
     let (mut dq, mut dk, mut dv) = (zeros(inputs.q), zeros(inputs.k), zeros(inputs.v));
     let query_lengths = op.queries.iter().map(|rows| rows.len() * width);
-    let key_lengths = || op.keys.iter().map(|rows| rows.len() * width);
+    let key_lengths = || op.keys.iter().map(|rows| rows.len() * kv_width);
     let cells = cpu::split(&mut dq, query_lengths)
         .into_par_iter()
         .zip(cpu::split(&mut dk, key_lengths()))
@@ -49,10 +49,11 @@ pub(super) fn gradients(op: &Attention, inputs: Inputs<'_>, heads: Heads) -> [Ve
         if dq.is_empty() {
             return;
         }
+        // Heads that share keys add up, in order.
         for (h, of_head) in of_heads(op, inputs, heads, cell).iter().enumerate() {
-            heads.place(&of_head.queries, dq, (width, h));
-            heads.place(&of_head.keys, dk, (width, h));
-            heads.place(&of_head.values, dv, (width, h));
+            heads.add(&of_head.queries, dq, (width, h));
+            heads.add(&of_head.keys, dk, (kv_width, heads.kv(h)));
+            heads.add(&of_head.values, dv, (kv_width, heads.kv(h)));
         }
     });
     [dq, dk, dv]
@@ -69,7 +70,7 @@ pub(super) fn side_by_side(op: &Attention, inputs: Inputs<'_>, heads: Heads) -> 
         }
         for (h, of_head) in of_heads(op, inputs, heads, cell).iter().enumerate() {
             for (i, values) in [&of_head.queries, &of_head.keys, &of_head.values].into_iter().enumerate() {
-                heads.place(values, rows, (stride, i * heads.n_heads + h));
+                heads.add(values, rows, (stride, i * heads.n_heads + h));
             }
         }
     });
@@ -109,8 +110,8 @@ impl<'a> Head<'a> {
         Self {
             heads,
             queries: heads.view(inputs.q, queries.clone(), head),
-            keys: heads.view(inputs.k, keys.clone(), head),
-            values: heads.view(inputs.v, keys, head),
+            keys: heads.view(inputs.k, keys.clone(), heads.kv(head)),
+            values: heads.view(inputs.v, keys, heads.kv(head)),
             out: heads.view(inputs.out, queries.clone(), head),
             gradient: heads.view(inputs.gradient, queries.clone(), head),
             visible: op.visible(cell),
@@ -166,7 +167,7 @@ impl WithSimd for Share<'_> {
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
         let Self { head, keys, out } = self;
-        let Head { heads: Heads { size, padded, n_heads, scale }, visible, mask, .. } = *head;
+        let Head { heads: Heads { size, padded, n_heads, scale, .. }, visible, mask, .. } = *head;
         let (mut queries, mut gradients) = (vec![0.0; QUERIES * size], vec![0.0; QUERIES * size]);
         let (mut weights, mut slopes) = (vec![0.0; QUERIES * KEYS], vec![0.0; QUERIES * KEYS]);
         let (mut query_copy, mut gradient_copy, mut key_copy) = (Vec::new(), Vec::new(), Vec::new());
@@ -207,6 +208,9 @@ impl WithSimd for Share<'_> {
                     let blind = visible.blind(key, first, columns);
                     weights[..blind].fill(0.0);
                     slopes[..blind].fill(0.0);
+                    let passed = visible.passed(key, first, columns);
+                    weights[passed..columns].fill(0.0);
+                    slopes[passed..columns].fill(0.0);
                 }
                 let at = (start - keys.start) * padded;
                 for (left, right, out) in

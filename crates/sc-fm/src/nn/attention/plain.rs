@@ -4,8 +4,7 @@ use candle_core::Result;
 use pulp::Arch;
 
 use super::dropped::Dropped;
-use super::head::Heads;
-use super::op::Attention;
+use super::op::{Attention, Shape};
 use super::{AttentionParams, backward};
 use crate::nn::cpu::Matrix;
 use crate::nn::{Dropout, Packing};
@@ -13,7 +12,7 @@ use crate::nn::{Dropout, Packing};
 /// The attention of the tokens of each cell to one another.
 pub(in crate::nn) struct SelfAttention {
     op: Attention,
-    n_heads: usize,
+    shape: Shape,
 }
 
 /// What the gradients need of the forward pass, besides its rows: shift and factor of the weights of each query and head.
@@ -35,7 +34,7 @@ impl SelfAttention {
             Some(dropped) => op.with_dropout(dropped),
             None => op,
         };
-        Ok(Self { op, n_heads: params.n_heads })
+        Ok(Self { op, shape: params.into() })
     }
 
     /// * `qkv`: rows of queries, keys and values, `3 × width` columns. Returns rows of `width`.
@@ -55,7 +54,7 @@ impl SelfAttention {
         let [q, k, v] = self.parts(qkv, width);
         let rows = |data| Matrix { data, stride: width, n_rows: q.n_rows, n_cols: width };
         let inputs = backward::Inputs { q, k, v, out: rows(out), gradient: rows(gradient), stats };
-        backward::side_by_side(&self.op, inputs, Heads::new(width, self.n_heads))
+        backward::side_by_side(&self.op, inputs, self.shape.heads(width))
     }
 
     fn parts<'a>(&self, qkv: &'a [f32], width: usize) -> [Matrix<'a>; 3] {

@@ -18,9 +18,10 @@ pub(super) fn is_ours(dtype: DType) -> bool {
 }
 
 /// A weight that does not change, packed.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Frozen {
-    weight: Tensor,
+    /// For the derivative by `x`; nothing once it was released.
+    weight: Option<Tensor>,
     packed: Packed,
     bias: Option<Vec<f32>>,
     /// For the derivative by `x`; packed when one is first asked for.
@@ -42,14 +43,50 @@ impl Frozen {
             Some(bias) => Some(vector(bias).ok()?),
             None => None,
         };
-        Some(Self { weight: weight.clone(), packed, bias, transposed: OnceLock::new() })
+        Some(Self { weight: Some(weight.clone()), packed, bias, transposed: OnceLock::new() })
+    }
+
+    /// The packed copy alone.
+    pub(super) fn released(self) -> Self {
+        Self { weight: None, transposed: OnceLock::new(), ..self }
+    }
+
+    /// Some of the outputs.
+    pub(super) fn select(&self, outputs: &[u32]) -> Self {
+        let bias =
+            self.bias.as_ref().map(|bias| outputs.iter().map(|&output| bias[output as usize]).collect());
+        Self { weight: None, packed: self.packed.select(outputs), bias, transposed: OnceLock::new() }
+    }
+
+    /// Whether the packed copy holds a weight that was stored like this as it was.
+    pub(super) fn is_lossless(&self, dtype: DType) -> bool {
+        self.packed.is_lossless(dtype == DType::BF16)
+    }
+
+    /// Rows of the weight, from the packed copy.
+    pub(super) fn rows(&self, rows: &[u32]) -> Result<Tensor> {
+        let (outputs, inputs) = (self.packed.outputs(), self.packed.inputs());
+        if let Some(row) = rows.iter().find(|&&row| row as usize >= outputs) {
+            return Err(Error::Msg(format!("linear: row {row} of a weight of {outputs}")).bt());
+        }
+        let mut values = vec![0.0; rows.len() * inputs];
+        if inputs > 0 {
+            values
+                .chunks_exact_mut(inputs)
+                .zip(rows)
+                .for_each(|(out, &row)| self.packed.weight_of(row as usize, out));
+        }
+        Tensor::from_vec(values, (rows.len(), inputs), &Device::Cpu)
     }
 
     fn transposed(&self) -> Result<&Packed> {
         if let Some(packed) = self.transposed.get() {
             return Ok(packed);
         }
-        let packed = with_matrix(&self.weight, |view| Packed::new(view.t(), self.packed.kernel()))?;
+        let Some(weight) = &self.weight else {
+            return Err(Error::Msg("linear: no gradient, because the weight was released".to_owned()).bt());
+        };
+        let packed = with_matrix(weight, |view| Packed::new(view.t(), self.packed.kernel()))?;
         Ok(self.transposed.get_or_init(|| packed))
     }
 }

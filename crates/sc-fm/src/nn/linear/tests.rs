@@ -255,3 +255,65 @@ fn a_cross_entropy_without_bias_or_labels_and_of_frozen_weights_is_no_other() {
     let error = frozen.cross_entropy(&x, &[Some(5); 6]).unwrap_err().to_string();
     assert!(error.contains("the label of row 0 is 5, expected less than 5"), "{error}");
 }
+
+mod released {
+    use super::*;
+
+    fn layer(precision: Precision) -> Linear {
+        Linear::with_precision(tensor(45, 70, 2), Some(bias(45, 3)), precision)
+    }
+
+    #[test]
+    fn computes_the_same_and_holds_its_weight_once() {
+        let x = tensor(9, 70, 1);
+        for precision in [Precision::F32, Precision::F32Grade, Precision::Bf16] {
+            let (whole, released) = (layer(precision), layer(precision).released().unwrap());
+            let of = |layer: &Linear| bits(&layer.forward(&x, Activation::Relu).unwrap());
+            assert_eq!(of(&released), of(&whole));
+            assert_eq!(released.weight().elem_count(), 0);
+        }
+    }
+
+    #[test]
+    fn some_outputs_have_the_bits_of_all() {
+        let (x, chosen) = (tensor(9, 70, 1), [44, 0, 7, 7]);
+        let whole = layer(Precision::F32);
+        let all = whole.forward(&x, Activation::Identity).unwrap();
+        let expected = all.index_select(&Tensor::new(&chosen, &Device::Cpu).unwrap(), 1).unwrap();
+        let released = layer(Precision::F32).released().unwrap();
+        let variable =
+            Linear::new(Var::from_tensor(whole.weight()).unwrap().as_tensor().clone(), whole.bias().cloned());
+        for layer in [whole, released, variable] {
+            let some = layer.select(&chosen).unwrap().forward(&x, Activation::Identity).unwrap();
+            let difference = (some - &expected).unwrap().abs().unwrap().max_all().unwrap();
+            assert!(difference.to_scalar::<f32>().unwrap() < 1e-5);
+        }
+        let error = layer(Precision::F32).select(&[45]).unwrap_err();
+        assert!(error.to_string().contains("output 45 of a layer with 45"), "{error}");
+    }
+
+    #[test]
+    fn the_weight_can_be_read_back_row_by_row() {
+        let (whole, released) = (layer(Precision::F32), layer(Precision::F32).released().unwrap());
+        assert!(whole.is_lossless() && released.is_lossless());
+        let rows = [3, 44, 3];
+        assert_eq!(bits(&released.weight_rows(&rows).unwrap()), bits(&whole.weight_rows(&rows).unwrap()));
+        assert!(released.weight_rows(&[45]).is_err() && whole.weight_rows(&[45]).is_err());
+    }
+
+    #[test]
+    fn says_why_it_has_no_gradient_and_takes_no_adapter() {
+        let released = layer(Precision::F32).released().unwrap();
+        let x = Var::from_tensor(&tensor(9, 70, 1)).unwrap();
+        let y = released.forward(&x, Activation::Identity).unwrap();
+        let error = y.sum_all().unwrap().backward().unwrap_err();
+        assert!(error.to_string().contains("no gradient, because the weight was released"), "{error}");
+        for error in [
+            released.merged().unwrap_err(),
+            released.clone().with_adapter(tensor(2, 70, 1), tensor(45, 2, 2), 1.0).unwrap_err(),
+            released.cross_entropy(&x, &[None; 9]).unwrap_err(),
+        ] {
+            assert!(error.to_string().contains("the weight was released"), "{error}");
+        }
+    }
+}
