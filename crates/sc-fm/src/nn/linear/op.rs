@@ -10,25 +10,31 @@ use candle_core::{
 use rayon::prelude::*;
 
 use crate::nn::cpu;
-use crate::nn::gemm::{Epilogue, Kernel, Packed, View, gemm_vec};
+use crate::nn::gemm::{self, Epilogue, Kernel, Packed, Precision, View, gemm, gemm_vec};
 
 /// Whether products of this type are computed here.
 pub(super) fn is_ours(dtype: DType) -> bool {
     matches!(dtype, DType::F32 | DType::F16 | DType::BF16)
 }
 
+/// Outputs whose rows are unpacked at a time: one block of the products' inner dimension, so that sums are those of the
+/// whole weight.
+const UNPACKED: usize = 384;
+
 /// A weight that does not change, packed.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Frozen {
-    weight: Tensor,
+    /// The tensor that it was packed from; none where it is gone.
+    weight: Option<Tensor>,
     packed: Packed,
     bias: Option<Vec<f32>>,
-    /// For the derivative by `x`; packed when one is first asked for.
+    /// For the derivative by `x`; packed when one is first asked for, where the tensor is there.
     transposed: OnceLock<Packed>,
 }
 
 impl Frozen {
-    /// Nothing where the weight or the bias can be trained, or is not a thing that we multiply with.
+    /// Nothing where the weight or the bias can be trained, or is not a thing that we multiply with. Blocks are kept
+    /// without the tensor.
     pub(super) fn new(weight: &Tensor, bias: Option<&Tensor>, kernel: Kernel) -> Option<Self> {
         let fixed = |tensor: &Tensor| {
             matches!(tensor.device(), Device::Cpu) && is_ours(tensor.dtype()) && !tensor.track_op()
@@ -37,20 +43,79 @@ impl Frozen {
         if !fixed(weight) || !bias.is_none_or(|bias| fixed(bias) && bias.dims() == [outputs]) {
             return None;
         }
-        let packed = with_matrix(weight, |view| Packed::new(view, kernel)).ok()?;
+        let packed = with_matrix(weight, |view| Packed::try_new(view, kernel)).ok()?.ok()?;
         let bias = match bias {
             Some(bias) => Some(vector(bias).ok()?),
             None => None,
         };
-        Some(Self { weight: weight.clone(), packed, bias, transposed: OnceLock::new() })
+        let weight = kernel.blocks().is_none().then(|| weight.clone());
+        Some(Self { weight, packed, bias, transposed: OnceLock::new() })
     }
 
-    fn transposed(&self) -> Result<&Packed> {
-        if let Some(packed) = self.transposed.get() {
-            return Ok(packed);
+    /// Of a weight without a tensor.
+    pub(super) fn packed_only(packed: Packed, bias: Option<&Tensor>) -> Result<Self> {
+        if let Some(bias) = bias.filter(|bias| bias.dims() != [packed.outputs()]) {
+            let (lhs, rhs) = (Shape::from((packed.outputs(), packed.inputs())), bias.shape().clone());
+            return Err(Error::ShapeMismatchBinaryOp { lhs, rhs, op: "linear" }.bt());
         }
-        let packed = with_matrix(&self.weight, |view| Packed::new(view.t(), self.packed.kernel()))?;
-        Ok(self.transposed.get_or_init(|| packed))
+        if let Some(bias) = bias.filter(|bias| !bias.device().is_cpu()) {
+            return Err(
+                Error::Msg(format!("a packed weight with a bias on {:?}", bias.device().location())).bt()
+            );
+        }
+        let bias = bias.map(vector).transpose()?;
+        Ok(Self { weight: None, packed, bias, transposed: OnceLock::new() })
+    }
+
+    /// The packed weight alone.
+    pub(super) fn released(self) -> Self {
+        Self { weight: None, transposed: OnceLock::new(), ..self }
+    }
+
+    pub(super) fn packed(&self) -> &Packed {
+        &self.packed
+    }
+
+    /// The packed weight plus another, packed again.
+    pub(super) fn with_added(&self, other: &Tensor) -> Result<Packed> {
+        let (outputs, inputs) = (self.packed.outputs(), self.packed.inputs());
+        let other = vector(other)?;
+        let sum = |rows: std::ops::Range<usize>, values: &mut [f32]| {
+            self.packed.unpack(rows.clone(), values);
+            let other = &other[rows.start * inputs..rows.end * inputs];
+            values.iter_mut().zip(other).for_each(|(value, other)| *value += other);
+            Ok::<(), gemm::Error>(())
+        };
+        Packed::from_pieces((outputs, inputs), self.packed.kernel(), sum).map_err(Error::wrap)
+    }
+
+    /// `grad · W`: the derivative by `x`.
+    fn by_input(&self, grad: View<'_>) -> Result<Vec<f32>> {
+        let plain = Epilogue::default();
+        if let Some(weight) = &self.weight {
+            if self.transposed.get().is_none() {
+                let packed = with_matrix(weight, |view| Packed::new(view.t(), self.packed.kernel()))?;
+                _ = self.transposed.set(packed);
+            }
+            let transposed = self.transposed.get().expect("it was set right above, or by another thread");
+            return Ok(gemm_vec(grad, transposed, plain));
+        }
+        let (outputs, inputs) = (self.packed.outputs(), self.packed.inputs());
+        let kernel = match self.packed.kernel().blocks() {
+            Some(_) => Kernel::new(Precision::F32Grade),
+            None => self.packed.kernel(),
+        };
+        let mut by_input = vec![0.0; grad.rows() * inputs];
+        let mut values = vec![0.0; UNPACKED.min(outputs) * inputs];
+        for first in (0..outputs).step_by(UNPACKED) {
+            let rows = first..outputs.min(first + UNPACKED);
+            let values = &mut values[..rows.len() * inputs];
+            self.packed.unpack(rows.clone(), values);
+            let packed = Packed::new(View::new(values, rows.len(), inputs).t(), kernel);
+            let epilogue = Epilogue { accumulate: first > 0, ..plain };
+            gemm(grad.columns_of(rows), &packed, epilogue, &mut by_input);
+        }
+        Ok(by_input)
     }
 }
 
@@ -102,7 +167,7 @@ impl Product {
         };
         let by_x = match (&self.frozen, weight) {
             _ if !x.track_op() => None,
-            (Some(frozen), _) => Some(gemm_vec(view, frozen.transposed()?, plain)),
+            (Some(frozen), _) => Some(frozen.by_input(view)?),
             (None, Some(weight)) => {
                 let packed = with_matrix(weight, |weight| Packed::new(weight.t(), self.kernel))?;
                 Some(gemm_vec(view, &packed, plain))
