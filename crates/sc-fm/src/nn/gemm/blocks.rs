@@ -4,6 +4,7 @@ mod q4_k;
 mod q6_k;
 mod q8_0;
 
+use super::Error;
 pub(super) use q4_k::{PARTS, Q4K};
 pub(super) use q8_0::Q8;
 
@@ -47,6 +48,18 @@ impl BlockFormat {
             Self::Q4_K => q4_k::BYTES,
             Self::Q6_K => q6_k::BYTES,
         }
+    }
+
+    /// Bytes of a row.
+    ///
+    /// # Errors
+    /// [`Error::Ragged`] if its values do not fill whole blocks, [`Error::TooLarge`].
+    pub fn row_bytes(self, inputs: usize) -> Result<usize, Error> {
+        if !inputs.is_multiple_of(self.values()) {
+            return Err(Error::Ragged { format: self.name(), inputs, block: self.values() });
+        }
+        let bytes = (inputs / self.values()).checked_mul(self.bytes());
+        bytes.ok_or(Error::TooLarge { outputs: 1, inputs })
     }
 
     /// The values of whole blocks; the same bits as GGML's reference.

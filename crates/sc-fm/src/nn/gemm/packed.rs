@@ -108,37 +108,61 @@ impl Packed {
         (outputs, inputs): (usize, usize),
         kernel: Kernel,
     ) -> Result<Self, Error> {
-        let (name, block) = (format.name(), format.values());
-        if !inputs.is_multiple_of(block) {
-            return Err(Error::Ragged { format: name, inputs, block });
-        }
-        let row = (inputs / block).checked_mul(format.bytes()).ok_or(Error::TooLarge { outputs, inputs })?;
+        let row = format.row_bytes(inputs)?;
         let expected = row.checked_mul(outputs).ok_or(Error::TooLarge { outputs, inputs })?;
         if blocks.len() != expected {
-            return Err(Error::Length { format: name, outputs, inputs, found: blocks.len(), expected });
+            let (format, found) = (format.name(), blocks.len());
+            return Err(Error::Length { format, outputs, inputs, found, expected });
         }
-        let Some(quantized) = kernel.quantized() else {
-            return Err(Error::Kernel { format: name, kernel: kernel.name() });
-        };
-        if quantized.format() == format {
-            let mut packed = Self::try_empty((outputs, inputs), kernel)?;
-            if row > 0 {
-                let panels = packed.quantized_panels().into_par_iter();
-                let rows = blocks.par_chunks(row * quantized::PANEL);
-                panels.zip(rows).for_each(|(panel, rows)| {
-                    quantized::from_blocks(quantized.weight, rows, inputs, panel);
-                });
+        Self::from_block_pieces(format, (outputs, inputs), kernel, |rows, bytes| {
+            bytes.copy_from_slice(&blocks[rows.start * row..rows.end * row]);
+            Ok(())
+        })
+    }
+
+    /// As [`Packed::from_blocks`], of blocks that are read in pieces.
+    ///
+    /// * `read`: fills the bytes of some rows. It is called for rows from the first to the last, 128 or fewer at a time.
+    ///
+    /// # Errors
+    /// As [`Packed::from_blocks`], and what `read` returns.
+    pub fn from_block_pieces<E: From<Error>>(
+        format: BlockFormat,
+        (outputs, inputs): (usize, usize),
+        kernel: Kernel,
+        mut read: impl FnMut(Range<usize>, &mut [u8]) -> Result<(), E>,
+    ) -> Result<Self, E> {
+        let row = format.row_bytes(inputs)?;
+        let multiplies = kernel.quantized().map(|kernel| (kernel.weight, kernel.format()));
+        // Before memory is taken for the bytes of a piece.
+        let mut packed = Self::try_empty((outputs, inputs), kernel)?;
+        let mut bytes = vec![0; PIECE.min(outputs) * row];
+        match multiplies {
+            Some((weight, own)) if own == format => {
+                for first in (0..outputs).step_by(PIECE) {
+                    let rows = first..outputs.min(first + PIECE);
+                    let bytes = &mut bytes[..rows.len() * row];
+                    read(rows, bytes)?;
+                    let panels = packed.quantized_panels();
+                    if row > 0 {
+                        let panels = panels.into_par_iter().skip(first / quantized::PANEL);
+                        panels.zip(bytes.par_chunks(row * quantized::PANEL)).for_each(|(panel, rows)| {
+                            quantized::from_blocks(weight, rows, inputs, panel);
+                        });
+                    }
+                }
+                Ok(packed)
             }
-            return Ok(packed);
-        }
-        match (format, quantized.format()) {
-            (BlockFormat::Q6_K, BlockFormat::Q8_0) => {
+            Some((_, BlockFormat::Q8_0)) if format == BlockFormat::Q6_K => {
+                drop(packed);
                 Self::from_pieces((outputs, inputs), kernel, |rows, values| {
-                    format.dequantize(&blocks[rows.start * row..rows.end * row], values);
+                    let bytes = &mut bytes[..rows.len() * row];
+                    read(rows, bytes)?;
+                    format.dequantize(bytes, values);
                     Ok(())
                 })
             }
-            _ => Err(Error::Kernel { format: name, kernel: kernel.name() }),
+            _ => Err(Error::Kernel { format: format.name(), kernel: kernel.name() }.into()),
         }
     }
 
