@@ -12,6 +12,7 @@ mod dropout;
 mod embedding;
 mod encoder_layer;
 mod feed_forward;
+pub(crate) mod gather;
 pub mod gemm;
 mod linear;
 mod norm;

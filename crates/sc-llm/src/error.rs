@@ -59,6 +59,9 @@ pub enum Error {
         /// The token at which the sum passes 1.
         token: u32,
     },
+    /// Scores that cannot be calibrated.
+    #[error(transparent)]
+    Calibrate(#[from] crate::calibrate::Error),
     /// A posterior of nothing.
     #[error("the model gives each of the {n_labels} labels probability 0")]
     Impossible {
@@ -78,6 +81,7 @@ impl Error {
             Self::NotLogProbabilities { .. } => {
                 Some("return log-softmax of the logits over the whole vocabulary, not the logits")
             }
+            Self::Calibrate(error) => error.help(),
             _ => None,
         }
     }

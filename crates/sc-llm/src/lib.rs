@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 pub mod answer;
+pub mod calibrate;
 pub mod decode;
 pub mod error;
 

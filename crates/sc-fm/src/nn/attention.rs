@@ -6,6 +6,7 @@ mod dropped;
 mod forward;
 mod head;
 mod op;
+mod plain;
 
 #[cfg(test)]
 mod tests;
@@ -15,6 +16,7 @@ use candle_core::{Result, Tensor, bail};
 use pulp::Arch;
 
 use dropped::Dropped;
+pub(super) use plain::{SelfAttention, Stats};
 
 use super::{Dropout, Packing, cpu};
 

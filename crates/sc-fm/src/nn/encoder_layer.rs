@@ -1,5 +1,9 @@
 //! One layer of a transformer encoder: attention, then a feed-forward part, each with a residual and a norm.
 
+mod dense;
+mod fused;
+mod parameters;
+
 use candle_core::{Result, Tensor};
 
 use super::{
@@ -104,7 +108,7 @@ impl EncoderLayer {
     /// # Errors
     /// What the tensor library reports, shapes that do not fit above all.
     pub fn forward(&self, x: &Tensor, packing: &Packing) -> Result<Tensor> {
-        self.with_norms(x, |x| self.attend(x, packing, None), |x| self.feed_forward.forward(x))
+        self.forward_with(x, packing, None)
     }
 
     /// Both parts with their norms and residuals.
@@ -144,7 +148,17 @@ impl EncoderLayer {
         packing: &Packing,
         dropout: Option<&LayerDropout<'_>>,
     ) -> Result<Tensor> {
-        let Some(dropout) = dropout else { return self.forward(x, packing) };
+        match fused::forward(self, x, packing, dropout)? {
+            Some(states) => Ok(states),
+            None => self.in_parts(x, packing, dropout),
+        }
+    }
+
+    /// The layer as operations of its parts.
+    fn in_parts(&self, x: &Tensor, packing: &Packing, dropout: Option<&LayerDropout<'_>>) -> Result<Tensor> {
+        let Some(dropout) = dropout else {
+            return self.with_norms(x, |x| self.attend(x, packing, None), |x| self.feed_forward.forward(x));
+        };
         let attend = |x: &Tensor| {
             let attended = self.attend(x, packing, Some(dropout))?;
             dropout.at(LayerDropout::ATTENTION_OUTPUT, dropout.output).forward(&attended, packing)

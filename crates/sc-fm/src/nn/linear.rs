@@ -2,7 +2,7 @@
 
 mod adapter;
 mod cross_entropy;
-mod op;
+pub(super) mod op;
 
 use std::sync::{Arc, OnceLock};
 
@@ -72,12 +72,15 @@ impl Linear {
     }
 
     /// The layer without the tensor beside its packed weight: half the memory. A weight that is not packed stays.
-    pub fn released(mut self) -> Self {
+    ///
+    /// # Errors
+    /// None; a place for those of layers elsewhere.
+    pub fn released(mut self) -> Result<Self> {
         if let Some(frozen) = self.frozen.take() {
             self.frozen = Some(Arc::new(Arc::unwrap_or_clone(frozen).released()));
             self.weight = None;
         }
-        self
+        Ok(self)
     }
 
     /// The layer with some of its outputs alone, in the order given; the same bits for each of them.
@@ -176,6 +179,11 @@ impl Linear {
             (None, Some(frozen)) => Ok((frozen.packed().outputs(), frozen.packed().inputs())),
             (None, None) => unreachable!("a layer has a weight"),
         }
+    }
+
+    /// Whether something is added to the weight's product.
+    pub(super) fn is_adapted(&self) -> bool {
+        self.adapter.is_some()
     }
 
     /// The bias, one value for each output.

@@ -1,6 +1,6 @@
 //! Layer normalisation (Ba et al. 2016), <https://arxiv.org/abs/1607.06450>.
 
-mod op;
+pub(super) mod op;
 #[cfg(test)]
 mod tests;
 
@@ -12,9 +12,9 @@ use super::cpu;
 /// `(x − mean) / √(variance + eps) · weight + bias` over each row.
 #[derive(Clone, Debug)]
 pub struct LayerNorm {
-    weight: Tensor,
-    bias: Tensor,
-    eps: f64,
+    pub(super) weight: Tensor,
+    pub(super) bias: Tensor,
+    pub(super) eps: f64,
 }
 
 impl LayerNorm {

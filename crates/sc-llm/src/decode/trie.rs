@@ -1,6 +1,5 @@
 //! A trie of labels over token ids.
 
-mod exp;
 mod posterior;
 mod walk;
 

@@ -49,23 +49,36 @@ pub(super) fn gradients(op: &Attention, inputs: Inputs<'_>, heads: Heads) -> [Ve
         if dq.is_empty() {
             return;
         }
-        let of_heads: Vec<Gradients> = (0..heads.n_heads)
-            .into_par_iter()
-            .with_max_len(1)
-            .map(|h| Head::new(op, inputs, heads, cell, h).gradients(op.arch))
-            .collect();
-        let place = |all: &mut [f32], h: usize, values: &[f32]| {
-            for (row, values) in all.chunks_exact_mut(width).zip(values.chunks_exact(heads.padded)) {
-                row[h * heads.size..][..heads.size].copy_from_slice(&values[..heads.size]);
-            }
-        };
-        for (h, of_head) in of_heads.iter().enumerate() {
-            place(dq, h, &of_head.queries);
-            place(dk, h, &of_head.keys);
-            place(dv, h, &of_head.values);
+        for (h, of_head) in of_heads(op, inputs, heads, cell).iter().enumerate() {
+            heads.place(&of_head.queries, dq, (width, h));
+            heads.place(&of_head.keys, dk, (width, h));
+            heads.place(&of_head.values, dv, (width, h));
         }
     });
     [dq, dk, dv]
+}
+
+/// [`gradients`] in one matrix: columns of queries, of keys, of values. There are as many queries as keys.
+pub(super) fn side_by_side(op: &Attention, inputs: Inputs<'_>, heads: Heads) -> Vec<f32> {
+    let stride = 3 * heads.n_heads * heads.size;
+    let mut all = vec![0.0; inputs.q.n_rows * stride];
+    let cells = cpu::split(&mut all, op.queries.iter().map(|rows| rows.len() * stride)).into_par_iter();
+    cells.enumerate().with_max_len(1).for_each(|(cell, rows)| {
+        if rows.is_empty() {
+            return;
+        }
+        for (h, of_head) in of_heads(op, inputs, heads, cell).iter().enumerate() {
+            for (i, values) in [&of_head.queries, &of_head.keys, &of_head.values].into_iter().enumerate() {
+                heads.place(values, rows, (stride, i * heads.n_heads + h));
+            }
+        }
+    });
+    all
+}
+
+fn of_heads(op: &Attention, inputs: Inputs<'_>, heads: Heads, cell: usize) -> Vec<Gradients> {
+    let of_head = |h| Head::new(op, inputs, heads, cell, h).gradients(op.arch);
+    (0..heads.n_heads).into_par_iter().with_max_len(1).map(of_head).collect()
 }
 
 /// Gradients in rows of the padded head size.

@@ -35,6 +35,13 @@ impl Heads {
         Self { n_heads, size, padded: size.next_multiple_of(LANES), scale }
     }
 
+    /// Puts rows of the padded size into the columns of head `h` in rows of `stride`.
+    pub(super) fn place(self, values: &[f32], rows: &mut [f32], (stride, h): (usize, usize)) {
+        for (row, values) in rows.chunks_exact_mut(stride).zip(values.chunks_exact(self.padded)) {
+            row[h * self.size..][..self.size].copy_from_slice(&values[..self.size]);
+        }
+    }
+
     /// The columns of head `h` in some rows.
     #[inline(always)]
     pub(super) fn view(self, x: Matrix<'_>, rows: Range<usize>, h: usize) -> View<'_> {

@@ -40,7 +40,7 @@ impl Attention {
         Visible { n_keys, causal: self.params.causal.then(|| n_keys + 1 - n_queries.max(1)) }
     }
 
-    fn forward(&self, q: Matrix<'_>, k: Matrix<'_>, v: Matrix<'_>) -> (Vec<f32>, Vec<[f32; 2]>) {
+    pub(super) fn forward(&self, q: Matrix<'_>, k: Matrix<'_>, v: Matrix<'_>) -> (Vec<f32>, Vec<[f32; 2]>) {
         let width = q.n_cols;
         let heads = Heads::new(width, self.params.n_heads);
         let mut out = vec![0.0; q.n_rows * width];

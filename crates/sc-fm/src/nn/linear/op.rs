@@ -9,8 +9,8 @@ use candle_core::{
 };
 use rayon::prelude::*;
 
-use crate::nn::cpu;
 use crate::nn::gemm::{self, Epilogue, Kernel, Packed, Precision, View, gemm, gemm_vec};
+use crate::nn::{activation, cpu};
 
 /// Whether products of this type are computed here.
 pub(super) fn is_ours(dtype: DType) -> bool {
@@ -329,22 +329,20 @@ fn where_positive(y: &Tensor, grad: &Tensor) -> Result<Vec<f32>> {
     let ((y, y_layout), (grad, grad_layout)) = (y.storage_and_layout(), grad.storage_and_layout());
     let y = cpu::values(cpu::storage(&y)?, y_layout)?;
     let grad = cpu::values(cpu::storage(&grad)?, grad_layout)?;
-    let mut out = vec![0.0; grad.len()];
-    let chunks = out.par_chunks_mut(1 << 14).zip(y.par_chunks(1 << 14)).zip(grad.par_chunks(1 << 14));
-    chunks.for_each(|((out, y), grad)| {
-        for ((out, y), grad) in out.iter_mut().zip(y).zip(grad) {
-            *out = if *y <= 0.0 { 0.0 } else { *grad };
-        }
-    });
+    let mut out = grad.to_vec();
+    activation::where_positive(y, &mut out);
     Ok(out)
 }
 
+/// Columns that one thread sums at a time.
+const COLUMNS: usize = 128;
+
 /// The sum of each column, over rows in order, in f64.
-pub(super) fn column_sums(values: &[f32], columns: usize) -> Vec<f32> {
+pub(in crate::nn) fn column_sums(values: &[f32], columns: usize) -> Vec<f32> {
     let mut sums = vec![0f64; columns];
-    sums.par_chunks_mut(256).enumerate().for_each(|(chunk, sums)| {
+    sums.par_chunks_mut(COLUMNS).enumerate().for_each(|(chunk, sums)| {
         for row in values.chunks_exact(columns) {
-            for (sum, value) in sums.iter_mut().zip(&row[chunk * 256..]) {
+            for (sum, value) in sums.iter_mut().zip(&row[chunk * COLUMNS..]) {
                 *sum += f64::from(*value);
             }
         }

@@ -1,6 +1,7 @@
 //! The probability of every label.
 
-use super::exp::exp;
+use libm::exp;
+
 use super::{Trie, ask};
 use crate::{Error, Result};
 
