@@ -263,7 +263,7 @@ mod tests {
     #[test]
     fn a_fused_projection_is_the_three_layers_stacked() {
         let parts = [linear(WIDTH, WIDTH, 3.0), linear(WIDTH, WIDTH, 4.0), linear(WIDTH, WIDTH, 5.0)];
-        let weight = Tensor::cat(&parts.each_ref().map(Linear::weight), 0).unwrap();
+        let weight = Tensor::cat(&parts.each_ref().map(|part| part.weight().unwrap()), 0).unwrap();
         let bias = Tensor::cat(&[3.5, 4.5, 5.5].map(|salt| tensor(&[WIDTH], salt)), 0).unwrap();
         let [query, key, value] = parts;
         let packing = Packing::new([2, 3]);

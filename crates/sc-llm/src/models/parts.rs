@@ -72,7 +72,7 @@ impl Parts<'_> {
         let linear = Linear::with_precision(weight, bias, self.precision);
         match self.trainable {
             true => Ok(linear),
-            false => linear.released().map_err(|source| failed(name, source)),
+            false => Ok(linear.released()),
         }
     }
 
@@ -141,7 +141,9 @@ impl Parts<'_> {
     ) -> Result<(Table, Linear), checkpoint::Error> {
         self.tied(name, &embedding, "the embedding of tokens")?;
         let head = self.linear_of(name, embedding.clone(), None)?;
-        Ok(match !self.trainable && head.is_lossless() {
+        // Weights in blocks are rounded in any case, and tables are large.
+        let is_one = head.is_lossless() || self.precision.is_quantized();
+        Ok(match !self.trainable && is_one {
             true => (Table::Head, head),
             false => (Table::Own(embedding), head),
         })

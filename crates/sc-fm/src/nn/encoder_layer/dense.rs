@@ -16,13 +16,14 @@ pub(super) struct Dense<'a> {
 }
 
 impl<'a> Dense<'a> {
-    /// Nothing for layers without a bias, with an adapter, with other kernels or inputs than the first, or none at all.
+    /// Nothing for layers without a bias, with an adapter, whose weight is packed alone, with other kernels or inputs than
+    /// the first, or none at all.
     pub(super) fn new(layers: Vec<&'a Linear>) -> Option<Self> {
         let first = layers.first()?;
-        let (kernel, inputs) = (first.kernel(), first.weight().dim(1).ok()?);
+        let (kernel, inputs) = (first.kernel(), first.weight()?.dim(1).ok()?);
         let mut outputs = 0;
         for layer in &layers {
-            let (own, columns) = layer.weight().dims2().ok()?;
+            let (own, columns) = layer.weight()?.dims2().ok()?;
             let bias = layer.bias()?;
             let fits = columns == inputs && bias.dims() == [own] && layer.kernel() == kernel;
             if !fits || layer.is_adapted() {
@@ -35,7 +36,7 @@ impl<'a> Dense<'a> {
 
     /// Weight and bias of each layer.
     pub(super) fn parameters(&self) -> impl Iterator<Item = [&'a Tensor; 2]> {
-        self.layers.iter().filter_map(|layer| Some([layer.weight(), layer.bias()?]))
+        self.layers.iter().filter_map(|layer| Some([layer.weight()?, layer.bias()?]))
     }
 
     /// `f(x Wᵀ + b)` for `rows × inputs` values, with `relu` as f if asked.
@@ -89,8 +90,10 @@ impl<'a> Dense<'a> {
 
     /// What is made of the weight of all layers, one below the other.
     fn packed(&self, pack: impl FnOnce(View<'_>) -> Packed) -> Result<Packed> {
-        if let [only] = self.layers[..] {
-            return values_of(only.weight(), |values| pack(View::new(values, self.outputs, self.inputs)));
+        if let [only] = self.layers[..]
+            && let Some(weight) = only.weight()
+        {
+            return values_of(weight, |values| pack(View::new(values, self.outputs, self.inputs)));
         }
         let mut all = Vec::with_capacity(self.outputs * self.inputs);
         for [weight, _] in self.parameters() {
