@@ -9,11 +9,11 @@ pub mod decode;
 pub mod endpoint;
 pub mod error;
 pub mod evidence;
+#[cfg(feature = "local")]
+pub mod models;
 pub mod prompt;
 #[cfg(feature = "local")]
 pub mod tokenizer;
-#[cfg(feature = "local")]
-pub mod models;
 
 pub use error::Error;
 

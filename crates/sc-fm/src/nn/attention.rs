@@ -17,8 +17,8 @@ use candle_core::{Result, Tensor, bail};
 use pulp::Arch;
 
 use dropped::Dropped;
-pub(super) use plain::{SelfAttention, Stats};
 pub use gather::{Group, Query, Relative, Run, attend};
+pub(super) use plain::{SelfAttention, Stats};
 
 use super::{Dropout, Packing, cpu};
 

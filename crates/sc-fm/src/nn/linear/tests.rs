@@ -338,9 +338,12 @@ fn the_weight_can_be_read_back_row_by_row() {
     let w = tensor(45, 70, 2);
     let rows = [3, 44, 3];
     let expected = w.index_select(&Tensor::new(&rows, &Device::Cpu).unwrap(), 0).unwrap();
-    for (precision, is_lossless) in
-        [(Precision::F32, true), (Precision::F32Grade, true), (Precision::Bf16, false), (Precision::Q8_0, false)]
-    {
+    for (precision, is_lossless) in [
+        (Precision::F32, true),
+        (Precision::F32Grade, true),
+        (Precision::Bf16, false),
+        (Precision::Q8_0, false),
+    ] {
         let released = Linear::with_precision(w.clone(), None, precision).released();
         let found = released.weight_rows(&rows).unwrap();
         let is_f32 = released.kernel() == Kernel::new(Precision::F32);
