@@ -18,7 +18,7 @@ pub(super) fn shape(matrix: &Object, at: &str) -> Result<Option<[usize; 2]>, Fau
     let Some(dim) = matrix.slot("Dim").or_else(|| matrix.slot("dim")) else { return Ok(None) };
     let sizes: Vec<Option<usize>> = match &dim.value {
         Value::Integer(v) => v.iter().map(|&n| usize::try_from(n).ok()).collect(),
-        Value::Real(v) => v.iter().map(|&n| (n >= 0.0 && n <= 1e15).then_some(n as usize)).collect(),
+        Value::Real(v) => v.iter().map(|&n| (0.0..=1e15).contains(&n).then_some(n as usize)).collect(),
         _ => Vec::new(),
     };
     let [Some(features), Some(cells)] = sizes[..] else {
