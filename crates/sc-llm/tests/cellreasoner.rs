@@ -1,4 +1,9 @@
 //! The published demo, from the Seurat object to the records, and the published table of pairs.
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stderr,
+    reason = "a test fails where something is not there, and says what it left out"
+)]
 
 use std::path::{Path, PathBuf};
 

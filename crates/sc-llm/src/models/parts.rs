@@ -63,17 +63,9 @@ impl Parts<'_> {
     }
 
     /// A linear layer of these tensors.
-    pub(crate) fn linear_of(
-        &self,
-        name: &str,
-        weight: Tensor,
-        bias: Option<Tensor>,
-    ) -> Result<Linear, checkpoint::Error> {
+    pub(crate) fn linear_of(&self, weight: Tensor, bias: Option<Tensor>) -> Linear {
         let linear = Linear::with_precision(weight, bias, self.precision);
-        match self.trainable {
-            true => Ok(linear),
-            false => Ok(linear.released()),
-        }
+        if self.trainable { linear } else { linear.released() }
     }
 
     /// `{name}.weight` (`outputs × inputs`), and `{name}.bias` where it has one.
@@ -89,7 +81,7 @@ impl Parts<'_> {
             true => Some(self.exact(&format!("{name}.bias"), &[outputs])?),
             false => None,
         };
-        self.linear_of(name, weight, bias)
+        Ok(self.linear_of(weight, bias))
     }
 
     /// `{name}.weight` and `{name}.bias` of `width` each.
@@ -140,7 +132,7 @@ impl Parts<'_> {
         embedding: Tensor,
     ) -> Result<(Table, Linear), checkpoint::Error> {
         self.tied(name, &embedding, "the embedding of tokens")?;
-        let head = self.linear_of(name, embedding.clone(), None)?;
+        let head = self.linear_of(embedding.clone(), None);
         // Weights in blocks are rounded in any case, and tables are large.
         let is_one = head.is_lossless() || self.precision.is_quantized();
         Ok(match !self.trainable && is_one {

@@ -178,7 +178,7 @@ impl PhiConfig {
             let narrow = |x: &Tensor| x.narrow(0, start, n)?.contiguous();
             let both = || candle_core::Result::Ok((narrow(&weight)?, narrow(&bias)?));
             let (weight, bias) = both().map_err(|source| failed(&name, source))?;
-            Ok(parts.linear_of(&name, weight, Some(bias))?)
+            Ok(parts.linear_of(weight, Some(bias)))
         };
         Ok([part(0, width)?, part(width, kv_width)?, part(width + kv_width, kv_width)?])
     }

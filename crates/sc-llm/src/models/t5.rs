@@ -145,7 +145,7 @@ impl T5Config {
         let decoder = self.stack(parts, "decoder", self.n_decoder_layers(), true)?;
         let head = match parts.contains("lm_head.weight") {
             true => parts.linear("lm_head", self.vocab_size, width, false)?,
-            false => parts.linear_of("shared", embedding.clone(), None)?,
+            false => parts.linear_of(embedding.clone(), None),
         };
         let is_scaled = self.scale_decoder_outputs.unwrap_or(self.tie_word_embeddings);
         Ok(T5 {
