@@ -6,7 +6,7 @@ pub(super) mod op;
 
 use std::sync::{Arc, OnceLock};
 
-use candle_core::{Device, Error, Result, Shape, Tensor};
+use candle_core::{DType, Device, Error, Result, Shape, Tensor};
 use pulp::Arch;
 
 use self::adapter::Adapter;
@@ -74,7 +74,7 @@ impl Linear {
     /// The layer without the tensor beside its packed weight: half the memory. A weight that is not packed stays.
     ///
     /// # Errors
-    /// None; a place for those of layers elsewhere.
+    /// What the tensor library reports.
     pub fn released(mut self) -> Result<Self> {
         if let Some(frozen) = self.frozen.take() {
             self.frozen = Some(Arc::new(Arc::unwrap_or_clone(frozen).released()));
@@ -162,6 +162,24 @@ impl Linear {
     /// The weight, `out × in`, without an adapter's part; none where it is packed and nowhere else.
     pub fn weight(&self) -> Option<&Tensor> {
         self.weight.as_ref()
+    }
+
+    /// Whether [`weight_rows`](Self::weight_rows) are those of the weight that the layer was made of, to the last bit.
+    pub fn is_lossless(&self) -> bool {
+        self.weight.is_some() || self.frozen.as_ref().is_some_and(|frozen| frozen.is_lossless())
+    }
+
+    /// Rows of the weight in f32, `rows × in`, from the packed copy where the tensor is gone: a layer that makes logits can
+    /// be the table of embeddings too. Not differentiable.
+    ///
+    /// # Errors
+    /// A row that the weight does not have, and what the tensor library reports.
+    pub fn weight_rows(&self, rows: &[u32]) -> Result<Tensor> {
+        match (&self.weight, &self.frozen) {
+            (Some(weight), _) => embedding(&weight.detach(), rows)?.to_dtype(DType::F32),
+            (None, Some(frozen)) => frozen.rows(rows),
+            (None, None) => unreachable!("a layer has a weight"),
+        }
     }
 
     /// The packed weight, where it cannot be trained and is multiplied here.

@@ -1,7 +1,7 @@
 //! Some outputs of a packed weight.
 
 use super::buffer::Buffer;
-use super::micro::PANEL;
+use super::micro::{Format, PANEL};
 use super::packed::Packed;
 use super::quantized;
 
@@ -41,5 +41,10 @@ impl Packed {
             }
         }
         selected
+    }
+
+    /// Whether the weight is held as it was, for one that was stored as bf16 or as f32.
+    pub(crate) fn is_lossless(&self, is_bf16: bool) -> bool {
+        self.kernel.blocks().is_none() && (is_bf16 || self.kernel.format() == Format::F32)
     }
 }

@@ -26,6 +26,8 @@ const UNPACKED: usize = 384;
 pub(super) struct Frozen {
     /// The tensor that it was packed from; none where it is gone.
     weight: Option<Tensor>,
+    /// The type of that tensor, if there was one.
+    dtype: Option<DType>,
     packed: Packed,
     bias: Option<Vec<f32>>,
     /// For the derivative by `x`; packed when one is first asked for, where the tensor is there.
@@ -48,8 +50,8 @@ impl Frozen {
             Some(bias) => Some(vector(bias).ok()?),
             None => None,
         };
-        let weight = kernel.blocks().is_none().then(|| weight.clone());
-        Some(Self { weight, packed, bias, transposed: OnceLock::new() })
+        let (dtype, weight) = (Some(weight.dtype()), kernel.blocks().is_none().then(|| weight.clone()));
+        Some(Self { weight, dtype, packed, bias, transposed: OnceLock::new() })
     }
 
     /// Of a weight without a tensor.
@@ -64,12 +66,30 @@ impl Frozen {
             );
         }
         let bias = bias.map(vector).transpose()?;
-        Ok(Self { weight: None, packed, bias, transposed: OnceLock::new() })
+        Ok(Self { weight: None, dtype: None, packed, bias, transposed: OnceLock::new() })
     }
 
     /// The packed weight alone.
     pub(super) fn released(self) -> Self {
         Self { weight: None, transposed: OnceLock::new(), ..self }
+    }
+
+    /// Whether the packed copy holds the weight as it was.
+    pub(super) fn is_lossless(&self) -> bool {
+        self.packed.is_lossless(self.dtype == Some(DType::BF16))
+    }
+
+    /// Rows of the weight, from the packed copy.
+    pub(super) fn rows(&self, rows: &[u32]) -> Result<Tensor> {
+        let (outputs, inputs) = (self.packed.outputs(), self.packed.inputs());
+        if let Some(row) = rows.iter().find(|&&row| row as usize >= outputs) {
+            return Err(Error::Msg(format!("linear: row {row} of a weight of {outputs}")).bt());
+        }
+        let mut values = vec![0.0; rows.len() * inputs];
+        for (values, &row) in values.chunks_exact_mut(inputs.max(1)).zip(rows) {
+            self.packed.unpack(row as usize..row as usize + 1, values);
+        }
+        Tensor::from_vec(values, (rows.len(), inputs), &Device::Cpu)
     }
 
     pub(super) fn packed(&self) -> &Packed {
