@@ -324,6 +324,13 @@ fn released_and_selected_layers_give_the_same_bits() {
             let some = layer.select(&chosen).unwrap().forward(&x, Activation::Tanh).unwrap();
             assert_eq!(bits(&some), bits(&expected), "{precision:?}");
         }
+        let rows = layer.weight_rows(&chosen).unwrap();
+        let whole = released.weight_rows(&chosen).unwrap();
+        let exact = w.index_select(&Tensor::new(chosen.as_slice(), &Device::Cpu).unwrap(), 0).unwrap();
+        assert_eq!(bits(&rows) == bits(&exact), layer.is_lossless(), "{precision:?}");
+        assert_eq!(bits(&whole) == bits(&exact), released.is_lossless(), "{precision:?}");
+        assert!(largest_difference(&whole, &exact) < 0.1, "{precision:?}");
+        assert!(released.weight_rows(&[90]).is_err());
         let error = released.select(&[90]).unwrap_err().to_string();
         assert!(error.contains("output 90 of a layer with 90"), "{error}");
     }
