@@ -132,6 +132,12 @@ impl Drop for Pass<'_> {
 mod tests {
     use super::*;
 
+    /// How many may be under way, and are.
+    fn now(gate: &Gate) -> (usize, usize) {
+        let state = gate.lock();
+        (state.limit, state.under_way)
+    }
+
     fn enter(gate: &Gate) -> Pass<'_> {
         gate.enter(&|| false).unwrap()
     }
@@ -142,7 +148,7 @@ mod tests {
         let first = enter(&gate);
         assert_eq!(gate.lock().limit, 1);
         first.answered();
-        assert_eq!((gate.lock().limit, gate.lock().under_way), (4, 0));
+        assert_eq!(now(&gate), (4, 0));
     }
 
     #[test]
@@ -161,7 +167,7 @@ mod tests {
         for _ in 0..GROW_AFTER {
             enter(&gate).answered();
         }
-        assert_eq!((gate.lock().limit, gate.lock().under_way), (2, 0));
+        assert_eq!(now(&gate), (2, 0));
     }
 
     #[test]
