@@ -20,9 +20,7 @@ fn data(name: &str) -> Option<PathBuf> {
 #[cfg(feature = "rds")]
 #[test]
 fn the_demo_becomes_the_records_that_python_makes_of_it() {
-    let (Some(rds), Some(list)) =
-        (data("rds/pbmc_demo.rds"), data("cellreasoner/ranked_hvg.list"))
-    else {
+    let (Some(rds), Some(list)) = (data("rds/pbmc_demo.rds"), data("cellreasoner/ranked_hvg.list")) else {
         return;
     };
     let golden = include_str!("golden/cellreasoner/pbmc_demo_sentences.csv");

@@ -10,7 +10,9 @@ pub enum Error {
     #[error("the list of genes is empty")]
     NoGenes,
     /// None of the genes of the list is in the data.
-    #[error("none of the {listed} listed genes (the first is {first:?}) is among the {found} of the data ({example})")]
+    #[error(
+        "none of the {listed} listed genes (the first is {first:?}) is among the {found} of the data ({example})"
+    )]
     NoGeneFound {
         /// Number of genes in the list.
         listed: usize,
@@ -30,7 +32,9 @@ pub enum Error {
         place: &'static str,
     },
     /// Cells of the matrix that the table of cells does not have.
-    #[error("{lost} of {total} cells are not in the table of cells; the first is {first:?}, the first of the table is {table:?}")]
+    #[error(
+        "{lost} of {total} cells are not in the table of cells; the first is {first:?}, the first of the table is {table:?}"
+    )]
     LostCells {
         /// How many.
         lost: usize,
@@ -126,7 +130,9 @@ pub enum Error {
         path: PathBuf,
     },
     /// A pair that is not in the table, where that is an error.
-    #[error("{missing} of {total} pairs are not in the table; the first is truth {truth:?} and prediction {prediction:?}")]
+    #[error(
+        "{missing} of {total} pairs are not in the table; the first is truth {truth:?} and prediction {prediction:?}"
+    )]
     MissingPair {
         /// How many.
         missing: usize,
@@ -163,9 +169,9 @@ impl Error {
             Self::LostCells { .. } => Some(
                 "names must be equal letter by letter; programs that read barcodes as numbers change them. Ask for lost cells to be counted to go on without them",
             ),
-            Self::EmptyCells { .. } => {
-                Some("such a cell has an empty prompt; filter it, or ask for empty cells to be left out and counted")
-            }
+            Self::EmptyCells { .. } => Some(
+                "such a cell has an empty prompt; filter it, or ask for empty cells to be left out and counted",
+            ),
             #[cfg(not(feature = "xlsx"))]
             Self::XlsxOff { .. } => Some("save the sheet as .csv, or build the program with this feature"),
             Self::MissingPair { .. } => Some(

@@ -88,7 +88,6 @@ impl PairScores {
     }
 }
 
-
 #[cfg(feature = "xlsx")]
 fn workbook(path: &Path) -> Result<Vec<Vec<String>>> {
     use calamine::{Reader, Xlsx, open_workbook};

@@ -94,7 +94,10 @@ fn files_of_the_first_step_lead_to_the_records_of_the_second() {
     let path = folder.path().join("demo_for_CellReasoner.json");
     write_records(&dataset.records, &path, false).unwrap();
     let text = std::fs::read_to_string(&path).unwrap();
-    assert!(text.starts_with("[\n    {\n        \"cell_name\": \"c1\",\n        \"instruction\": \"These are"), "{text}");
+    assert!(
+        text.starts_with("[\n    {\n        \"cell_name\": \"c1\",\n        \"instruction\": \"These are"),
+        "{text}"
+    );
     assert_eq!(read_records(&path).unwrap(), dataset.records);
     std::fs::write(&path, "[{\"cell_name\": 1}]").unwrap();
     let error = read_records(&path).unwrap_err();
@@ -202,7 +205,10 @@ B,B cell,Subtype correct,1
 #[test]
 fn the_published_score_is_a_mean_that_drops_what_the_table_lacks() {
     let pairs = pairs(PAIRS).unwrap();
-    assert_eq!((pairs.len(), pairs.score("T", "CD4, naive"), pairs.score("T", "t cell")), (4, Some(0.5), None));
+    assert_eq!(
+        (pairs.len(), pairs.score("T", "CD4, naive"), pairs.score("T", "t cell")),
+        (4, Some(0.5), None)
+    );
     let results = [
         result("1", "CD20!\n</think>\nB cell", Some("B")),
         result("2", "T cell", Some("T")),
@@ -214,7 +220,9 @@ fn the_published_score_is_a_mean_that_drops_what_the_table_lacks() {
     assert_eq!(dropped.scores, [Some(1.0), Some(0.25), None]);
     assert_eq!(score(OnMissing::Zero).unwrap().score, 1.25 / 3.0);
     let error = own(score(OnMissing::Error).unwrap_err());
-    assert!(matches!(error, Error::MissingPair { missing: 1, total: 3, prediction, .. } if prediction == "lymphocyte"));
+    assert!(
+        matches!(error, Error::MissingPair { missing: 1, total: 3, prediction, .. } if prediction == "lymphocyte")
+    );
     let none = [result("3", "lymphocyte", Some("T"))];
     assert!(PublishedScore::new(&none, &pairs, OnMissing::Drop).unwrap().score.is_nan());
 }
