@@ -24,8 +24,8 @@ fn objects() -> Vec<Vec<u8>> {
 fn try_all(bytes: &[u8]) {
     let Ok(file) = File::from_bytes("hostile.rds", bytes, 256) else { return };
     let _ = file.contents();
-    for assay in [None, Some("RNA"), Some("protein")] {
-        for layer in [None, Some("counts.a"), Some("data")] {
+    for assay in [None, Some("protein")] {
+        for layer in [None, Some("counts.a")] {
             let options = ReadOptions {
                 assay: assay.map(str::to_owned),
                 layer: layer.map(str::to_owned),
@@ -54,7 +54,7 @@ fn a_file_cut_short_anywhere_is_a_typed_error() {
 fn changed_bytes_give_a_value_or_an_error() {
     for bytes in objects() {
         for at in 0..bytes.len() {
-            for change in [1u8, 0x80, 0xff] {
+            for change in [1u8, 0xff] {
                 let mut changed = bytes.clone();
                 changed[at] ^= change;
                 try_all(&changed);
