@@ -26,7 +26,7 @@ pub enum End<'a> {
 /// let prompt = tokenizer.encode("CD3D\nAnswer:", true)?;
 /// assert_eq!(labels.start_of(&prompt)?, prompt, "no token changes when a label follows");
 /// let behind = labels.trie().walk(|_, allowed| Ok::<_, sc_llm::Error>(vec![0.0; allowed.len()]))?;
-/// assert_eq!(tokenizer.decode(&behind.tokens, true)?, " T cell\n");
+/// assert_eq!(tokenizer.decode(&behind.tokens, true)?, " B cell\n");
 /// # Ok::<(), sc_llm::Error>(())
 /// ```
 #[derive(Clone, Debug)]

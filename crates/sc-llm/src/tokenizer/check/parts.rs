@@ -116,7 +116,7 @@ fn longest_replacement(at: At<'_>, slot: &str, part: &Value) -> Result<usize, Er
     // The length of a trie in bytes, the trie, then the replacements, each closed by a zero.
     let (length, rest) = bytes.split_first_chunk::<4>().ok_or_else(bad)?;
     let length = u32::from_le_bytes(*length) as usize;
-    if length == 0 || length % 4 != 0 {
+    if length == 0 || !length.is_multiple_of(4) {
         return Err(bad());
     }
     let (_, texts) = rest.split_at_checked(length).ok_or_else(bad)?;
