@@ -4,7 +4,7 @@
 //! `cell_type` of a JSON object. Nothing is searched for in longer text and nothing is guessed, and an answer that is
 //! no label is an outcome of its own, for metrics over the parsed answers alone flatter a model that rarely answers.
 
-mod json;
+pub(crate) mod json;
 
 use std::collections::BTreeMap;
 

@@ -72,12 +72,55 @@ pub enum Error {
         /// The token at which the sum passes 1.
         token: u32,
     },
+    /// A share or temperature that no sampling has.
+    #[error("`{field}` of the sampling is {found}, expected {expected}")]
+    Sampling {
+        /// The parameter.
+        field: &'static str,
+        /// Its value.
+        found: f64,
+        /// What it may be.
+        expected: &'static str,
+    },
+    /// Logits of which none can be chosen.
+    #[error("no token can be chosen at step {step}: {problem}")]
+    NoToken {
+        /// Tokens generated before.
+        step: usize,
+        /// What is wrong with the logits.
+        problem: &'static str,
+    },
+    /// A model that cannot be opened, or what it cannot read.
+    #[cfg(feature = "local")]
+    #[error(transparent)]
+    Model(#[from] crate::models::Error),
+    /// Files of a model that cannot be used.
+    #[cfg(feature = "local")]
+    #[error(transparent)]
+    Checkpoint(#[from] sc_fm::checkpoint::Error),
+    /// The tensor library refused.
+    #[cfg(feature = "local")]
+    #[error("the tensor library reports an error")]
+    Tensor(#[from] candle_core::Error),
+    /// Scores that cannot be calibrated.
+    #[error(transparent)]
+    Calibrate(#[from] crate::calibrate::Error),
     /// A posterior of nothing.
     #[error("the model gives each of the {n_labels} labels probability 0")]
     Impossible {
         /// Number of labels.
         n_labels: usize,
     },
+    /// Something between this program and a model on a server.
+    #[cfg(feature = "endpoint")]
+    #[error(transparent)]
+    Endpoint(#[from] crate::endpoint::Error),
+    /// A file or data that cannot be read or written.
+    #[error(transparent)]
+    Data(#[from] sc_io::Error),
+    /// Something on CellReasoner's way from counts to a score.
+    #[error(transparent)]
+    CellReasoner(#[from] crate::cellreasoner::Error),
 }
 
 impl Error {
@@ -96,6 +139,15 @@ impl Error {
             Self::NotLogProbabilities { .. } => {
                 Some("return log-softmax of the logits over the whole vocabulary, not the logits")
             }
+            #[cfg(feature = "local")]
+            Self::Model(error) => error.help(),
+            #[cfg(feature = "local")]
+            Self::Checkpoint(error) => error.help(),
+            Self::Calibrate(error) => error.help(),
+            #[cfg(feature = "endpoint")]
+            Self::Endpoint(e) => e.help(),
+            Self::Data(error) => error.help(),
+            Self::CellReasoner(error) => error.help(),
             _ => None,
         }
     }

@@ -1,6 +1,6 @@
 //! Which addresses are connected to.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use ureq::config::Config;
@@ -9,22 +9,8 @@ use ureq::unversioned::resolver::{DefaultResolver, ResolvedSocketAddrs, Resolver
 use ureq::unversioned::transport::NextTimeout;
 
 use super::{Error, FetchOptions, Result};
-
-/// An address for messages: without a user, a password, or what follows `?` or `#`, where tokens hide.
-pub(super) fn shown(url: &str) -> String {
-    let end = url.find(['?', '#']).unwrap_or(url.len());
-    let cut = &url[..end];
-    let text = match cut.split_once("://") {
-        Some((scheme, rest)) => {
-            let (host, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
-            let host = host.rsplit_once('@').map_or(host, |(_, host)| host);
-            format!("{scheme}://{host}{path}")
-        }
-        None => cut.to_owned(),
-    };
-    let text: String = text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect();
-    if end < url.len() { format!("{text}?...") } else { text }
-}
+pub(super) use crate::address::shown;
+use crate::address::{is_public, reached};
 
 /// What may be connected to in one download.
 #[derive(Clone, Copy, Debug)]
@@ -57,10 +43,9 @@ impl Policy {
 
     fn ip_refusal(&self, ip: IpAddr) -> Option<String> {
         let allowed = self.allow_private
-            || match plain(ip) {
+            || match reached(ip) {
                 Some(ip) if ip.is_loopback() => self.from_loopback,
-                Some(ip) => is_public(ip),
-                None => false,
+                _ => is_public(ip),
             };
         (!allowed).then(|| format!("{ip} is not a public address"))
     }
@@ -113,51 +98,7 @@ fn bare(host: &str) -> &str {
 fn names_loopback(uri: &Uri) -> bool {
     let host = bare(uri.host().unwrap_or_default());
     host.eq_ignore_ascii_case("localhost")
-        || host.parse::<IpAddr>().ok().and_then(plain).is_some_and(|ip| ip.is_loopback())
-}
-
-/// The address that is reached: of version 4 where one of version 6 stands for it; none where it is hidden in a tunnel.
-fn plain(ip: IpAddr) -> Option<IpAddr> {
-    let IpAddr::V6(v6) = ip else { return Some(ip) };
-    if let Some(v4) = v6.to_ipv4_mapped() {
-        return Some(v4.into());
-    }
-    let s = v6.segments();
-    let v4 = |high: u16, low: u16| {
-        let ([a, b], [c, d]) = (high.to_be_bytes(), low.to_be_bytes());
-        IpAddr::from(Ipv4Addr::new(a, b, c, d))
-    };
-    match s {
-        // NAT64 and 6to4 carry an address of version 4; Teredo hides one.
-        [0x64, 0xff9b, 0, 0, 0, 0, high, low] => Some(v4(high, low)),
-        [0x2002, high, low, ..] => Some(v4(high, low)),
-        [0x2001, 0, ..] => None,
-        _ => Some(v6.into()),
-    }
-}
-
-/// Whether an address belongs to the internet at large (the registries of special addresses of RFC 6890).
-fn is_public(ip: IpAddr) -> bool {
-    match ip {
-        IpAddr::V4(ip) => {
-            let [a, b, c, _] = ip.octets();
-            !(a == 0
-                || a >= 224
-                || ip.is_private()
-                || ip.is_loopback()
-                || ip.is_link_local()
-                || ip.is_documentation()
-                || (a == 100 && (64..128).contains(&b))
-                || (a == 192 && b == 0 && c == 0)
-                || (a == 198 && (b == 18 || b == 19)))
-        }
-        // Only 2000::/3 was ever given out.
-        IpAddr::V6(ip) => ip.segments()[0] >> 13 == 1 && !is_documentation(ip),
-    }
-}
-
-fn is_documentation(ip: Ipv6Addr) -> bool {
-    ip.segments()[..2] == [0x2001, 0xdb8]
+        || host.parse::<IpAddr>().ok().and_then(reached).is_some_and(|ip| ip.is_loopback())
 }
 
 /// Looks names up, and gives no address that may not be connected to.
@@ -212,6 +153,8 @@ impl Resolver for Guard {
 
 #[cfg(test)]
 mod tests {
+    use std::net::Ipv4Addr;
+
     use super::*;
 
     fn policy(first: &str, options: &FetchOptions) -> Policy {

@@ -5,7 +5,7 @@ const MAX_DEPTH: usize = 64;
 
 /// The values under `key` in the object that `text` is, in order: a string, or `None` for any other value. `None` if
 /// `text` is not one JSON object (RFC 8259), with white space around it at most.
-pub(super) fn strings_at(text: &str, key: &str) -> Option<Vec<Option<String>>> {
+pub(crate) fn strings_at(text: &str, key: &str) -> Option<Vec<Option<String>>> {
     let mut reader = Reader { rest: text };
     let mut found = Vec::new();
     reader.space();

@@ -1,6 +1,7 @@
 //! The probability of every label.
 
-use super::exp::exp;
+use libm::exp;
+
 use super::{Trie, ask};
 use crate::{Error, Result};
 
@@ -18,6 +19,12 @@ pub struct Posterior {
 }
 
 impl Posterior {
+    /// From the sums over labels.
+    pub(crate) fn new(log_prob: Vec<f64>) -> Result<Self> {
+        let probability = softmax(&log_prob).ok_or(Error::Impossible { n_labels: log_prob.len() })?;
+        Ok(Self { log_prob, probability })
+    }
+
     /// The most probable label; of equals, the first.
     pub fn best(&self) -> usize {
         let better = |best: usize, label: usize| match self.log_prob[label] > self.log_prob[best] {
@@ -89,8 +96,7 @@ impl Trie {
                 open.push((cursor.nth_child(place), token, depth + 1, sum + score));
             }
         }
-        let probability = softmax(&log_prob).ok_or(Error::Impossible { n_labels: self.n_labels })?;
-        Ok(Posterior { log_prob, probability })
+        Ok(Posterior::new(log_prob)?)
     }
 }
 

@@ -1,0 +1,179 @@
+//! How many requests are under way at once.
+
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+/// Answers after which one more request is allowed at once.
+const GROW_AFTER: u32 = 8;
+/// How often somebody who waits looks whether the run was stopped.
+const TICK: Duration = Duration::from_millis(50);
+
+/// Lets requests through: one until the first answer, so that the server has the common start of all prompts before many
+/// come; then as many as the caller allows; half as many after each refusal for their number, one more after each eight
+/// answers.
+#[derive(Debug)]
+pub(super) struct Gate {
+    most: usize,
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+#[derive(Debug)]
+struct State {
+    warm: bool,
+    limit: usize,
+    under_way: usize,
+    answers: u32,
+    /// Nobody goes before.
+    not_before: Option<Instant>,
+    /// The last time that the limit was halved.
+    halved: Option<Instant>,
+}
+
+/// Leave to have one request under way.
+#[derive(Debug)]
+pub(super) struct Pass<'g> {
+    gate: &'g Gate,
+    since: Instant,
+}
+
+impl Gate {
+    pub(super) fn new(most: usize) -> Self {
+        let state = State { warm: false, limit: 1, under_way: 0, answers: 0, not_before: None, halved: None };
+        Self { most: most.max(1), state: Mutex::new(state), changed: Condvar::new() }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits for leave; none if the run was stopped.
+    pub(super) fn enter(&self, stopped: &dyn Fn() -> bool) -> Option<Pass<'_>> {
+        let mut state = self.lock();
+        loop {
+            if stopped() {
+                return None;
+            }
+            let now = Instant::now();
+            let pause = state.not_before.map_or(Duration::ZERO, |then| then.saturating_duration_since(now));
+            if pause.is_zero() && state.under_way < state.limit {
+                state.under_way += 1;
+                return Some(Pass { gate: self, since: now });
+            }
+            let nap = if pause.is_zero() { TICK } else { pause.min(TICK) };
+            state = self.changed.wait_timeout(state, nap).unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+
+    /// Nobody goes for this long.
+    pub(super) fn pause(&self, time: Duration) {
+        let until = Instant::now() + time;
+        let mut state = self.lock();
+        state.not_before = Some(state.not_before.map_or(until, |then| then.max(until)));
+    }
+
+    /// Waits; false if the run was stopped meanwhile.
+    pub(super) fn wait(&self, time: Duration, stopped: &dyn Fn() -> bool) -> bool {
+        let until = Instant::now() + time;
+        let mut state = self.lock();
+        loop {
+            let left = until.saturating_duration_since(Instant::now());
+            if stopped() {
+                return false;
+            }
+            if left.is_zero() {
+                return true;
+            }
+            state =
+                self.changed.wait_timeout(state, left.min(TICK)).unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+
+    /// Lets everybody who waits look again whether the run was stopped.
+    pub(super) fn wake(&self) {
+        self.changed.notify_all();
+    }
+}
+
+impl Pass<'_> {
+    /// The server answered.
+    pub(super) fn answered(self) {
+        let mut state = self.gate.lock();
+        if !state.warm {
+            (state.warm, state.limit) = (true, self.gate.most);
+            return;
+        }
+        state.answers += 1;
+        if state.answers >= GROW_AFTER && state.limit < self.gate.most {
+            state.limit += 1;
+            state.answers = 0;
+        }
+    }
+
+    /// The server refused, for there are too many. Those that were under way together count once.
+    pub(super) fn too_many(self) {
+        let mut state = self.gate.lock();
+        if state.halved.is_none_or(|halved| self.since > halved) {
+            state.limit = (state.limit / 2).max(1);
+            state.answers = 0;
+            state.halved = Some(Instant::now());
+        }
+    }
+}
+
+impl Drop for Pass<'_> {
+    fn drop(&mut self) {
+        self.gate.lock().under_way -= 1;
+        self.gate.changed.notify_all();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn enter(gate: &Gate) -> Pass<'_> {
+        gate.enter(&|| false).unwrap()
+    }
+
+    #[test]
+    fn one_goes_first_then_as_many_as_allowed() {
+        let gate = Gate::new(4);
+        let first = enter(&gate);
+        assert_eq!(gate.lock().limit, 1);
+        first.answered();
+        assert_eq!((gate.lock().limit, gate.lock().under_way), (4, 0));
+    }
+
+    #[test]
+    fn refusals_halve_once_for_those_under_way_together_and_answers_add_one() {
+        let gate = Gate::new(8);
+        enter(&gate).answered();
+        let together: Vec<Pass<'_>> = (0..8).map(|_| enter(&gate)).collect();
+        for pass in together {
+            pass.too_many();
+        }
+        assert_eq!(gate.lock().limit, 4);
+        for _ in 0..3 {
+            enter(&gate).too_many();
+        }
+        assert_eq!(gate.lock().limit, 1);
+        for _ in 0..GROW_AFTER {
+            enter(&gate).answered();
+        }
+        assert_eq!((gate.lock().limit, gate.lock().under_way), (2, 0));
+    }
+
+    #[test]
+    fn who_waits_goes_when_the_run_is_stopped_or_the_pause_is_over() {
+        let gate = Gate::new(1);
+        let held = enter(&gate);
+        assert!(gate.enter(&|| true).is_none());
+        drop(held);
+        gate.pause(Duration::from_millis(20));
+        let before = Instant::now();
+        drop(enter(&gate));
+        assert!(before.elapsed() >= Duration::from_millis(20));
+        assert!(gate.wait(Duration::ZERO, &|| false) && !gate.wait(Duration::from_secs(9), &|| true));
+    }
+}

@@ -1,0 +1,286 @@
+//! How a server is made to answer with a label, and the requests that do it.
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
+
+use super::{EndpointParams, Message, Role};
+
+/// Labels up to this number are listed in a schema; more are numbered. Providers limit the values of an enumeration.
+const MAX_LISTED: usize = 500;
+/// Characters of all labels up to which they are listed in a schema.
+const MAX_CHARS: usize = 15_000;
+/// The key of the label in JSON.
+pub(super) const KEY: &str = "cell_type";
+/// The name of the function and of the schema.
+const NAME: &str = "answer";
+
+/// A way to get a label out of a server, strongest first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Structure {
+    /// `response_format` with a JSON schema whose only property is one of the labels.
+    JsonSchema,
+    /// `structured_outputs.choice`, of vLLM.
+    StructuredOutputs,
+    /// `guided_choice`, of older vLLM.
+    GuidedChoice,
+    /// `json_schema` as a field of the request, of llama-server.
+    SchemaField,
+    /// A function that has to be called with one of the labels.
+    ToolCall,
+    /// `response_format` with any JSON object.
+    JsonObject,
+    /// Text.
+    Plain,
+}
+
+impl Structure {
+    /// All of them, in the order in which they are tried.
+    pub const ALL: [Self; 7] = [
+        Self::JsonSchema,
+        Self::StructuredOutputs,
+        Self::GuidedChoice,
+        Self::SchemaField,
+        Self::ToolCall,
+        Self::JsonObject,
+        Self::Plain,
+    ];
+
+    /// Whether the server is told the labels, and not only the prompt.
+    pub fn names_the_labels(self) -> bool {
+        !matches!(self, Self::JsonObject | Self::Plain)
+    }
+}
+
+/// What one model on one server understands.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(super) struct Dialect {
+    pub(super) structure: Structure,
+    /// `max_tokens` or `max_completion_tokens`.
+    pub(super) newer_limit: bool,
+    pub(super) temperature: bool,
+    pub(super) seed: bool,
+    pub(super) logprobs: bool,
+    pub(super) stream_usage: bool,
+}
+
+impl Dialect {
+    pub(super) fn new(structure: Structure, logprobs: bool) -> Self {
+        Self { structure, newer_limit: false, temperature: true, seed: true, logprobs, stream_usage: true }
+    }
+
+    /// Gives up, or names otherwise, a field that a server complains about. False if it complains about none.
+    ///
+    /// * `field`: the field that the complaint names, if it does so apart from its text.
+    pub(super) fn give_in(&mut self, field: Option<&str>, complaint: &str) -> bool {
+        let known = ["max_tokens", "stream_options", "temperature", "logprobs", "seed"];
+        let named = |name: &&&str| field == Some(**name) || (field.is_none() && complaint.contains(**name));
+        let given = match known.iter().find(named) {
+            Some(&"max_tokens") => {
+                self.newer_limit = !self.newer_limit;
+                return self.newer_limit;
+            }
+            Some(&"stream_options") => &mut self.stream_usage,
+            Some(&"temperature") => &mut self.temperature,
+            Some(&"logprobs") => &mut self.logprobs,
+            Some(&"seed") => &mut self.seed,
+            _ => return false,
+        };
+        std::mem::replace(given, false)
+    }
+}
+
+/// How labels are written in a request.
+#[derive(Clone, Debug)]
+pub(super) struct Coding<'l> {
+    labels: &'l [String],
+    /// The answer is the place of the label, from 0.
+    pub(super) numbered: bool,
+}
+
+impl<'l> Coding<'l> {
+    pub(super) fn new(structure: Structure, labels: &'l [String]) -> Self {
+        let chars: usize = labels.iter().map(|label| label.chars().count()).sum();
+        let many = labels.len() > MAX_LISTED || chars > MAX_CHARS;
+        Self { labels, numbered: many && matches!(structure, Structure::JsonSchema | Structure::ToolCall) }
+    }
+
+    fn schema(&self) -> Value {
+        let label = if self.numbered {
+            json!({ "type": "integer", "minimum": 0, "maximum": self.labels.len() - 1 })
+        } else {
+            json!({ "type": "string", "enum": self.labels })
+        };
+        let properties = Map::from_iter([(KEY.to_owned(), label)]);
+        json!({ "type": "object", "properties": properties, "required": [KEY], "additionalProperties": false })
+    }
+
+    /// What is said about the form of the answer at the end of the prompt.
+    fn instruction(&self, structure: Structure) -> String {
+        let what =
+            if self.numbered { "the number of one of these labels" } else { "one of the allowed labels" };
+        let mut text = match structure {
+            Structure::Plain | Structure::GuidedChoice | Structure::StructuredOutputs => {
+                "Answer with one of the allowed labels, word for word, and nothing else.".to_owned()
+            }
+            Structure::ToolCall => format!("Answer by calling the function `{NAME}` with {what}."),
+            _ => format!("Answer with a JSON object that has the one key \"{KEY}\", whose value is {what}."),
+        };
+        if self.numbered {
+            for (number, label) in self.labels.iter().enumerate() {
+                text.push_str(&format!("\n{number}: {}", Value::from(label.as_str())));
+            }
+        }
+        text
+    }
+}
+
+/// What may differ between requests of one prompt.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Sampling {
+    pub(super) temperature: f64,
+    pub(super) seed: u64,
+}
+
+/// The messages as they are sent: with the form of the answer at the end of the last message of the user.
+pub(super) fn instructed(messages: &[Message], structure: Structure, coding: &Coding<'_>) -> Vec<Message> {
+    let mut messages = messages.to_vec();
+    if let Some(last) = messages.iter_mut().rfind(|message| message.role == Role::User) {
+        last.content = format!("{}\n\n{}", last.content.trim_end(), coding.instruction(structure));
+    }
+    messages
+}
+
+/// The body of a request; the same for the same arguments.
+pub(super) fn body(
+    params: &EndpointParams,
+    dialect: &Dialect,
+    coding: &Coding<'_>,
+    messages: &[Message],
+    sampling: Sampling,
+) -> Value {
+    let mut body = params.extra.clone();
+    let mut set = |name: &str, value: Value| body.insert(name.to_owned(), value);
+    set("model", params.model.as_str().into());
+    set("messages", json!(messages));
+    set(if dialect.newer_limit { "max_completion_tokens" } else { "max_tokens" }, params.max_tokens.into());
+    if dialect.temperature {
+        set("temperature", sampling.temperature.into());
+    }
+    if dialect.seed {
+        set("seed", sampling.seed.into());
+    }
+    if dialect.logprobs {
+        set("logprobs", true.into());
+    }
+    if params.stream {
+        set("stream", true.into());
+        if dialect.stream_usage {
+            set("stream_options", json!({ "include_usage": true }));
+        }
+    }
+    match dialect.structure {
+        Structure::JsonSchema => {
+            let schema = json!({ "name": NAME, "strict": true, "schema": coding.schema() });
+            set("response_format", json!({ "type": "json_schema", "json_schema": schema }));
+        }
+        Structure::StructuredOutputs => {
+            set("structured_outputs", json!({ "choice": coding.labels }));
+        }
+        Structure::GuidedChoice => {
+            set("guided_choice", json!(coding.labels));
+        }
+        Structure::SchemaField => {
+            set("json_schema", coding.schema());
+        }
+        Structure::ToolCall => {
+            let description = "Gives the answer.";
+            let function = json!({
+                "name": NAME, "description": description, "strict": true, "parameters": coding.schema(),
+            });
+            set("tools", json!([{ "type": "function", "function": function }]));
+            set("tool_choice", json!({ "type": "function", "function": { "name": NAME } }));
+        }
+        Structure::JsonObject => {
+            set("response_format", json!({ "type": "json_object" }));
+        }
+        Structure::Plain => {}
+    }
+    Value::Object(body)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn request(structure: Structure, labels: &[String]) -> (Value, String) {
+        let params = EndpointParams::new("http://localhost/v1", "m");
+        let coding = Coding::new(structure, labels);
+        let messages = [Message::system("s"), Message::user("u "), Message::assistant("a")];
+        let messages = instructed(&messages, structure, &coding);
+        let sampling = Sampling { temperature: 0.0, seed: 3 };
+        let body = body(&params, &Dialect::new(structure, true), &coding, &messages, sampling);
+        let text = body["messages"][1]["content"].as_str().unwrap().to_owned();
+        (body, text)
+    }
+
+    #[test]
+    fn each_way_says_what_it_wants_in_its_own_place() {
+        let labels = ["B cell".to_owned(), "T \"cell\"".to_owned()];
+        let schema = |at: &Value| {
+            assert_eq!(at["properties"]["cell_type"]["enum"], json!(labels));
+            assert_eq!(
+                (&at["required"], &at["additionalProperties"]),
+                (&json!(["cell_type"]), &json!(false))
+            );
+        };
+        for structure in Structure::ALL {
+            let (body, text) = request(structure, &labels);
+            assert!(text.starts_with("u\n\nAnswer"), "{text}");
+            assert_eq!(body["messages"][0], json!({ "role": "system", "content": "s" }));
+            assert_eq!(
+                (&body["seed"], &body["temperature"], &body["logprobs"]),
+                (&json!(3), &json!(0.0), &json!(true))
+            );
+            let asks_for_json = text.contains("JSON");
+            match structure {
+                Structure::JsonSchema => schema(&body["response_format"]["json_schema"]["schema"]),
+                Structure::SchemaField => schema(&body["json_schema"]),
+                Structure::ToolCall => schema(&body["tools"][0]["function"]["parameters"]),
+                Structure::JsonObject => assert!(asks_for_json, "servers demand the word"),
+                Structure::StructuredOutputs => {
+                    assert_eq!(body["structured_outputs"]["choice"], json!(labels))
+                }
+                Structure::GuidedChoice => assert_eq!(body["guided_choice"], json!(labels)),
+                Structure::Plain => assert!(!asks_for_json),
+            }
+        }
+    }
+
+    #[test]
+    fn many_labels_are_numbered_where_an_enumeration_is_limited() {
+        let labels: Vec<String> = (0..=MAX_LISTED).map(|n| format!("cell {n}")).collect();
+        let (body, text) = request(Structure::JsonSchema, &labels);
+        let schema = &body["response_format"]["json_schema"]["schema"]["properties"]["cell_type"];
+        assert_eq!(schema["maximum"], json!(MAX_LISTED));
+        assert!(text.contains("\n17: \"cell 17\"\n"), "{text}");
+        let (body, text) = request(Structure::GuidedChoice, &labels);
+        assert!(body["guided_choice"].as_array().unwrap().len() == labels.len() && !text.contains("17"));
+        let long = ["x".repeat(MAX_CHARS), "y".to_owned()];
+        assert!(Coding::new(Structure::ToolCall, &long).numbered);
+    }
+
+    #[test]
+    fn a_field_that_is_complained_about_is_given_up_once() {
+        let mut dialect = Dialect::new(Structure::Plain, true);
+        let openai = "Unsupported parameter: 'max_tokens' is not supported with this model. \
+                      Use 'max_completion_tokens' instead.";
+        assert!(dialect.give_in(None, openai) && dialect.newer_limit);
+        assert!(dialect.give_in(Some("temperature"), "only 1 is supported") && !dialect.temperature);
+        assert!(dialect.give_in(None, "This model does not support logprobs") && !dialect.logprobs);
+        assert!(!dialect.give_in(None, "This model does not support logprobs"));
+        assert!(!dialect.give_in(Some("response_format"), "response_format: logprobs, seed"));
+        assert!(!dialect.give_in(None, "no such model") && dialect.seed);
+    }
+}

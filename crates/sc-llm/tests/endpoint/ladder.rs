@@ -1,0 +1,157 @@
+//! What servers enforce, what they pretend to, and what they complain about.
+
+use super::*;
+use sc_llm::endpoint::Verdict;
+use serde_json::{Value, json};
+use server::{failure, said, send};
+
+/// How a request asks for labels.
+fn way(body: &Value) -> Structure {
+    let has = |name: &str| body.get(name).is_some();
+    match body["response_format"]["type"].as_str() {
+        Some("json_schema") => Structure::JsonSchema,
+        Some("json_object") => Structure::JsonObject,
+        _ if has("structured_outputs") => Structure::StructuredOutputs,
+        _ if has("guided_choice") => Structure::GuidedChoice,
+        _ if has("json_schema") => Structure::SchemaField,
+        _ if has("tools") => Structure::ToolCall,
+        _ => Structure::Plain,
+    }
+}
+
+/// The answer that a server which enforces this way gives; the second label.
+fn obeying(body: &Value) -> String {
+    let choice = |labels: &Value| labels[1].as_str().unwrap().to_owned();
+    let object = |schema: &Value| {
+        let label = &schema["properties"]["cell_type"];
+        let label = if label["enum"].is_array() { json!(choice(&label["enum"])) } else { json!(1) };
+        json!({ "cell_type": label }).to_string()
+    };
+    match way(body) {
+        Structure::JsonSchema => object(&body["response_format"]["json_schema"]["schema"]),
+        Structure::StructuredOutputs => choice(&body["structured_outputs"]["choice"]),
+        Structure::GuidedChoice => choice(&body["guided_choice"]),
+        Structure::SchemaField => object(&body["json_schema"]),
+        Structure::ToolCall => object(&body["tools"][0]["function"]["parameters"]),
+        Structure::JsonObject => "{\"cell_type\": \"T cell\"}".to_owned(),
+        _ => "T cell".to_owned(),
+    }
+}
+
+fn free(server: &Server) -> EndpointParams {
+    EndpointParams { structure: None, ..params(server) }
+}
+
+/// A server that enforces one way, and refuses or ignores others.
+fn only(enforced: Structure, refuses: bool) -> Server {
+    Server::start(move |request, stream| {
+        let asked = way(&request.body);
+        if asked == enforced && asked == Structure::ToolCall {
+            let call = json!({ "function": { "name": "answer", "arguments": obeying(&request.body) } });
+            let choice = json!({ "message": { "content": null, "tool_calls": [call] } });
+            send(stream, "200 OK", &[], &server::answer(choice));
+        } else if asked == enforced {
+            send(stream, "200 OK", &[], &said(&obeying(&request.body)));
+        } else if refuses && asked != Structure::Plain {
+            send(stream, "400 Bad Request", &[], &failure("unknown way to ask", "invalid_request_error"));
+        } else {
+            send(stream, "200 OK", &[], &said(if request.is_probe() { "east" } else { "T cell" }));
+        }
+    })
+}
+
+#[test]
+fn the_strongest_way_that_is_enforced_is_found_and_used() {
+    for enforced in Structure::ALL {
+        for refuses in [false, true] {
+            let server = only(enforced, refuses);
+            let client = Client::new(free(&server), None).unwrap();
+            let probe = client.probe().unwrap();
+            assert_eq!(probe.structure, enforced);
+            let before = probe.tried.iter().take_while(|tried| tried.structure < enforced);
+            for tried in before {
+                match &tried.verdict {
+                    Verdict::Ignored => assert!(!refuses),
+                    Verdict::Refused(why) => assert!(refuses && why.contains("400: unknown way to ask")),
+                    other => panic!("{enforced:?}: {other:?} for {tried:?}"),
+                }
+            }
+            let done = run(&client, &requests(2)).unwrap();
+            assert_eq!(outcomes(&done.records), [Outcome::Label; 2], "{enforced:?}");
+            assert_eq!(done.records[0].label_index, Some(1));
+            assert!(server.requests().iter().all(|request| way(&request.body) == enforced));
+        }
+    }
+}
+
+#[test]
+fn a_server_that_ignores_all_ways_is_asked_in_text_and_never_believed() {
+    let server = Server::start(|request, stream| {
+        let text = if request.is_probe() { "east" } else { "{\"cell_type\": \"unicorn\"}" };
+        send(stream, "200 OK", &[], &said(text));
+    });
+    let client = Client::new(free(&server), None).unwrap();
+    let probe = client.probe().unwrap();
+    assert_eq!(probe.structure, Structure::Plain);
+    assert!(probe.tried.iter().all(|tried| tried.verdict == Verdict::Ignored) && probe.tried.len() == 6);
+    assert_eq!((probe.model.as_deref(), probe.fingerprint.as_deref()), (Some("tiny-0613"), Some("fp_1")));
+    assert_eq!(outcomes(&run(&client, &requests(1)).unwrap().records), [Outcome::Unparsed]);
+}
+
+#[test]
+fn a_server_that_lies_after_the_probe_is_not_believed_either() {
+    let server = Server::start(|request, stream| {
+        let text = if request.is_probe() {
+            obeying(&request.body)
+        } else {
+            "{\"cell_type\": \"unicorn\"}".to_owned()
+        };
+        send(stream, "200 OK", &[], &said(&text));
+    });
+    let client = Client::new(free(&server), None).unwrap();
+    assert_eq!(client.probe().unwrap().structure, Structure::JsonSchema);
+    let done = run(&client, &requests(1)).unwrap();
+    assert_eq!((done.records[0].outcome, done.records[0].label.as_deref()), (Outcome::Unparsed, None));
+}
+
+#[test]
+fn fields_that_a_server_complains_about_are_given_up() {
+    let server = Server::start(|request, stream| {
+        for (name, message) in [
+            ("max_tokens", "Unsupported parameter: 'max_tokens'. Use 'max_completion_tokens' instead."),
+            ("temperature", "Unsupported value: 'temperature' does not support 0 with this model."),
+            ("logprobs", "This model does not support logprobs."),
+            ("seed", "Unrecognized request argument supplied: seed"),
+        ] {
+            if request.body.get(name).is_some() {
+                return send(stream, "400 Bad Request", &[], &failure(message, "unsupported_parameter"));
+            }
+        }
+        assert_eq!(request.body["max_completion_tokens"], 512);
+        send(stream, "200 OK", &[], &said(&obeying(&request.body)));
+    });
+    let client = Client::new(EndpointParams { logprobs: true, ..free(&server) }, None).unwrap();
+    let probe = client.probe().unwrap();
+    assert_eq!(probe.structure, Structure::JsonSchema);
+    assert_eq!((probe.temperature, probe.seed, probe.logprobs), (false, false, false));
+    assert_eq!(outcomes(&run(&client, &requests(1)).unwrap().records), [Outcome::Label]);
+    assert_eq!(server.requests().len(), 1);
+}
+
+#[test]
+fn a_server_that_refuses_everything_says_why() {
+    let server = Server::start(|_, stream| send(stream, "400 Bad Request", &[], &failure("go away", "x")));
+    let e = Client::new(free(&server), None).unwrap().probe().unwrap_err();
+    assert!(e.to_string().contains("400: go away"), "{e}");
+}
+
+#[test]
+fn hundreds_of_labels_are_asked_for_by_number() {
+    let names: Vec<String> = (0..800).map(|n| format!("cell type {n}")).collect();
+    let lexicon = Lexicon::new(&names).unwrap();
+    let server = only(Structure::JsonSchema, true);
+    let client = Client::new(free(&server), None).unwrap();
+    let done = client.annotate_all(&requests(1), &lexicon, &mut |_| ControlFlow::Continue(())).unwrap();
+    assert_eq!(done.records[0].label.as_deref(), Some("cell type 1"));
+    assert!(server.requests()[0].prompt().contains("\n799: \"cell type 799\""));
+}
