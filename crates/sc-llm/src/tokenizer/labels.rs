@@ -26,7 +26,7 @@ pub enum End<'a> {
 /// let prompt = tokenizer.encode("CD3D\nAnswer:", true)?;
 /// assert_eq!(labels.start_of(&prompt)?, prompt, "no token changes when a label follows");
 /// let behind = labels.trie().walk(|_, allowed| Ok::<_, sc_llm::Error>(vec![0.0; allowed.len()]))?;
-/// assert_eq!(tokenizer.decode(&behind.tokens, true)?, " T cell\n");
+/// assert_eq!(tokenizer.decode(&behind.tokens, true)?, " B cell\n");
 /// # Ok::<(), sc_llm::Error>(())
 /// ```
 #[derive(Clone, Debug)]
@@ -59,7 +59,7 @@ impl LabelTokens {
     /// * `prefix`: the text before every answer, from a place on where the tokens do not depend on what stands before it
     ///   (a line break). Empty for the decoder of T5.
     /// * `labels`: each as it follows the prefix, with the space before it where the template has one.
-    /// * `ends`: what may end an answer, the first choice first; an end that runs into a label (`+` and `"` are one token
+    /// * `ends`: what may end an answer, the first choice first; an end that runs into a label (`)` and `"` are one token
     ///   of GPT-2) is passed over for all.
     ///
     /// # Errors

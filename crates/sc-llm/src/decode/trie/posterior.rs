@@ -38,7 +38,7 @@ impl Posterior {
     ///
     /// * `group_of`: the group of each label, below `n_groups`; a label without one is left out, and a group without
     ///   labels has probability 0.
-    pub(crate) fn merge(&self, group_of: &[usize], n_groups: usize) -> Self {
+    pub fn merge(&self, group_of: &[usize], n_groups: usize) -> Self {
         let mut members = vec![Vec::new(); n_groups];
         for (&group, &log_prob) in group_of.iter().zip(&self.log_prob) {
             if let Some(members) = members.get_mut(group) {
