@@ -128,7 +128,7 @@ impl Kind {
     }
 
     /// Appends the bytes of whole rows, rounded to the nearest. Returns whether the type is written at all.
-    pub(super) fn from_f32(self, values: &[f32], bytes: &mut Vec<u8>) -> bool {
+    pub(super) fn put_f32(self, values: &[f32], bytes: &mut Vec<u8>) -> bool {
         match self {
             Self::F32 => bytes.extend(values.iter().flat_map(|value| value.to_le_bytes())),
             Self::F16 => bytes.extend(values.iter().flat_map(|&value| f16::from_f32(value).to_le_bytes())),

@@ -1,3 +1,4 @@
+use std::io::{Seek, SeekFrom, Write};
 use std::path::PathBuf;
 
 use super::*;
@@ -285,20 +286,23 @@ fn a_file_cut_short_anywhere_is_an_error_and_changed_bytes_never_a_panic() {
     let file = Gguf::open(&path).unwrap();
     let end = |tensor: &TensorInfo| tensor.place.offset + tensor.place.length;
     let end = file.tensors().iter().map(end).max().unwrap() as usize;
-    for length in (0..1200.min(end)).chain([end - 1]) {
+    let header = file.tensors().iter().map(|tensor| tensor.place.offset).min().unwrap() as usize;
+    for length in (0..header).step_by(3).chain([end - 1]) {
         assert!(open(&bytes[..length]).is_err(), "{length}");
     }
     assert!(open(&bytes[..end]).is_ok());
-    let header = file.tensors().iter().map(|tensor| tensor.place.offset).min().unwrap() as usize;
+    let mut changed = std::fs::OpenOptions::new().write(true).open(&path).unwrap();
+    let mut put = |at: usize, byte: u8| {
+        changed.seek(SeekFrom::Start(at as u64)).unwrap();
+        changed.write_all(&[byte]).unwrap();
+    };
     for at in 0..header {
-        for byte in [0, 1, 0x7f, 0x80, 0xff, bytes[at] ^ 1] {
-            let mut changed = bytes.clone();
-            changed[at] = byte;
-            let Ok(file) = open(&changed) else { continue };
-            for tensor in file.tensors() {
-                _ = tensor.dims();
-            }
+        for byte in [0, 0x80, 0xff, bytes[at] ^ 1] {
+            put(at, byte);
+            let Ok(file) = Gguf::open(&path) else { continue };
+            file.tensors().iter().for_each(|tensor| _ = tensor.dims());
         }
+        put(at, bytes[at]);
     }
     // A file that shrinks behind our back.
     let cut = std::fs::OpenOptions::new().write(true).open(&path).unwrap();

@@ -95,7 +95,7 @@ impl<'a> NewTensor<'a> {
                 return Err(Error::Packing { name: self.name.clone(), source });
             }
             bytes.clear();
-            if !self.kind.from_f32(values, &mut bytes) {
+            if !self.kind.put_f32(values, &mut bytes) {
                 return Err(Error::NotWritten { name: self.name.clone(), dtype: self.kind.name() });
             }
             if let Err(error) = file.write_all(&bytes) {

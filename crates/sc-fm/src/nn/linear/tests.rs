@@ -267,7 +267,7 @@ fn unpacked(layer: &Linear) -> Tensor {
 #[test]
 fn weights_in_blocks_are_kept_in_blocks_alone_and_have_gradients_by_their_input() {
     let (w, b, direction) = (tensor(900, 256, 2), bias(900, 3), tensor(11, 900, 4));
-    for (precision, tolerance) in [(Precision::Q8_0, 0.1), (Precision::Q4_K, 1.5)] {
+    for (precision, tolerance) in [(Precision::Q8_0, 0.2), (Precision::Q4_K, 2.0)] {
         let layer = Linear::with_precision(w.clone(), Some(b.clone()), precision);
         assert!(layer.weight().is_none() && layer.kernel() == Kernel::new(precision));
         assert_eq!(layer.dims().unwrap(), (900, 256));

@@ -76,11 +76,11 @@ unsafe fn q8_rows<const R: usize>(
             for g in 0..GROUPS {
                 let w = _mm256_xor_si256(_mm256_loadu_si256(quants.add(g * PANEL).cast()), offset);
                 let size = _mm256_abs_epi8(w);
-                for i in 0..R {
+                for (i, dot) in dots.iter_mut().enumerate() {
                     // |w| · (a with the sign of w): two products of at most 128 · 127 fit 16 bits.
                     let a = _mm256_sign_epi8(_mm256_set1_epi32(*a.add(g * R + i).cast()), w);
                     let pairs = _mm256_madd_epi16(_mm256_maddubs_epi16(size, a), ones);
-                    dots[i] = _mm256_add_epi32(dots[i], pairs);
+                    *dot = _mm256_add_epi32(*dot, pairs);
                 }
             }
             let d = scales.as_ptr().add(b * Q8_SCALES + half * HALF / 2);
@@ -124,11 +124,11 @@ unsafe fn q4_rows<const R: usize>(
                     0 => _mm256_and_si256(both, low),
                     _ => _mm256_and_si256(_mm256_srli_epi16::<4>(both), low),
                 };
-                for i in 0..R {
+                for (i, dot) in dots.iter_mut().enumerate() {
                     // Two products of at most 15 · 127 fit 16 bits.
                     let a = _mm256_set1_epi32(*a.add(g * R + i).cast());
                     let pairs = _mm256_madd_epi16(_mm256_maddubs_epi16(w, a), ones);
-                    dots[i] = _mm256_add_epi32(dots[i], pairs);
+                    *dot = _mm256_add_epi32(*dot, pairs);
                 }
             }
             let factor = |of: usize, first: usize| {

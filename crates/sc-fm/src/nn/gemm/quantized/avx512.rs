@@ -69,16 +69,16 @@ unsafe fn q8_rows<const R: usize>(a: &[u32], quants: &[u32], scales: &[u32], blo
         // SAFETY: the caller says that another block follows in each operand; a prefetch touches nothing.
         unsafe {
             let mut dots = [_mm512_setzero_si512(); R];
-            for i in 0..R {
-                dots[i] = _mm512_set1_epi32(*a.add((GROUPS + 1) * R + i).cast());
+            for (i, dot) in dots.iter_mut().enumerate() {
+                *dot = _mm512_set1_epi32(*a.add((GROUPS + 1) * R + i).cast());
             }
             for g in 0..GROUPS {
                 let w = _mm512_loadu_si512(quants.add(g * PANEL).cast());
                 if R <= 4 {
                     _mm_prefetch::<_MM_HINT_T0>(quants.wrapping_add(AHEAD + g * PANEL).cast());
                 }
-                for i in 0..R {
-                    dots[i] = _mm512_dpbusd_epi32(dots[i], w, _mm512_set1_epi32(*a.add(g * R + i).cast()));
+                for (i, dot) in dots.iter_mut().enumerate() {
+                    *dot = _mm512_dpbusd_epi32(*dot, w, _mm512_set1_epi32(*a.add(g * R + i).cast()));
                 }
             }
             let d = _mm512_cvtph_ps(_mm256_loadu_si256(scales.cast()));
@@ -120,9 +120,9 @@ unsafe fn q4_rows<const R: usize>(a: &[u32], quants: &[u32], scales: &[u32], blo
                     if R <= 4 && part % 2 == 0 {
                         _mm_prefetch::<_MM_HINT_T0>(quants.wrapping_add(AHEAD + g * PANEL).cast());
                     }
-                    for i in 0..R {
+                    for (i, dot) in dots.iter_mut().enumerate() {
                         let a = _mm512_set1_epi32(*a.add(g * R + i).cast());
-                        dots[i] = _mm512_dpbusd_epi32(dots[i], w, a);
+                        *dot = _mm512_dpbusd_epi32(*dot, w, a);
                     }
                 }
                 let multiplier = |first: usize| {

@@ -164,7 +164,7 @@ fn extreme_bytes_do_not_saturate_any_kernel() {
 fn a_product_is_near_that_of_the_values() {
     let (m, k, n) = (9, 1024, 40);
     let (a, w) = (values(m * k, 1), values(n * k, 2));
-    for (precision, tolerance) in [(Precision::Q8_0, 1e-3), (Precision::Q4_K, 5e-3)] {
+    for (precision, tolerance) in [(Precision::Q8_0, 1e-3), (Precision::Q4_K, 1e-2)] {
         let packed = Packed::new(View::new(&w, n, k), Kernel::new(precision));
         let out = gemm_vec(View::new(&a, m, k), &packed, Epilogue::default());
         for (at, found) in out.iter().enumerate() {
