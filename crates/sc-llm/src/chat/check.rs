@@ -32,6 +32,9 @@ pub(super) fn check(template: &str) -> Result<(), Error> {
         }
         let tokens = tokens(inside, if is_tag { "%}" } else { "}}" });
         rest = &inside[tokens.len..];
+        if tokens.is_ambiguous {
+            return refuse("a bracket that is open where a tag ends");
+        }
         let words = &tokens.words;
         let tag =
             if is_tag { words.iter().find(|word| **word != "-" && **word != "+").copied() } else { None };
@@ -115,16 +118,20 @@ struct Tokens<'a> {
     words: Vec<&'a str>,
     /// Bytes up to and with the end of the tag.
     len: usize,
+    /// Whether what looks like the end may be two brackets of the tag: readers of Jinja differ.
+    is_ambiguous: bool,
 }
 
 fn tokens<'a>(text: &'a str, end: &str) -> Tokens<'a> {
     let mut words = Vec::new();
-    let mut at = 0;
+    let (mut at, mut depth) = (0, 0_i32);
     while let Some(c) = text[at..].chars().next() {
         let behind = at + c.len_utf8();
         let rest = &text[behind..];
         match c {
-            _ if text[at..].starts_with(end) => return Tokens { words, len: at + end.len() },
+            _ if text[at..].starts_with(end) => {
+                return Tokens { words, len: at + end.len(), is_ambiguous: depth > 0 };
+            }
             '"' | '\'' => {
                 let mut is_escaped = false;
                 let close = rest.find(|inner: char| {
@@ -141,6 +148,7 @@ fn tokens<'a>(text: &'a str, end: &str) -> Tokens<'a> {
                 at = behind + len;
             }
             c => {
+                depth += i32::from("([{".contains(c)) - i32::from(")]}".contains(c));
                 if !c.is_whitespace() {
                     words.push(&text[at..behind]);
                 }
@@ -148,5 +156,5 @@ fn tokens<'a>(text: &'a str, end: &str) -> Tokens<'a> {
             }
         }
     }
-    Tokens { words, len: text.len() }
+    Tokens { words, len: text.len(), is_ambiguous: false }
 }

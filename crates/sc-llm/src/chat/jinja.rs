@@ -8,7 +8,7 @@ use minijinja::{Environment, ErrorKind, State, context, filters, functions, test
 use super::{Error, Message};
 
 /// Steps of one rendering; a message takes about fifty.
-const FUEL: u64 = 200_000;
+const FUEL: u64 = 50_000;
 const MAX_OUTPUT_BYTES: usize = 8 << 20;
 
 #[derive(Debug)]

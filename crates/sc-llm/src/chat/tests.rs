@@ -121,6 +121,8 @@ fn bombs_go_off_in_no_memory_and_little_time() {
         "{% set x %}{{ x }}{{ x }}{% endset %}",
         "{% macro f(x) %}{{ f(x ~ x) }}{% endmacro %}{{ f('a') }}",
         "{% include 'etc' %}",
+        "{{ {'a': {}}['a'] or 'a' * 1000000000 }}",
+        "{% if {'a': 1 %}{% endif %}",
         "{% with x = y + y %}{% endwith %}",
         "{% filter upper %}a{% endfilter %}",
         "{% set x = messages[0].content.replace('a', 'aaaaaaaaa') %}",

@@ -29,6 +29,14 @@ fn templates_are_those_of_their_hash() {
 }
 
 #[test]
+fn cellreasoner_is_given_the_instruction_of_its_data_sets() {
+    use crate::cellreasoner::Mode;
+    for (mode, reasoning) in [(Mode::Direct, false), (Mode::Reasoning, true)] {
+        assert_eq!(Task::CellReasoner { reasoning }.template().section("system"), mode.instruction());
+    }
+}
+
+#[test]
 fn a_plain_prompt_is_this_text() {
     let labels = strings(&["B cell", "T cell"]);
     let examples = [(markers(&["MS4A1", "CD79A"], 9).unwrap(), "B cell".to_owned())];
