@@ -3,19 +3,20 @@
 //!
 //! `--layers`, `--width`, `--heads`, `--inner`, `--tokens` give the shape (default V1-10M), `--cells` and `--length` the
 //! batch, `--steps` how many are timed, `--threads` on how many threads, `--dropout` the rate, `--precision f32` products
-//! in f32 alone, `--checkpointing` that layers are computed twice to save memory. A step is forward, loss and the
-//! gradients of all parameters, without the optimizer. Printed are the median seconds of a step, by the clock and of all
-//! threads, and the peak of the memory. `train.py --gather` does the same with Hugging Face's transformers.
+//! in f32 alone, `--checkpointing` that layers are computed twice to save memory. A step is forward, loss, the gradients
+//! of all parameters and AdamW. Printed are the median seconds of a step, by the clock and of all threads, with the parts
+//! of the forward pass and of AdamW, and the peak of the memory. `train.py --gather` does the same with Hugging Face's
+//! transformers.
 
 use std::io::Write;
 use std::time::Instant;
 
-use candle_core::{Device, Tensor, Var};
-use sc_fm::checkpoint::Weights;
+use candle_core::Device;
 use sc_fm::models::geneformer::{GeneformerConfig, InputFormat};
 use sc_fm::models::{Geneformer, Hidden, Layer, TokenBatch};
 use sc_fm::nn::TrainingStep;
 use sc_fm::nn::gemm::Precision;
+use sc_fm::train::{Adam, AdamParams, Gradients, Variables};
 
 type Outcome<T> = Result<T, Box<dyn std::error::Error + Send + Sync>>;
 
@@ -37,12 +38,14 @@ fn main() -> Outcome<()> {
         "hidden_dropout_prob": {rate}, "attention_probs_dropout_prob": {rate}, "hidden_act": "relu"}}"#
     );
     let config: GeneformerConfig = serde_json::from_str(&json)?;
-    let (weights, variables) = variables(&config)?;
+    let mut weights = Geneformer::random_weights(&config, 1, &Device::Cpu)?;
+    let variables = Variables::of(&mut weights, |_| true)?;
+    let mut optimizer = Adam::new(&variables, AdamParams::adamw(0.01))?;
     let precision = match option("--precision").map(String::as_str) {
         Some("f32") => Precision::F32,
         _ => Precision::default(),
     };
-    let model = Geneformer::from_weights(config, InputFormat::V1, &mut { weights }, precision)?;
+    let model = Geneformer::from_weights(config, InputFormat::V1, &mut weights, precision)?;
     // Without the same token twice in a cell, as in ranks of genes; every seventh token is masked.
     let ids: Vec<Vec<u32>> = (0..cells as u32)
         .map(|cell| {
@@ -59,58 +62,52 @@ fn main() -> Outcome<()> {
         .flat_map(|cell| cell.iter().enumerate().map(|(i, &id)| (i % 7 == 3).then_some(id)))
         .collect();
 
-    let (mut clock, mut cpu, mut forwards, mut loss) = (vec![], vec![], vec![], 0.0);
+    let (mut clock, mut cpu, mut forwards, mut updates, mut loss) = (vec![], vec![], vec![], vec![], 0.0);
     for step in 0..=steps {
         let training = TrainingStep::new(1, step as u64, (0..cells as u64).collect::<Vec<_>>());
         let (start, before) = (Instant::now(), cpu_seconds());
-        let (gradients, forward, value) = pool.install(|| -> Outcome<_> {
+        let (gradients, forward, update, value) = pool.install(|| -> Outcome<_> {
             let training = (rate > 0.0).then_some(&training);
-            if checkpointing {
+            let (gradients, forward, loss) = if checkpointing {
                 let loss = |last: &Hidden| model.mlm_loss(last, &labels);
-                let (loss, gradients) = model.checkpointed_gradients(&batch, Layer::Last, training, loss)?;
-                return Ok((gradients, 0.0, loss.to_scalar::<f32>()?));
-            }
-            let last = model.forward_with(&batch, Layer::Last, training)?;
-            let loss = model.mlm_loss(&last, &labels)?;
-            let forward = start.elapsed().as_secs_f64();
-            Ok((loss.backward()?, forward, loss.to_scalar::<f32>()?))
+                let (loss, mut store) = model.checkpointed_gradients(&batch, Layer::Last, training, loss)?;
+                (Gradients::from_store(&mut store, &variables)?, 0.0, loss)
+            } else {
+                let last = model.forward_with(&batch, Layer::Last, training)?;
+                let loss = model.mlm_loss(&last, &labels)?;
+                drop(last);
+                let forward = start.elapsed().as_secs_f64();
+                (Gradients::of(&loss, &variables)?, forward, loss)
+            };
+            let loss = loss.to_scalar::<f32>()?;
+            let start = Instant::now();
+            optimizer.step(&variables, &gradients, 1e-4)?;
+            Ok((gradients, forward, start.elapsed().as_secs_f64(), loss))
         })?;
-        if variables.iter().any(|variable| gradients.get(variable).is_none()) {
-            return Err("a parameter has no gradient".into());
-        }
         // The first step only warms up.
         if step > 0 {
             clock.push(start.elapsed().as_secs_f64());
             cpu.push(cpu_seconds() - before);
             forwards.push(forward);
+            updates.push(update);
+        }
+        if (0..variables.len()).any(|variable| gradients.get(variable).is_none()) {
+            return Err("a parameter has no gradient".into());
         }
         loss = value;
     }
     let line = format!(
-        "sc-fm {cells} x {length}, dropout {rate}, {} threads{}: {:.3} s a step ({:.3} s of CPU; forward {:.3} s), \
+        "sc-fm {cells} x {length}, dropout {rate}, {} threads{}: {:.3} s a step ({:.3} s of CPU; forward {:.3} s, AdamW {:.3} s), \
          loss {loss:.4}, peak {} MiB",
         pool.current_num_threads(),
         if checkpointing { ", checkpointed" } else { "" },
         median(&mut clock),
         median(&mut cpu),
         median(&mut forwards),
+        median(&mut updates),
         peak_mib().unwrap_or_default()
     );
     Ok(writeln!(std::io::stdout(), "{line}")?)
-}
-
-/// Random weights, each a variable.
-fn variables(config: &GeneformerConfig) -> Outcome<(Weights, Vec<Var>)> {
-    let mut weights = Geneformer::random_weights(config, 1, &Device::Cpu)?;
-    let names: Vec<String> = weights.names().map(str::to_owned).collect();
-    let (mut tensors, mut variables): (Vec<(String, Tensor)>, Vec<Var>) = (vec![], vec![]);
-    for name in names {
-        let shape = weights.shape(&name).map(<[usize]>::to_vec).unwrap_or_default();
-        let variable = Var::from_tensor(&weights.take(&name, &shape)?)?;
-        tensors.push((name, variable.as_tensor().clone()));
-        variables.push(variable);
-    }
-    Ok((Weights::new(tensors), variables))
 }
 
 fn median(seconds: &mut [f64]) -> f64 {

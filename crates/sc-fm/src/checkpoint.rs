@@ -1,9 +1,11 @@
 //! Weights on disk: read without running anything that the file holds, and accounted for to the last tensor.
 
+mod deferred;
 pub mod dictionary;
 mod element;
 mod error;
 mod find;
+pub mod gguf;
 pub mod hub;
 mod json;
 mod open;
@@ -34,6 +36,7 @@ pub(crate) fn file_kind(bytes: &[u8]) -> String {
     match bytes {
         [] => "the end of the file".to_owned(),
         [b'P', b'K', 3, 4, ..] => "a zip archive".to_owned(),
+        [b'G', b'G', b'U', b'F', ..] => "a GGUF file".to_owned(),
         [0x80, ..] => "a pickle".to_owned(),
         [0x1f, 0x8b, ..] => "a gzip file".to_owned(),
         [0x89, b'H', b'D', b'F', ..] => "an HDF5 file".to_owned(),

@@ -120,7 +120,7 @@ fn train(folder: &Path, mut say: impl FnMut()) {
     let (train, validation) = (0..adata.n_obs()).filter(|row| row % 9 > 1).partition(|row| row % 4 > 0);
     let (train, validation): (Vec<usize>, Vec<usize>) = (train, validation);
     let mut params = FineTuneParams::new(Kind::Geneformer, Method::Full);
-    (params.epochs, params.batch_size, params.save_every) = (7, 6, Some(1));
+    (params.train.epochs, params.train.batch_size, params.train.save_every) = (7, 6, Some(1));
     let watch = &mut |_: &_| {
         say();
         ControlFlow::Continue(())

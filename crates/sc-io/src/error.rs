@@ -196,6 +196,20 @@ pub enum Error {
         /// What is wrong with it.
         source: Problem,
     },
+    /// A file of a format that this build does not read.
+    #[error("{}: files of {format} are read with the feature {feature:?} of sc-io, which is off", path.display())]
+    FeatureOff {
+        /// The file.
+        path: PathBuf,
+        /// The format.
+        format: &'static str,
+        /// The feature.
+        feature: &'static str,
+    },
+    /// A file of R cannot be read.
+    #[cfg(feature = "rds")]
+    #[error(transparent)]
+    Rds(#[from] crate::rds::Error),
     /// An element cannot be written.
     #[error("{}: cannot write `{element}`", path.display())]
     Write {
@@ -211,7 +225,7 @@ pub enum Error {
 /// At most this many names are listed in one message.
 const LISTED: usize = 30;
 
-fn list(names: &[String]) -> String {
+pub(crate) fn list(names: &[String]) -> String {
     match names {
         [] => "is none".to_owned(),
         [one] => format!("is {one:?}"),

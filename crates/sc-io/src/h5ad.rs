@@ -165,7 +165,7 @@ pub(crate) fn open_error(path: &Path, error: OpenError) -> Error {
 }
 
 /// Bytes for a message: printable ones as text, others in hexadecimal.
-fn shown(bytes: &[u8]) -> String {
+pub(crate) fn shown(bytes: &[u8]) -> String {
     if bytes.is_empty() {
         return "none: the file is empty".to_owned();
     }

@@ -33,8 +33,11 @@ pub mod h5ad;
 mod hdf5;
 pub mod keys;
 pub mod matrix;
+pub mod named_matrix;
 pub mod nearest;
 mod open;
+#[cfg(feature = "rds")]
+pub mod rds;
 pub mod row_store;
 pub mod tenx;
 

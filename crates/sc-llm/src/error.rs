@@ -4,6 +4,19 @@
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
+    /// A chat template that cannot be used.
+    #[error(transparent)]
+    Chat(#[from] crate::chat::Error),
+    /// A cell or cluster of which there is nothing to say.
+    #[error(transparent)]
+    Evidence(#[from] crate::evidence::Error),
+    /// A prompt that cannot be made.
+    #[error(transparent)]
+    Prompt(#[from] crate::prompt::Error),
+    /// A tokeniser that cannot be used, or text that it cannot take.
+    #[cfg(feature = "local")]
+    #[error(transparent)]
+    Tokenizer(#[from] crate::tokenizer::Error),
     /// A closed label set needs labels.
     #[error("there are no labels")]
     NoLabels,
@@ -59,6 +72,39 @@ pub enum Error {
         /// The token at which the sum passes 1.
         token: u32,
     },
+    /// A share or temperature that no sampling has.
+    #[error("`{field}` of the sampling is {found}, expected {expected}")]
+    Sampling {
+        /// The parameter.
+        field: &'static str,
+        /// Its value.
+        found: f64,
+        /// What it may be.
+        expected: &'static str,
+    },
+    /// Logits of which none can be chosen.
+    #[error("no token can be chosen at step {step}: {problem}")]
+    NoToken {
+        /// Tokens generated before.
+        step: usize,
+        /// What is wrong with the logits.
+        problem: &'static str,
+    },
+    /// A model that cannot be opened, or what it cannot read.
+    #[cfg(feature = "local")]
+    #[error(transparent)]
+    Model(#[from] crate::models::Error),
+    /// Files of a model that cannot be used.
+    #[cfg(feature = "local")]
+    #[error(transparent)]
+    Checkpoint(#[from] sc_fm::checkpoint::Error),
+    /// The tensor library refused.
+    #[cfg(feature = "local")]
+    #[error("the tensor library reports an error")]
+    Tensor(#[from] candle_core::Error),
+    /// Scores that cannot be calibrated.
+    #[error(transparent)]
+    Calibrate(#[from] crate::calibrate::Error),
     /// A posterior of nothing.
     #[error("the model gives each of the {n_labels} labels probability 0")]
     Impossible {
@@ -69,12 +115,23 @@ pub enum Error {
     #[cfg(feature = "endpoint")]
     #[error(transparent)]
     Endpoint(#[from] crate::endpoint::Error),
+    /// A file or data that cannot be read or written.
+    #[error(transparent)]
+    Data(#[from] sc_io::Error),
+    /// Something on CellReasoner's way from counts to a score.
+    #[error(transparent)]
+    CellReasoner(#[from] crate::cellreasoner::Error),
 }
 
 impl Error {
     /// What the user can do next; a program prints it after the cause chain.
     pub fn help(&self) -> Option<&'static str> {
         match self {
+            Self::Chat(error) => error.help(),
+            Self::Evidence(error) => error.help(),
+            Self::Prompt(error) => error.help(),
+            #[cfg(feature = "local")]
+            Self::Tokenizer(error) => error.help(),
             Self::SameLabel { .. } => {
                 Some("give each label once; labels that differ may still become the same unknown tokens")
             }
@@ -82,8 +139,15 @@ impl Error {
             Self::NotLogProbabilities { .. } => {
                 Some("return log-softmax of the logits over the whole vocabulary, not the logits")
             }
+            #[cfg(feature = "local")]
+            Self::Model(error) => error.help(),
+            #[cfg(feature = "local")]
+            Self::Checkpoint(error) => error.help(),
+            Self::Calibrate(error) => error.help(),
             #[cfg(feature = "endpoint")]
             Self::Endpoint(e) => e.help(),
+            Self::Data(error) => error.help(),
+            Self::CellReasoner(error) => error.help(),
             _ => None,
         }
     }

@@ -1,10 +1,19 @@
 #![doc = include_str!("../README.md")]
 
 pub mod answer;
+pub mod calibrate;
+pub mod cellreasoner;
+pub mod chat;
 pub mod decode;
 #[cfg(feature = "endpoint")]
 pub mod endpoint;
 pub mod error;
+pub mod evidence;
+#[cfg(feature = "local")]
+pub mod models;
+pub mod prompt;
+#[cfg(feature = "local")]
+pub mod tokenizer;
 
 pub use error::Error;
 

@@ -7,3 +7,4 @@ mod genes;
 mod memory;
 pub mod pool;
 pub mod pretraining;
+pub mod reasoner;

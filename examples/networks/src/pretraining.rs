@@ -11,7 +11,7 @@ use std::time::Instant;
 use anyhow::{Context, Result, bail};
 use sc_eval::Manifest;
 use sc_fm::pretrain::{PretrainParams, Pretrained, pretrain, pretrain_files};
-use sc_fm::train::{AdamParams, Schedule, Select, TrainProgress, Warmup};
+use sc_fm::train::{AdamParams, LoopParams, Schedule, Select, TrainProgress, Warmup};
 use serde_json::json;
 
 use crate::memory;
@@ -48,18 +48,22 @@ pub fn run(args: &PretrainArgs) -> Result<String> {
         "Geneformer of {} layers, {} values, {} tokens at most, a vocabulary of {}",
         config.num_hidden_layers, config.hidden_size, config.max_position_embeddings, config.vocab_size
     ));
+    let defaults = PretrainParams::default();
     let params = PretrainParams {
-        epochs: args.epochs,
-        batch_size: args.batch_size,
-        schedule: Schedule { warmup: Warmup::Ratio(0.05), ..Schedule::linear(args.learning_rate) },
-        optimizer: AdamParams::adamw(args.weight_decay),
-        seed: args.seed,
+        train: LoopParams {
+            epochs: args.epochs,
+            batch_size: args.batch_size,
+            schedule: Schedule { warmup: Warmup::Ratio(0.05), ..Schedule::linear(args.learning_rate) },
+            optimizer: AdamParams::adamw(args.weight_decay),
+            seed: args.seed,
+            select: if args.validation > 0.0 { Select::Loss } else { Select::Last },
+            save_every: Some(200),
+            checkpointing: args.checkpointing,
+            memory: memory::available(),
+            ..defaults.train
+        },
         validation: args.validation,
-        select: if args.validation > 0.0 { Select::Loss } else { Select::Last },
-        save_every: Some(200),
-        checkpointing: args.checkpointing,
-        memory: memory::available(),
-        ..Default::default()
+        ..defaults
     };
     let clock = Instant::now();
     let bar = bar(1);

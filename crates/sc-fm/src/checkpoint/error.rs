@@ -106,6 +106,44 @@ pub enum Error {
         /// Its type.
         found: String,
     },
+    /// A tensor of a GGUF file of a type that is not read.
+    #[error("{}: tensor {name:?} is of type {found}, expected F32, F16, BF16, Q8_0, Q4_K or Q6_K", path.display())]
+    GgufType {
+        /// The file.
+        path: PathBuf,
+        /// The tensor.
+        name: String,
+        /// Its type.
+        found: String,
+    },
+    /// A tensor that a file does not have.
+    #[error("{}: no tensor is named {name:?}{}", path.display(), near(nearest))]
+    NoTensor {
+        /// The file.
+        path: PathBuf,
+        /// The name.
+        name: String,
+        /// The name nearest to it of those that there are.
+        nearest: Option<String>,
+    },
+    /// A weight that cannot be packed for products, or stored in blocks.
+    #[error("tensor {name:?} cannot be packed")]
+    Packing {
+        /// The tensor.
+        name: String,
+        /// Why.
+        source: crate::nn::gemm::Error,
+    },
+    /// Values for a tensor of another size.
+    #[error("tensor {name:?} of shape {shape:?} with {found} values")]
+    Count {
+        /// The tensor.
+        name: String,
+        /// Its shape.
+        shape: Vec<usize>,
+        /// How many values were given.
+        found: usize,
+    },
     /// A type that weights cannot be converted to.
     #[error("weights cannot be read as {found}, expected f64, f32, f16 or bf16")]
     WantedDtype {
@@ -276,6 +314,8 @@ impl Error {
             Self::Dtype { .. } => {
                 Some("convert the tensor to one of these types; quantised weights are not read")
             }
+            Self::GgufType { .. } => Some("convert the file again, to Q8_0 or Q4_K"),
+            Self::Packing { source, .. } => source.help(),
             Self::Shards { .. } => {
                 Some("index and shards are of different releases, or a download is incomplete")
             }

@@ -38,7 +38,10 @@ pub fn snapshot(cache: impl AsRef<Path>, repository: &str, revision: &str) -> Re
 }
 
 /// The same, from the folder `models--<owner>--<name>`.
-pub(crate) fn resolve(folder: &Path, revision: &str) -> Result<Snapshot, Error> {
+///
+/// # Errors
+/// As [`snapshot`].
+pub fn resolve(folder: &Path, revision: &str) -> Result<Snapshot, Error> {
     let missing = || Error::NotCached { path: folder.to_owned(), revision: revision.to_owned() };
     let steps_inside =
         |name: &str| !name.is_empty() && name.split(['/', '\\']).all(|part| !matches!(part, "" | "." | ".."));

@@ -2,9 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
+use std::sync::Arc;
 
 use candle_core::{DType, Device, Tensor};
 
+use super::deferred::Deferred;
 use super::find::find;
 use super::pickle::Value;
 use super::record::FileRecord;
@@ -60,31 +62,51 @@ impl Weights {
     /// [`Error::Shards`], [`Error::NoStateDict`], [`Error::TorchScript`]; [`Error::NoCheckpoint`], [`Error::NotCached`],
     /// [`Error::Io`]; [`Error::WantedDtype`] for a type that is no floating point.
     pub fn open_with(path: impl AsRef<Path>, params: &OpenParams) -> Result<Self, Error> {
+        Self::open_by(path.as_ref(), params, false)
+    }
+
+    pub(super) fn open_by(path: &Path, params: &OpenParams, is_deferred: bool) -> Result<Self, Error> {
         if let Some(dtype) = params.dtype
             && !matches!(dtype, DType::F64 | DType::F32 | DType::F16 | DType::BF16)
         {
             return Err(Error::WantedDtype { found: dtype.as_str() });
         }
-        let found = find(path.as_ref())?;
+        let found = find(path)?;
         let is_index =
             found.file.file_name().is_some_and(|name| name.to_string_lossy().ends_with(".index.json"));
-        let (tensors, files) = match is_index {
+        let (parts, files) = match is_index {
             true => shards(&found.file, params)?,
-            false => single(&found.file, params)?,
+            false => {
+                let part = Part::open(&found.file, params)?;
+                let file = part.record();
+                (vec![part], vec![file])
+            }
         };
-        Ok(Self::loaded(tensors, files, found.revision))
+        let mut weights = Self::loaded([], files, found.revision);
+        for part in parts {
+            match part {
+                Part::Safetensors(file) if is_deferred => {
+                    let (file, dtype, device) = (Arc::new(file), params.dtype, params.device.clone());
+                    for entry in 0..file.len() {
+                        weights.defer(Deferred {
+                            file: file.clone(),
+                            entry,
+                            dtype,
+                            device: device.clone(),
+                        })?;
+                    }
+                }
+                part => {
+                    part.load(params)?.into_iter().for_each(|(name, tensor)| weights.insert(name, tensor))
+                }
+            }
+        }
+        Ok(weights)
     }
 }
 
-type Loaded = (Vec<(String, Tensor)>, Vec<FileRecord>);
-
-fn single(path: &Path, params: &OpenParams) -> Result<Loaded, Error> {
-    let part = Part::open(path, params)?;
-    Ok((part.load(params)?, vec![part.record()]))
-}
-
-/// The tensors of every shard that an index names; the index and the shards must name the same tensors.
-fn shards(index: &Path, params: &OpenParams) -> Result<Loaded, Error> {
+/// Every shard that an index names; the index and the shards must name the same tensors.
+fn shards(index: &Path, params: &OpenParams) -> Result<(Vec<Part>, Vec<FileRecord>), Error> {
     let source = Source::open(index)?;
     let value = json::from_bytes(&source.read_all(MAX_INDEX)?, index)?;
     let wrong = |key: &str, found| Error::Entry {
@@ -124,11 +146,7 @@ fn shards(index: &Path, params: &OpenParams) -> Result<Loaded, Error> {
         files.push(part.record());
         parts.push(part);
     }
-    let mut tensors = Vec::with_capacity(map.len());
-    for part in &parts {
-        tensors.extend(part.load(params)?);
-    }
-    Ok((tensors, files))
+    Ok((parts, files))
 }
 
 /// A file with tensors.

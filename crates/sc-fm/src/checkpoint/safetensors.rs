@@ -65,13 +65,28 @@ impl Safetensors {
     }
 
     pub(crate) fn load(&self, dtype: Option<DType>, device: &Device) -> Result<Vec<(String, Tensor)>, Error> {
-        let load = |entry: &Entry| {
-            let count = entry.place.length as usize / entry.stored.size();
-            let numbers = Buffer::read(&self.source, entry.place, entry.stored, 0..count, dtype)?;
-            let failed = |source| Error::Tensor { name: entry.name.clone(), source };
-            Ok((entry.name.clone(), numbers.into_tensor(&entry.shape, device).map_err(failed)?))
-        };
-        self.entries.par_iter().map(load).collect()
+        let load = |entry: usize| Ok((self.entries[entry].name.clone(), self.read(entry, dtype, device)?));
+        (0..self.entries.len()).into_par_iter().map(load).collect()
+    }
+
+    /// Number of tensors.
+    pub(crate) fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Name and shape of a tensor.
+    pub(crate) fn entry(&self, entry: usize) -> (&str, &[usize]) {
+        let Entry { name, shape, .. } = &self.entries[entry];
+        (name, shape)
+    }
+
+    /// One tensor.
+    pub(crate) fn read(&self, entry: usize, dtype: Option<DType>, device: &Device) -> Result<Tensor, Error> {
+        let entry = &self.entries[entry];
+        let count = entry.place.length as usize / entry.stored.size();
+        let numbers = Buffer::read(&self.source, entry.place, entry.stored, 0..count, dtype)?;
+        let failed = |source| Error::Tensor { name: entry.name.clone(), source };
+        numbers.into_tensor(&entry.shape, device).map_err(failed)
     }
 
     /// The numbers fill the rest of the file, without gaps and without two tensors in one place.

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use candle_core::{DType, Device, Tensor};
 use sc_io::nearest::nearest;
 
+use super::deferred::Deferred;
 use super::record::{FileRecord, Ignored, Renamed, Report};
 use super::{Error, Misfit};
 
@@ -31,6 +32,8 @@ pub struct Weights {
     twice: BTreeSet<String>,
     /// Names in the file, for tensors that have another name now.
     origins: BTreeMap<String, String>,
+    /// By their names in the file: tensors that are still there, and only their shapes in `tensors`.
+    deferred: BTreeMap<String, Deferred>,
     /// What was missing so far, while a model is built.
     building: Option<Vec<Misfit>>,
     /// What the model that is being built, or was last built, has taken.
@@ -74,13 +77,38 @@ impl Weights {
         }
     }
 
+    /// A tensor that is read when it is asked for.
+    pub(super) fn defer(&mut self, tensor: Deferred) -> Result<(), Error> {
+        let (name, _) = tensor.file.entry(tensor.entry);
+        let name = name.to_owned();
+        self.insert(name.clone(), tensor.placeholder()?);
+        self.deferred.insert(name, tensor);
+        Ok(())
+    }
+
+    /// A tensor, from the file if it is still there, and whether it was.
+    fn read(&self, name: &str, tensor: &Tensor) -> Result<(Tensor, bool), Error> {
+        let origin = self.origins.get(name).map_or(name, String::as_str);
+        match self.deferred.get(origin) {
+            Some(deferred) => Ok((deferred.read()?, true)),
+            None => Ok((tensor.clone(), false)),
+        }
+    }
+
     /// Puts in place of every tensor that is (still) there what `replace` makes of it, in the order of the names.
-    pub(crate) fn replace<E>(
+    pub(crate) fn replace<E: From<Error>>(
         &mut self,
         mut replace: impl FnMut(&str, &Tensor) -> Result<Tensor, E>,
     ) -> Result<(), E> {
-        for (name, tensor) in &mut self.tensors {
-            *tensor = replace(name, tensor)?;
+        let names: Vec<String> = self.tensors.keys().cloned().collect();
+        for name in names {
+            let (tensor, was_on_disk) = self.read(&name, &self.tensors[&name])?;
+            if was_on_disk {
+                let origin = self.origins.get(&name).unwrap_or(&name);
+                self.deferred.remove(origin);
+            }
+            let tensor = replace(&name, &tensor)?;
+            self.tensors.insert(name, tensor);
         }
         Ok(())
     }
@@ -134,10 +162,12 @@ impl Weights {
         {
             self.report.n_taken += 1;
             self.report.n_parameters += tensor.elem_count();
-            if self.building.is_some() {
+            let (tensor, was_on_disk) = self.read(name, tensor)?;
+            // Who reads one tensor after another does not want all of them kept.
+            if self.building.is_some() && !was_on_disk {
                 self.taken.insert(name.to_owned(), tensor.clone());
             }
-            return Ok(tensor.clone());
+            return Ok(tensor);
         }
         let (name, expected) = (name.to_owned(), shape.to_vec());
         let found = tensor.map(|tensor| tensor.dims().to_vec());
@@ -209,6 +239,7 @@ impl Weights {
     /// [`Error::NotTied`] if it has another shape or any other value.
     pub fn tied(&mut self, name: &str, other: &Tensor, to: &'static str) -> Result<(), Error> {
         let Some(tensor) = self.tensors.get(name) else { return Ok(()) };
+        let (tensor, _) = self.read(name, tensor)?;
         let is_equal = || -> candle_core::Result<bool> {
             if tensor.dims() != other.dims() || tensor.dtype() != other.dtype() || tensor.elem_count() == 0 {
                 return Ok(tensor.dims() == other.dims() && tensor.dtype() == other.dtype());

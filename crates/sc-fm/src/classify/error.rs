@@ -54,10 +54,12 @@ pub enum Error {
         set: &'static str,
     },
     /// Fewer than two classes.
-    #[error("the training rows have {found} classes, expected at least 2")]
+    #[error("the {of} have {found} classes, expected at least 2")]
     Classes {
         /// How many.
         found: usize,
+        /// `training rows` or `training genes`.
+        of: &'static str,
     },
     /// A class of which there is next to nothing to learn.
     #[error("class {class:?} has {found} training cells, expected at least 2")]
@@ -86,6 +88,76 @@ pub enum Error {
         /// `training` or `validation`.
         set: &'static str,
     },
+    /// A gene with a class more than once.
+    #[error("gene {gene:?} is of the classes {first:?} and {second:?}")]
+    TwoClasses {
+        /// Its id.
+        gene: String,
+        /// The class that came first.
+        first: String,
+        /// The other.
+        second: String,
+    },
+    /// Genes that are trained on and validated with.
+    #[error("{n_genes} genes are among both the training and the validation genes, {first:?} first")]
+    GeneOverlap {
+        /// How many.
+        n_genes: usize,
+        /// The first.
+        first: String,
+    },
+    /// Ids that are no genes of the model.
+    #[error("none of the {n_genes} training genes is in the dictionary of the model, {first:?} for instance")]
+    NoKnownGenes {
+        /// How many.
+        n_genes: usize,
+        /// One of them.
+        first: String,
+    },
+    /// A class of which there are not genes enough.
+    #[error("class {class:?} has {found} genes in the training cells, expected at least 2")]
+    RareGeneClass {
+        /// The class.
+        class: String,
+        /// Its genes.
+        found: usize,
+    },
+    /// A class that only validation genes have.
+    #[error("class {class:?} is among the validation genes, but not among the training genes")]
+    UnseenGeneClass {
+        /// The class.
+        class: String,
+    },
+    /// Validation genes that no validation cell has.
+    #[error("none of the {n_cells} validation cells has any of the {n_genes} validation genes")]
+    NoValidationGenes {
+        /// The cells.
+        n_cells: usize,
+        /// The genes.
+        n_genes: usize,
+    },
+    /// One of several tasks that cannot be trained.
+    #[error("the task {task:?} cannot be trained")]
+    Task {
+        /// Its name.
+        task: String,
+        /// Why.
+        source: Box<Error>,
+    },
+    /// Several tasks of which there is none, or two of one name.
+    #[error("the tasks are {found:?}, expected at least one, each of its own name")]
+    Tasks {
+        /// Their names.
+        found: Vec<String>,
+    },
+    /// A head that only a Geneformer can have.
+    #[error("{kind} cannot have {head}, expected a Geneformer")]
+    OfGeneformer {
+        /// What the head is.
+        head: &'static str,
+        /// The model.
+        kind: Kind,
+    },
     /// A model that is not trained here.
     #[error("{kind} cannot be tuned (`Method::{method}`)")]
     Unsupported {
@@ -111,7 +183,7 @@ pub enum Error {
         expected: String,
     },
     /// A folder without a classifier.
-    #[error("{}: no classifier of cells in this folder", path.display())]
+    #[error("{}: no classifier in this folder", path.display())]
     NoClassifier {
         /// The folder.
         path: PathBuf,
@@ -159,6 +231,25 @@ impl Error {
             Self::Classes { .. } | Self::RareClass { .. } => {
                 Some("leave rare classes out, or split so that each is among the training cells")
             }
+            Self::TwoClasses { .. } => Some("give each gene one class, or leave it out"),
+            Self::GeneOverlap { .. } => Some(
+                "take a gene for one of the two: what a model has learnt by heart says nothing of other genes",
+            ),
+            Self::NoKnownGenes { .. } => {
+                Some("give Ensembl ids, such as ENSG00000139618, of the model's species")
+            }
+            Self::RareGeneClass { .. } => {
+                Some("leave the class out, or give more genes of it, or cells in which they are expressed")
+            }
+            Self::UnseenGeneClass { .. } => Some("split so that each class is among the training genes"),
+            Self::NoValidationGenes { .. } => {
+                Some("validate with cells and genes of which some go together, or keep the last epoch")
+            }
+            Self::Task { source, .. } => source.help(),
+            Self::Tasks { .. } => Some("name each task once; a single task is what `fine_tune` is for"),
+            Self::OfGeneformer { .. } => {
+                Some("take a Geneformer; `fine_tune` trains classifiers of cells for all models")
+            }
             Self::UnseenClass { .. } => Some("split so that each class is among the training cells"),
             Self::NoValidation => Some("give validation rows, or keep the last epoch with `Select::Last`"),
             Self::EmptyCells { .. } => Some("leave cells without a gene of the model out before training"),
@@ -166,7 +257,9 @@ impl Error {
                 Some("train a `Method::LinearProbe` on its embeddings; the model itself stays as it is")
             }
             Self::HasAdapters { .. } => Some("merge the adapters with `FineTuned::merged` first"),
-            Self::NoClassifier { .. } => Some("give the folder that `FineTuned::save` wrote"),
+            Self::NoClassifier { .. } => {
+                Some("give the folder that `save` of a classifier wrote, `FineTuned::save` for instance")
+            }
             Self::Mismatch { .. } => {
                 Some("open it with the model that it was trained on, and leave its files together")
             }

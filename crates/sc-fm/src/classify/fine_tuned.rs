@@ -1,11 +1,11 @@
-use std::collections::HashMap;
-
-use ndarray::{Array2, Axis};
+use ndarray::{Array2, ArrayView2, Axis};
 use sc_io::AnnData;
 
-use super::body::BodyRef;
+use super::body::{Asked, BodyRef};
+use super::data::places;
 use super::probe::Probe;
 use super::task::softmax;
+use super::trained::Training;
 use super::{Error, Method};
 use crate::Result;
 use crate::embed::{EmbedParams, FoundationModel};
@@ -31,16 +31,6 @@ pub(super) enum Head {
     Probe(Box<Probe>),
 }
 
-/// How it came about.
-#[derive(Clone, Debug, PartialEq)]
-pub(super) struct Training {
-    pub(super) method: Method,
-    pub(super) seed: u64,
-    pub(super) history: Vec<EpochRecord>,
-    /// Place in the history of the epoch that was kept.
-    pub(super) best: usize,
-}
-
 /// Probabilities of classes.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Prediction {
@@ -52,6 +42,17 @@ pub struct Prediction {
 }
 
 impl Prediction {
+    /// * `found`: whether each row has logits; `logits`: of those that have.
+    pub(super) fn of(rows: &[usize], found: &[bool], logits: ArrayView2<'_, f32>) -> Self {
+        let mut probabilities = Array2::from_elem((rows.len(), logits.ncols()), f64::NAN);
+        let of_rows = probabilities.axis_iter_mut(Axis(0)).zip(found).filter(|(_, found)| **found);
+        for ((mut row, _), logits) in of_rows.zip(logits.rows()) {
+            row.assign(&ndarray::aview1(&softmax(logits)));
+        }
+        let missing = rows.iter().zip(found).filter(|(_, found)| !**found).map(|(&row, _)| row).collect();
+        Self { probabilities, missing }
+    }
+
     /// The number of the most probable class of each row; of several, the first. None for the rows of `missing`.
     pub fn most_probable(&self) -> Vec<Option<usize>> {
         let best = |row: ndarray::ArrayView1<'_, f64>| {
@@ -62,17 +63,22 @@ impl Prediction {
     }
 }
 
-impl FineTuned {
-    pub(super) fn new(
-        classes: Vec<String>,
-        model: FoundationModel,
-        head: Head,
-        training: Training,
-        input: EmbedParams,
-    ) -> Self {
-        Self { classes, model, head, training, input }
-    }
+/// The places among the tokens of those rows that have one, and which these are.
+pub(super) fn cells_of(tokens: &Tokens, rows: &[usize]) -> (Vec<usize>, Vec<bool>) {
+    let places = places(tokens);
+    let found = rows.iter().map(|row| places.contains_key(row)).collect();
+    (rows.iter().filter_map(|row| places.get(row).copied()).collect(), found)
+}
 
+/// Refuses rows that a data set does not have.
+pub(super) fn check_asked(rows: &[usize], n_rows: usize) -> Result<(), Error> {
+    match rows.iter().find(|&&row| row >= n_rows) {
+        Some(&row) => Err(Error::Row { row, set: "asked for", n_rows }),
+        None => Ok(()),
+    }
+}
+
+impl FineTuned {
     /// The classes, sorted: column `i` of probabilities is class `i`.
     pub fn classes(&self) -> &[String] {
         &self.classes
@@ -117,9 +123,7 @@ impl FineTuned {
     /// # Errors
     /// [`Error::Row`]; those of [`FoundationModel::tokenize`]; what the tensor library reports.
     pub fn predict_proba(&self, adata: &AnnData, rows: &[usize]) -> Result<Prediction> {
-        if let Some(&row) = rows.iter().find(|&&row| row >= adata.n_obs()) {
-            return Err(Error::Row { row, set: "asked for", n_rows: adata.n_obs() }.into());
-        }
+        check_asked(rows, adata.n_obs())?;
         self.predict_proba_tokens(&self.model.tokenize(adata, &self.input)?, rows)
     }
 
@@ -129,18 +133,8 @@ impl FineTuned {
     /// # Errors
     /// [`models::Error`](crate::models::Error) for cells that the model cannot take; what the tensor library reports.
     pub fn predict_proba_tokens(&self, tokens: &Tokens, rows: &[usize]) -> Result<Prediction> {
-        let place: HashMap<usize, usize> = tokens.rows().iter().copied().zip(0..).collect();
-        let found: Vec<Option<usize>> = rows.iter().map(|row| place.get(row).copied()).collect();
-        let cells: Vec<usize> = found.iter().flatten().copied().collect();
-        let logits = self.logits(tokens, &cells)?;
-        let mut probabilities = Array2::from_elem((rows.len(), self.classes.len()), f64::NAN);
-        let of_rows = probabilities.axis_iter_mut(Axis(0)).zip(&found).filter(|(_, cell)| cell.is_some());
-        for ((mut row, _), logits) in of_rows.zip(logits.rows()) {
-            row.assign(&ndarray::aview1(&softmax(logits)));
-        }
-        let missing =
-            rows.iter().zip(&found).filter(|(_, cell)| cell.is_none()).map(|(&row, _)| row).collect();
-        Ok(Prediction { probabilities, missing })
+        let (cells, found) = cells_of(tokens, rows);
+        Ok(Prediction::of(rows, &found, self.logits(tokens, &cells)?.view()))
     }
 
     fn logits(&self, tokens: &Tokens, cells: &[usize]) -> Result<Array2<f32>> {
@@ -153,7 +147,8 @@ impl FineTuned {
             }
             (Head::Model, Some(body)) => {
                 body.check(tokens, cells)?;
-                body.all_logits(tokens, cells, self.classes.len(), self.model.cost(), self.input.memory)
+                let (cost, memory) = (self.model.cost(), self.input.memory);
+                Asked { body, tokens, cost, memory }.cells(cells, self.classes.len())
             }
             (Head::Model, None) => {
                 let (kind, method) = (self.model.kind(), self.training.method.name());

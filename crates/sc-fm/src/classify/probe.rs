@@ -3,14 +3,13 @@
 use candle_core::{Device, Tensor};
 use ndarray::{Array1, Array2, ArrayView1, ArrayView2, Axis};
 
-use super::data::Split;
-use super::task::scores;
+use super::task::{CellClasses, Objective};
 use crate::Result;
 use crate::checkpoint::Weights;
 use crate::embed::Choice;
 use crate::nn::gemm::Precision;
 use crate::nn::{Activation, Linear};
-use crate::train::{At, Scores, Task, Variables, loss};
+use crate::train::{At, Scores, Task, Variables};
 
 /// The names of its tensors.
 pub(super) const WEIGHT: &str = "classifier.weight";
@@ -91,25 +90,17 @@ pub(super) struct Probing<'t> {
     /// Scaled embeddings of the training cells, and of the validation cells.
     pub(super) train: Array2<f32>,
     pub(super) validation: Array2<f32>,
-    pub(super) split: &'t Split,
-    pub(super) class_weights: Option<Vec<f32>>,
-}
-
-impl Probing<'_> {
-    fn labels(&self, items: &[usize]) -> Vec<Option<u32>> {
-        items.iter().map(|&item| Some(self.split.train.classes[item])).collect()
-    }
+    pub(super) objective: &'t CellClasses,
 }
 
 impl Task for Probing<'_> {
     fn weight(&mut self, items: &[usize], _: At) -> Result<f64> {
-        Ok(loss::label_weight(&self.labels(items), self.class_weights.as_deref()))
+        Ok(self.objective.weight(items))
     }
 
     fn loss(&mut self, items: &[usize], _: At) -> Result<Tensor> {
         let rows = tensor(self.train.select(Axis(0), items).view())?;
-        let logits = self.linear.forward(&rows, Activation::Identity)?;
-        Ok(loss::cross_entropy(&logits, &self.labels(items), self.class_weights.as_deref())?)
+        self.objective.loss(&self.linear.forward(&rows, Activation::Identity)?, items)
     }
 
     fn evaluate(&mut self, _: &Variables) -> Result<Option<Scores>> {
@@ -117,11 +108,11 @@ impl Task for Probing<'_> {
             return Ok(None);
         }
         let logits = array(&self.linear.forward(&tensor(self.validation.view())?, Activation::Identity)?)?;
-        Ok(Some(scores(&logits, &self.split.validation.classes, self.class_weights.as_deref())))
+        Ok(Some(self.objective.fit(logits.view())))
     }
 
     fn row(&self, item: usize) -> usize {
-        self.split.train.rows[item]
+        self.objective.sets.train.rows[item]
     }
 }
 

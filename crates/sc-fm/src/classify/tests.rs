@@ -18,7 +18,9 @@ use crate::tokenize::scgpt::ScgptVocabulary;
 use crate::train::{self, Schedule, Select, TrainProgress, unwatched};
 
 mod files;
+mod genes;
 mod refused;
+mod tasks;
 
 /// Cells of three classes that differ in which eight genes have many counts; every seventh cell has no label, and cell 5
 /// has no counts.
@@ -62,8 +64,9 @@ fn scgpt() -> FoundationModel {
     let n_tokens = vocabulary.n_tokens();
     let mut weights = Scgpt::random_weights(&config, n_tokens, 1).unwrap();
     // Larger than those of a new model, so that a frozen body tells cells apart.
-    let larger =
-        |_: &str, tensor: &Tensor| if tensor.rank() == 2 { tensor * 5.0 } else { Ok(tensor.clone()) };
+    let larger = |_: &str, tensor: &Tensor| -> crate::Result<Tensor> {
+        Ok(if tensor.rank() == 2 { (tensor * 5.0)? } else { tensor.clone() })
+    };
     weights.replace(larger).unwrap();
     let specials = Specials { pad: vocabulary.pad(), cls: vocabulary.cls() };
     let model = Scgpt::from_weights(config, n_tokens, specials, &mut weights, Precision::F32).unwrap();
@@ -72,9 +75,15 @@ fn scgpt() -> FoundationModel {
 
 fn params(model: &FoundationModel, method: Method) -> FineTuneParams {
     let mut params = FineTuneParams::new(model.kind(), method);
-    params.epochs = 4;
-    params.batch_size = 8;
-    params.schedule = Schedule::linear(if params.method == Method::LinearProbe { 5e-2 } else { 5e-3 });
+    params.train.epochs = 4;
+    params.train.batch_size = 8;
+    params.train.schedule = Schedule::linear(if params.method == Method::LinearProbe { 5e-2 } else { 5e-3 });
+    params
+}
+
+/// The same parameters but for a change.
+fn change<P>(mut params: P, change: impl FnOnce(&mut P)) -> P {
+    change(&mut params);
     params
 }
 
@@ -136,13 +145,18 @@ fn fine_tuning_learns_classes_that_a_new_head_does_not_know() {
     for model in [geneformer(), scgpt()] {
         let before = body(&model);
         let schedule = Schedule::linear(if model.kind() == Kind::Scgpt { 1e-2 } else { 5e-3 });
-        let long = FineTuneParams { epochs: 8, schedule, ..params(&model, Method::Full) };
+        let long = change(params(&model, Method::Full), |params| {
+            params.train.epochs = 8;
+            params.train.schedule = schedule;
+        });
         let tuned = tune(&model, &long, None).unwrap();
         assert_eq!(tuned.classes(), ["B cell", "NK cell", "T cell"]);
         let found = accuracy(&tuned);
         assert!(found > 0.9, "{}: {found}", model.kind());
-        let untrained =
-            FineTuneParams { schedule: Schedule::linear(1e-30), epochs: 1, ..params(&model, Method::Full) };
+        let untrained = change(params(&model, Method::Full), |params| {
+            params.train.schedule = Schedule::linear(1e-30);
+            params.train.epochs = 1;
+        });
         let new = accuracy(&tune(&model, &untrained, None).unwrap());
         assert!(new < 0.7, "{}: {new} without training", model.kind());
         assert!(body(&model) == before, "the model that was given has changed");
@@ -162,7 +176,7 @@ fn fine_tuning_learns_classes_that_a_new_head_does_not_know() {
 fn a_probe_learns_on_embeddings_and_leaves_the_model_alone() {
     for model in [geneformer(), scgpt()] {
         let before = body(&model);
-        let probe = FineTuneParams { epochs: 30, ..params(&model, Method::LinearProbe) };
+        let probe = change(params(&model, Method::LinearProbe), |params| params.train.epochs = 30);
         let tuned = tune(&model, &probe, None).unwrap();
         let found = accuracy(&tuned);
         assert!(found > 0.8, "{}: {found}", model.kind());
@@ -179,14 +193,21 @@ fn the_seed_alone_decides_about_the_bits() {
     for (model, method) in
         [(geneformer(), Method::Full), (scgpt(), Method::Full), (scgpt(), Method::LinearProbe)]
     {
-        let params =
-            FineTuneParams { epochs: 2, accumulate: 2, group_by_length: true, ..params(&model, method) };
+        let params = change(params(&model, method), |params| {
+            params.train.epochs = 2;
+            params.train.accumulate = 2;
+            params.train.group_by_length = true;
+        });
         let run = |params: &FineTuneParams, threads| {
             on_threads(threads, || bits(&tune(&model, params, None).unwrap()))
         };
         let first = run(&params, 1);
         assert!(first == run(&params, 2), "{}: threads", model.kind());
-        assert!(first != run(&FineTuneParams { seed: 7, ..params.clone() }, 1), "{}: seed", model.kind());
+        assert!(
+            first != run(&change(params.clone(), |params| params.train.seed = 7), 1),
+            "{}: seed",
+            model.kind()
+        );
     }
 }
 
@@ -194,23 +215,35 @@ fn the_seed_alone_decides_about_the_bits() {
 fn checkpointing_changes_no_bit() {
     let model = geneformer();
     for method in [Method::Full, lora()] {
-        let own = FineTuneParams { epochs: 2, accumulate: 2, ..params(&model, method) };
-        let checkpointed = FineTuneParams { checkpointing: true, ..own.clone() };
+        let own = change(params(&model, method), |params| {
+            params.train.epochs = 2;
+            params.train.accumulate = 2;
+        });
+        let checkpointed = change(own.clone(), |params| params.train.checkpointing = true);
         let [own, checkpointed] =
             [own, checkpointed].map(|params| bits(&tune(&model, &params, None).unwrap()));
         assert!(own == checkpointed);
     }
-    let error =
-        tune(&scgpt(), &FineTuneParams { checkpointing: true, ..params(&scgpt(), Method::Full) }, None);
+    let error = tune(
+        &scgpt(),
+        &change(params(&scgpt(), Method::Full), |params| params.train.checkpointing = true),
+        None,
+    );
     assert_eq!(error.unwrap_err().to_string(), "`checkpointing` is true, expected false for scGPT");
 }
 
 #[test]
 fn accumulated_batches_are_one_batch() {
     let model = geneformer();
-    let whole = FineTuneParams { epochs: 1, class_weights: true, ..params(&model, Method::Full) };
-    let parts = FineTuneParams { batch_size: 3, accumulate: 3, ..whole.clone() };
-    let whole = FineTuneParams { batch_size: 9, ..whole };
+    let whole = change(params(&model, Method::Full), |params| {
+        params.train.epochs = 1;
+        params.class_weights = true;
+    });
+    let parts = change(whole.clone(), |params| {
+        params.train.batch_size = 3;
+        params.train.accumulate = 3;
+    });
+    let whole = change(whole, |params| params.train.batch_size = 9);
     let loss = |params| tune(&model, params, None).unwrap().history()[0];
     let (whole, parts) = (loss(&whole), loss(&parts));
     assert!((whole.train_loss - parts.train_loss).abs() < 1e-4, "{whole:?} {parts:?}");
@@ -239,8 +272,11 @@ fn tune_until(
 fn a_training_that_was_stopped_goes_on_to_the_same_bits() {
     let model = geneformer();
     for ema in [None, Some(0.9)] {
-        let params =
-            FineTuneParams { ema, epochs: 3, select: Select::MacroF1, ..params(&model, Method::Full) };
+        let params = change(params(&model, Method::Full), |params| {
+            params.train.ema = ema;
+            params.train.epochs = 3;
+            params.train.select = Select::MacroF1;
+        });
         let alone = bits(&tune(&model, &params, None).unwrap());
         for pieces in [&[1usize, 1, 3][..], &[9], &[10, 10], &[5, 6, 2, 2, 4]] {
             let folder = tempfile::tempdir().unwrap();
@@ -265,7 +301,7 @@ fn the_state_of_another_training_is_named() {
     let error = |params: &FineTuneParams, model: &FoundationModel| {
         tune_until(model, params, folder.path(), 1).unwrap_err().to_string()
     };
-    let other = error(&FineTuneParams { batch_size: 9, ..own.clone() }, &model);
+    let other = error(&change(own.clone(), |params| params.train.batch_size = 9), &model);
     assert!(other.ends_with("another training: batch_size is 8, expected 9"), "{other}");
     assert!(error(&own, &testing::model()).contains("another training: model is"), "another model");
     let (adata, mut labels) = data(120);
@@ -275,19 +311,21 @@ fn the_state_of_another_training_is_named() {
         fine_tune(&model, &adata, &labels, &train, &validation, &own, Some(folder.path()), &mut unwatched);
     assert!(other.unwrap_err().to_string().contains("another training: labels is"));
     // What decides about speed alone is no reason to refuse.
-    let other = FineTuneParams { save_every: Some(1), memory: Some(1 << 30), ..own };
+    let other = change(own, |params| {
+        params.train.save_every = Some(1);
+        params.train.memory = Some(1 << 30);
+    });
     tune_until(&model, &other, folder.path(), usize::MAX).unwrap();
 }
 
 #[test]
 fn training_stops_early_and_keeps_the_best_epoch() {
     let model = geneformer();
-    let params = FineTuneParams {
-        epochs: 12,
-        early_stopping: Some(1),
-        select: Select::MacroF1,
-        ..params(&model, Method::Full)
-    };
+    let params = change(params(&model, Method::Full), |params| {
+        params.train.epochs = 12;
+        params.train.early_stopping = Some(1);
+        params.train.select = Select::MacroF1;
+    });
     let tuned = tune(&model, &params, None).unwrap();
     let scores: Vec<f64> =
         tuned.history().iter().map(|epoch| epoch.validation.unwrap().macro_f1.unwrap()).collect();
@@ -300,7 +338,8 @@ fn training_stops_early_and_keeps_the_best_epoch() {
 #[test]
 fn cells_without_genes_have_no_probabilities_and_are_named() {
     let model = geneformer();
-    let tuned = tune(&model, &FineTuneParams { epochs: 1, ..params(&model, Method::Full) }, None).unwrap();
+    let tuned =
+        tune(&model, &change(params(&model, Method::Full), |params| params.train.epochs = 1), None).unwrap();
     let (adata, _) = data(20);
     let found = tuned.predict_proba(&adata, &[7, 5, 2]).unwrap();
     assert_eq!((found.probabilities.dim(), found.missing.as_slice()), ((3, 3), &[5][..]));
@@ -323,7 +362,10 @@ fn lora() -> Method {
 fn adapters_learn_and_leave_the_body_alone_to_the_last_bit() {
     for model in [geneformer(), scgpt()] {
         let before = body(&model);
-        let lora = FineTuneParams { epochs: 16, schedule: Schedule::linear(2e-2), ..params(&model, lora()) };
+        let lora = change(params(&model, lora()), |params| {
+            params.train.epochs = 16;
+            params.train.schedule = Schedule::linear(2e-2);
+        });
         let tuned = tune(&model, &lora, None).unwrap();
         let found = accuracy(&tuned);
         assert!(found > 0.8, "{}: {found}", model.kind());
@@ -338,14 +380,17 @@ fn adapters_learn_and_leave_the_body_alone_to_the_last_bit() {
         let [own, whole] =
             [&tuned, &merged].map(|tuned| tuned.predict_proba(&adata, &rows).unwrap().probabilities);
         assert!(own.iter().zip(&whole).all(|(a, b)| (a - b).abs() < 1e-4), "{own} {whole}");
-        assert!(tune(merged.model(), &FineTuneParams { epochs: 1, ..lora }, None).is_ok());
+        assert!(tune(merged.model(), &change(lora, |params| params.train.epochs = 1), None).is_ok());
     }
 }
 
 #[test]
 fn frozen_layers_and_the_layers_above_them_are_told_apart() {
     let model = geneformer();
-    let frozen = FineTuneParams { freeze_layers: 1, epochs: 1, ..params(&model, Method::Full) };
+    let frozen = change(params(&model, Method::Full), |params| {
+        params.freeze_layers = 1;
+        params.train.epochs = 1;
+    });
     let tuned = tune(&model, &frozen, None).unwrap();
     for ((name, before), (_, after)) in body(&model).iter().zip(&body(tuned.model())) {
         assert_eq!(before == after, name.contains("layer.0."), "{name}");
@@ -370,8 +415,10 @@ fn a_model_that_stays_frozen_has_a_probe_and_says_so() {
     let (train, validation) = split(&labels);
     let embed = EmbedParams { min_known: 0.0, ..Default::default() };
     let run = |method: Method| {
-        let params =
-            FineTuneParams { epochs: 2, embed: embed.clone(), ..FineTuneParams::new(model.kind(), method) };
+        let params = change(FineTuneParams::new(model.kind(), method), |params| {
+            params.train.epochs = 2;
+            params.embed = embed.clone();
+        });
         fine_tune(&model, &adata, &labels, &train, &validation, &params, None, &mut unwatched)
     };
     for method in [Method::Full, lora()] {

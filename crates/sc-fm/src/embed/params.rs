@@ -1,10 +1,13 @@
+use serde::{Deserialize, Serialize};
+
 use super::Mode;
 use crate::models::Layer;
 use crate::tokenize::scfoundation::{Input, Resolution};
 use crate::tokenize::scgpt::CellTies;
 
 /// How a data set is embedded.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct EmbedParams {
     /// What stands for a cell. Default: as the model's reference has it.
     pub mode: Option<Mode>,
@@ -15,7 +18,8 @@ pub struct EmbedParams {
     /// Column of `var` that holds the gene ids (Geneformer: Ensembl ids; the others: symbols). Default: the first of the
     /// usual ones, else the index.
     pub gene_column: Option<String>,
-    /// Bytes for hidden values. Default 1 GiB. A cell that needs more is computed all the same, alone.
+    /// Bytes for hidden values. Default 1 GiB. Not kept in files, since it is of the machine. A cell that needs more is computed all the same, alone.
+    #[serde(skip)]
     pub memory: usize,
     /// What becomes of cells without a gene of the model. Default: a row of NaN.
     pub missing: MissingCells,
@@ -50,7 +54,8 @@ impl Default for EmbedParams {
 }
 
 /// A matrix of a data set.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum MatrixChoice {
     /// `X`.
     #[default]
@@ -62,7 +67,8 @@ pub enum MatrixChoice {
 }
 
 /// What becomes of a cell that has no embedding: without a gene of the model, or with a `filter_pass` other than 1.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum MissingCells {
     /// Its row is NaN, so that rows and observations stay aligned.
     #[default]

@@ -392,7 +392,16 @@ impl Geneformer {
     /// # Errors
     /// [`Error::NoHead`].
     pub fn gene_logits(&self, last: &Hidden) -> Result<Tensor> {
-        self.heads.gene_logits(&last.states)
+        self.gene_logits_with(last, None)
+    }
+
+    /// [`gene_logits`](Self::gene_logits), in a step of training with the dropout of the configuration:
+    /// `hidden_dropout_prob` of what goes into the classifier, as in Hugging Face's BERT.
+    ///
+    /// # Errors
+    /// Those of [`gene_logits`](Self::gene_logits).
+    pub fn gene_logits_with(&self, last: &Hidden, training: Option<&TrainingStep>) -> Result<Tensor> {
+        self.heads.gene_logits(last, training.map(|step| (step, self.config.hidden_dropout_prob)))
     }
 }
 

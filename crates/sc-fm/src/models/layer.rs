@@ -1,6 +1,7 @@
 //! Which layer of a model is meant, and what it gave.
 
 use candle_core::Tensor;
+use serde::{Deserialize, Serialize};
 
 use super::Error;
 use crate::nn::Packing;
@@ -9,7 +10,8 @@ use crate::nn::Packing;
 ///
 /// Named by what it is: `emb_layer = -1` means the second to last state in one program for these models and the last
 /// in another.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Layer {
     /// After the last layer.
     Last,

@@ -5,7 +5,10 @@ use pulp::{Arch, Simd};
 use rayon::prelude::*;
 
 use super::cpu;
-use super::simd::{Binary, Unary, gelu, gelu_gradient, map_binary, map_unary, tanh};
+use super::simd::{
+    Binary, Unary, gelu, gelu_gradient, gelu_tanh, gelu_tanh_gradient, map_binary, map_unary, silu,
+    silu_gradient, tanh,
+};
 
 /// A function applied to each value.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -21,6 +24,10 @@ pub enum Activation {
     },
     /// `x · Φ(x)` with the error function.
     Gelu,
+    /// `x · (1 + tanh(√(2/π) (x + 0.044715 x³))) / 2`, the older approximation of GELU: `gelu_new`, and the gate of T5.
+    GeluTanh,
+    /// `x / (1 + e⁻ˣ)`.
+    Silu,
     /// `tanh(x)`.
     Tanh,
 }
@@ -44,6 +51,8 @@ impl Activation {
             Self::Relu => x.relu(),
             Self::LeakyRelu { slope } => x.relu()? - (x.neg()?.relu()? * slope)?,
             Self::Gelu => x.gelu_erf(),
+            Self::GeluTanh => x.gelu(),
+            Self::Silu => x.silu(),
             Self::Tanh => x.tanh(),
         }
     }
@@ -62,6 +71,8 @@ impl Unary for Activation {
                 simd.select_f32s(simd.less_than_f32s(x, zero), below, x)
             }
             Self::Gelu => gelu(simd, x),
+            Self::GeluTanh => gelu_tanh(simd, x),
+            Self::Silu => silu(simd, x),
             Self::Tanh => tanh(simd, x),
         }
     }
@@ -81,6 +92,8 @@ impl Binary for Gradient {
                 simd.select_f32s(simd.less_than_f32s(zero, x), one, simd.splat_f32s(slope as f32))
             }
             Activation::Gelu => gelu_gradient(simd, x),
+            Activation::GeluTanh => gelu_tanh_gradient(simd, x),
+            Activation::Silu => silu_gradient(simd, x),
             Activation::Tanh => simd.sub_f32s(one, simd.mul_f32s(x, x)),
         };
         simd.mul_f32s(slope, gradient)
@@ -96,17 +109,48 @@ struct Pass {
 /// Values that one thread takes at a time.
 const CHUNK: usize = 1 << 14;
 
+/// The function of each value.
+pub(super) fn values(function: Activation, x: &[f32]) -> Vec<f32> {
+    Pass { function, arch: Arch::new() }.values(x)
+}
+
+/// The gradient of what the function was applied to (for tanh: of what came out), from that of what came out.
+pub(super) fn gradients(function: Activation, of: &[f32], gradient: &[f32]) -> Vec<f32> {
+    Pass { function, arch: Arch::new() }.gradients(of, gradient)
+}
+
+/// Sets the slopes to 0 where `y`, the result of a rectifier, is not above it. A NaN in `y` lets them pass.
+pub(super) fn where_positive(y: &[f32], slopes: &mut [f32]) {
+    slopes.par_chunks_mut(CHUNK).zip(y.par_chunks(CHUNK)).for_each(|(slopes, y)| {
+        for (slope, y) in slopes.iter_mut().zip(y) {
+            *slope = if *y <= 0.0 { 0.0 } else { *slope };
+        }
+    });
+}
+
+impl Pass {
+    fn values(&self, x: &[f32]) -> Vec<f32> {
+        let mut y = vec![0.0; x.len()];
+        let chunks = y.par_chunks_mut(CHUNK).zip(x.par_chunks(CHUNK));
+        chunks.for_each(|(y, x)| map_unary(self.arch, &self.function, x, y));
+        y
+    }
+
+    fn gradients(&self, of: &[f32], dy: &[f32]) -> Vec<f32> {
+        let mut dx = vec![0.0; of.len()];
+        let chunks = dx.par_chunks_mut(CHUNK).zip(of.par_chunks(CHUNK)).zip(dy.par_chunks(CHUNK));
+        chunks.for_each(|((dx, of), dy)| map_binary(self.arch, &Gradient(self.function), of, dy, dx));
+        dx
+    }
+}
+
 impl CustomOp1 for Pass {
     fn name(&self) -> &'static str {
         "activation"
     }
 
     fn cpu_fwd(&self, x: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
-        let x = cpu::values(x, layout)?;
-        let mut y = vec![0.0; x.len()];
-        let chunks = y.par_chunks_mut(CHUNK).zip(x.par_chunks(CHUNK));
-        chunks.for_each(|(y, x)| map_unary(self.arch, &self.function, x, y));
-        Ok(cpu::result(y, layout.shape().clone()))
+        Ok(cpu::result(self.values(cpu::values(x, layout)?), layout.shape().clone()))
     }
 
     fn bwd(&self, x: &Tensor, y: &Tensor, gradient: &Tensor) -> Result<Option<Tensor>> {
@@ -114,10 +158,7 @@ impl CustomOp1 for Pass {
         let gradient = gradient.contiguous()?;
         let ((of, of_layout), (dy, dy_layout)) = (of.storage_and_layout(), gradient.storage_and_layout());
         let of = cpu::values(cpu::storage(&of)?, of_layout)?;
-        let dy = cpu::values(cpu::storage(&dy)?, dy_layout)?;
-        let mut dx = vec![0.0; of.len()];
-        let chunks = dx.par_chunks_mut(CHUNK).zip(of.par_chunks(CHUNK)).zip(dy.par_chunks(CHUNK));
-        chunks.for_each(|((dx, of), dy)| map_binary(self.arch, &Gradient(self.function), of, dy, dx));
+        let dx = self.gradients(of, cpu::values(cpu::storage(&dy)?, dy_layout)?);
         Ok(Some(Tensor::from_vec(dx, x.shape(), x.device())?))
     }
 }
@@ -130,11 +171,13 @@ mod tests {
     use crate::nn::simd::every_arch;
     use crate::nn::testing::{largest_difference, numbers, same_bits};
 
-    const ALL: [Activation; 5] = [
+    const ALL: [Activation; 7] = [
         Activation::Identity,
         Activation::Relu,
         Activation::LeakyRelu { slope: 0.1 },
         Activation::Gelu,
+        Activation::GeluTanh,
+        Activation::Silu,
         Activation::Tanh,
     ];
 

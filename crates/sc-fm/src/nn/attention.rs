@@ -4,8 +4,10 @@ mod backward;
 mod composed;
 mod dropped;
 mod forward;
+mod gather;
 mod head;
 mod op;
+mod plain;
 
 #[cfg(test)]
 mod tests;
@@ -15,6 +17,8 @@ use candle_core::{Result, Tensor, bail};
 use pulp::Arch;
 
 use dropped::Dropped;
+pub use gather::{Group, Query, Relative, Run, attend};
+pub(super) use plain::{SelfAttention, Stats};
 
 use super::{Dropout, Packing, cpu};
 
@@ -47,6 +51,49 @@ pub fn attention(
     cross_attention(q, k, v, packing, packing, params)
 }
 
+/// The attention of decoders of text: each token sees itself and those before it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct CausalAttention {
+    /// Heads of queries.
+    pub n_heads: usize,
+    /// Heads of keys and values, a divisor of `n_heads`; each serves as many heads of queries, side by side.
+    pub n_kv_heads: usize,
+    /// What scores are multiplied by; `None` for `1 / √d`.
+    pub scale: Option<f64>,
+    /// How many tokens a token sees at most, itself and those right before it; `None` for all.
+    pub window: Option<usize>,
+}
+
+impl From<CausalAttention> for op::Shape {
+    fn from(params: CausalAttention) -> Self {
+        let CausalAttention { n_heads, n_kv_heads, scale, window } = params;
+        Self { n_heads, n_kv_heads, scale, causal: true, window }
+    }
+}
+
+/// [`attention`] of decoders of text, all tokens of each text at once.
+///
+/// * `q`: `rows × n_heads · d`; `k`, `v`: `rows × n_kv_heads · d`. Returns the shape of `q`; differentiable.
+///
+/// What [`attend`] computes step by step has the same bits.
+///
+/// # Errors
+/// As [`attention`].
+pub fn causal_attention(
+    q: &Tensor,
+    k: &Tensor,
+    v: &Tensor,
+    packing: &Packing,
+    params: CausalAttention,
+) -> Result<Tensor> {
+    check(q, k, v, packing, packing, params.into())?;
+    if !cpu::is_fused(&[q, k, v]) {
+        return composed::attention(q, k, v, packing, packing, params, None);
+    }
+    let (q, k, v) = (cpu::contiguous_rows(q)?, cpu::contiguous_rows(k)?, cpu::contiguous_rows(v)?);
+    q.apply_op3(&k, &v, op::Attention::new(packing.clone(), packing.clone(), params, Arch::new()))
+}
+
 /// The weights of [`attention`], `softmax(Q Kᵀ / √d)`: for each cell `heads × tokens × tokens`, each row of which sums to 1.
 ///
 /// To look at, not to compute with: a cell of `L` tokens takes `L²` values for each head.
@@ -59,9 +106,10 @@ pub fn attention_weights(
     packing: &Packing,
     params: AttentionParams,
 ) -> Result<Vec<Tensor>> {
-    check(q, k, k, packing, packing, params)?;
+    check(q, k, k, packing, packing, params.into())?;
+    let size = q.dim(1)? / params.n_heads;
     let of_cell = |rows| {
-        composed::weights(&composed::heads(q, &rows, params)?, &composed::heads(k, &rows, params)?, params)
+        composed::weights(&composed::heads(q, &rows, size)?, &composed::heads(k, &rows, size)?, params)
     };
     packing.iter().map(of_cell).collect()
 }
@@ -82,7 +130,7 @@ pub fn cross_attention(
     keys: &Packing,
     params: AttentionParams,
 ) -> Result<Tensor> {
-    check(q, k, v, queries, keys, params)?;
+    check(q, k, v, queries, keys, params.into())?;
     if !cpu::is_fused(&[q, k, v]) {
         return composed::attention(q, k, v, queries, keys, params, None);
     }
@@ -104,7 +152,7 @@ pub fn attention_with_dropout(
     dropout: &Dropout,
 ) -> Result<Tensor> {
     let Some(keep) = dropout.keep(packing)? else { return attention(q, k, v, packing, params) };
-    check(q, k, v, packing, packing, params)?;
+    check(q, k, v, packing, packing, params.into())?;
     let dropped = Dropped { dropout: dropout.clone(), keep };
     if !cpu::is_fused(&[q, k, v]) {
         return composed::attention(q, k, v, packing, packing, params, Some(&dropped));
@@ -120,17 +168,18 @@ fn check(
     v: &Tensor,
     queries: &Packing,
     keys: &Packing,
-    params: AttentionParams,
+    params: op::Shape,
 ) -> Result<()> {
     let (_, width) = q.dims2()?;
-    for (name, x, packing) in [("queries", q, queries), ("keys", k, keys), ("values", v, keys)] {
+    params.checked_heads(width)?;
+    let kv_width = width / params.n_heads * params.n_kv_heads;
+    for (name, x, packing, width) in
+        [("queries", q, queries, width), ("keys", k, keys, kv_width), ("values", v, keys, kv_width)]
+    {
         let expected = (packing.n_rows(), width);
         if x.dims2()? != expected {
             bail!("attention: the {name} have the shape {:?}, expected {expected:?}", x.dims());
         }
-    }
-    if width == 0 || params.n_heads == 0 || width % params.n_heads != 0 {
-        bail!("attention: {} heads do not divide a width of {width}", params.n_heads);
     }
     if queries.n_cells() != keys.n_cells() {
         bail!("attention: queries of {} cells, but keys of {}", queries.n_cells(), keys.n_cells());

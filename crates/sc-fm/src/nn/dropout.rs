@@ -5,7 +5,7 @@
 //! any number of threads; and the backward pass draws again what the forward pass drew, instead of keeping it.
 
 mod chacha;
-mod elementwise;
+pub(super) mod elementwise;
 #[cfg(test)]
 mod tests;
 

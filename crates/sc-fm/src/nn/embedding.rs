@@ -3,7 +3,7 @@
 use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor, bail};
 use rayon::prelude::*;
 
-use super::cpu;
+use super::{cpu, gather};
 
 /// The rows of `table` that `ids` name; differentiable.
 ///
@@ -51,7 +51,7 @@ impl CustomOp1 for Embedding {
         Ok(cpu::result(out, (self.ids.len(), width)))
     }
 
-    fn bwd(&self, table: &Tensor, _: &Tensor, gradient: &Tensor) -> Result<Option<Tensor>> {
+    fn bwd(&self, table: &Tensor, node: &Tensor, gradient: &Tensor) -> Result<Option<Tensor>> {
         let (entries, width) = table.dims2()?;
         let gradient = cpu::contiguous_rows(gradient)?;
         let (storage, layout) = gradient.storage_and_layout();
@@ -70,14 +70,27 @@ impl CustomOp1 for Embedding {
             places[next[id as usize]] = place;
             next[id as usize] += 1;
         }
-        let mut out = vec![0.0; entries * width];
-        if width > 0 {
-            out.par_chunks_mut(width).with_min_len(ROWS).zip(ends.par_windows(2)).for_each(|(out, range)| {
-                for &place in &places[range[0]..range[1]] {
-                    out.iter_mut().zip(gradient.row(place)).for_each(|(sum, x)| *sum += x);
-                }
-            });
+        let add_to = |out: &mut [f32]| {
+            if width == 0 {
+                return;
+            }
+            let rows = out.par_chunks_mut(width).with_min_len(ROWS).zip(ends.par_windows(2));
+            rows.filter(|(_, range)| range[0] < range[1]).for_each_init(
+                || vec![0.0; width],
+                |sum, (out, range)| {
+                    sum.fill(0.0);
+                    for &place in &places[range[0]..range[1]] {
+                        sum.iter_mut().zip(gradient.row(place)).for_each(|(sum, x)| *sum += x);
+                    }
+                    out.iter_mut().zip(&*sum).for_each(|(out, sum)| *out += sum);
+                },
+            );
+        };
+        if gather::add_with(node, table, add_to) {
+            return Ok(None);
         }
+        let mut out = vec![0.0; entries * width];
+        add_to(&mut out);
         Ok(Some(Tensor::from_vec(out, table.shape(), table.device())?))
     }
 }

@@ -1,5 +1,9 @@
 //! One layer of a transformer encoder: attention, then a feed-forward part, each with a residual and a norm.
 
+mod dense;
+mod fused;
+mod parameters;
+
 use candle_core::{Result, Tensor};
 
 use super::{
@@ -104,7 +108,7 @@ impl EncoderLayer {
     /// # Errors
     /// What the tensor library reports, shapes that do not fit above all.
     pub fn forward(&self, x: &Tensor, packing: &Packing) -> Result<Tensor> {
-        self.with_norms(x, |x| self.attend(x, packing, None), |x| self.feed_forward.forward(x))
+        self.forward_with(x, packing, None)
     }
 
     /// Both parts with their norms and residuals.
@@ -144,7 +148,17 @@ impl EncoderLayer {
         packing: &Packing,
         dropout: Option<&LayerDropout<'_>>,
     ) -> Result<Tensor> {
-        let Some(dropout) = dropout else { return self.forward(x, packing) };
+        match fused::forward(self, x, packing, dropout)? {
+            Some(states) => Ok(states),
+            None => self.in_parts(x, packing, dropout),
+        }
+    }
+
+    /// The layer as operations of its parts.
+    fn in_parts(&self, x: &Tensor, packing: &Packing, dropout: Option<&LayerDropout<'_>>) -> Result<Tensor> {
+        let Some(dropout) = dropout else {
+            return self.with_norms(x, |x| self.attend(x, packing, None), |x| self.feed_forward.forward(x));
+        };
         let attend = |x: &Tensor| {
             let attended = self.attend(x, packing, Some(dropout))?;
             dropout.at(LayerDropout::ATTENTION_OUTPUT, dropout.output).forward(&attended, packing)
@@ -249,7 +263,7 @@ mod tests {
     #[test]
     fn a_fused_projection_is_the_three_layers_stacked() {
         let parts = [linear(WIDTH, WIDTH, 3.0), linear(WIDTH, WIDTH, 4.0), linear(WIDTH, WIDTH, 5.0)];
-        let weight = Tensor::cat(&parts.each_ref().map(Linear::weight), 0).unwrap();
+        let weight = Tensor::cat(&parts.each_ref().map(|part| part.weight().unwrap()), 0).unwrap();
         let bias = Tensor::cat(&[3.5, 4.5, 5.5].map(|salt| tensor(&[WIDTH], salt)), 0).unwrap();
         let [query, key, value] = parts;
         let packing = Packing::new([2, 3]);

@@ -7,9 +7,9 @@ use super::{Activation, LayerDropout, Linear, Packing};
 /// `f(x W₁ᵀ + b₁) W₂ᵀ + b₂`, row by row.
 #[derive(Clone, Debug)]
 pub struct FeedForward {
-    first: Linear,
-    second: Linear,
-    activation: Activation,
+    pub(super) first: Linear,
+    pub(super) second: Linear,
+    pub(super) activation: Activation,
 }
 
 impl FeedForward {

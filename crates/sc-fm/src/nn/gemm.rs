@@ -9,9 +9,20 @@
 //!
 //! [`Serial`] does the same on one thread and in memory that is reused, for blocks held in the cache. Scores of
 //! attention, `Q · Kᵀ`, take the keys as the weight; `P · V` takes [`View::t`] of the values, and adds to what is there.
+//!
+//! Weights that do not change may be packed in blocks of whole numbers ([`BlockFormat`]), a quarter or an eighth of the
+//! memory: [`Packed::try_new`], [`Packed::from_pieces`] for weights that never are in memory whole, and
+//! [`Packed::from_blocks`] for those that are stored so. Rows are rounded to 8 bits where they are multiplied, 32 inputs
+//! to a scale `s = max |x| / 127`; sums of whole numbers are exact; and from block to block, in order,
+//!
+//! `y = fma(Σ a q, s · d, y)`, and with 4 bits also `y = fma(−m, s · Σ a, y)`, from 0 on, for weights `w = d · q − m`.
+//!
+//! All kernels named `q8_0-…` give the same bits, and all named `q4_k-…`.
 
 mod block;
+mod blocks;
 mod buffer;
+mod error;
 mod kernel;
 #[cfg_attr(
     not(all(target_arch = "x86_64", target_os = "linux")),
@@ -20,7 +31,9 @@ mod kernel;
 mod micro;
 mod packed;
 mod parallel;
+mod quantized;
 mod scalar;
+mod select;
 mod view;
 
 #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
@@ -33,6 +46,8 @@ mod avx512;
 #[cfg(test)]
 mod tests;
 
+pub use blocks::BlockFormat;
+pub use error::Error;
 pub use kernel::{Kernel, Precision};
 pub use packed::Packed;
 pub use parallel::{Serial, gemm, gemm_vec};

@@ -1,20 +1,23 @@
 //! Layer normalisation (Ba et al. 2016), <https://arxiv.org/abs/1607.06450>.
 
-mod op;
+pub(super) mod op;
+mod rms;
 #[cfg(test)]
 mod tests;
 
 use candle_core::{D, Result, Tensor};
 use pulp::Arch;
 
+pub use rms::RmsNorm;
+
 use super::cpu;
 
 /// `(x − mean) / √(variance + eps) · weight + bias` over each row.
 #[derive(Clone, Debug)]
 pub struct LayerNorm {
-    weight: Tensor,
-    bias: Tensor,
-    eps: f64,
+    pub(super) weight: Tensor,
+    pub(super) bias: Tensor,
+    pub(super) eps: f64,
 }
 
 impl LayerNorm {

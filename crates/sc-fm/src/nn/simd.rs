@@ -8,6 +8,7 @@
 mod exp;
 mod map;
 mod normal;
+mod sigmoid;
 mod tanh;
 
 use pulp::Simd;
@@ -15,6 +16,7 @@ use pulp::Simd;
 pub(crate) use exp::exp;
 pub(crate) use map::{Binary, Unary, map_binary, map_unary};
 pub(crate) use normal::{gelu, gelu_gradient};
+pub(crate) use sigmoid::{gelu_tanh, gelu_tanh_gradient, silu, silu_gradient};
 pub(crate) use tanh::tanh;
 
 /// Number of chains that a sum along a row runs in; a multiple of the lanes of every register.

@@ -24,6 +24,25 @@ pub fn softmax(x: &Tensor) -> Result<Tensor> {
     weights.broadcast_div(&weights.sum_keepdim(D::Minus1)?)
 }
 
+/// `ln Σ exp(xᵢ)` of a row: the highest value, and the sum of what is relative to it in f32 with the same bits on every
+/// processor. Minus infinity for no values or nothing but minus infinity; NaN where a value is NaN or infinite.
+pub fn log_sum_exp(row: &[f32]) -> f64 {
+    struct Sum<'a>(&'a [f32], &'a mut [f32]);
+    impl WithSimd for Sum<'_> {
+        type Output = (f32, f32);
+
+        #[inline(always)]
+        fn with_simd<S: Simd>(self, simd: S) -> (f32, f32) {
+            weights(simd, self.0, self.1)
+        }
+    }
+    if row.iter().all(|&x| x == f32::NEG_INFINITY) {
+        return f64::NEG_INFINITY;
+    }
+    let (highest, sum) = Arch::new().dispatch(Sum(row, &mut vec![0.0; row.len()]));
+    f64::from(highest) + libm::log(f64::from(sum))
+}
+
 /// Rows that one thread takes at a time hold about so many values.
 const CHUNK: usize = 1 << 13;
 

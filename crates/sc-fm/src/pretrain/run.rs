@@ -13,7 +13,7 @@ use crate::embed::{FoundationModel, Network};
 use crate::models::TokenBatch;
 use crate::models::geneformer::NewHead;
 use crate::tokenize::Tokens;
-use crate::train::{EpochRecord, MemoryPlan, Select, TrainProgress, Trainer, Variables, hash_tensors};
+use crate::train::{EpochRecord, MemoryPlan, TrainProgress, Trainer, Variables, hash_tensors};
 
 /// A model after pretraining.
 #[derive(Clone, Debug)]
@@ -101,7 +101,7 @@ fn run(
         return Err(Error::Unsupported { kind: model.kind() }.into());
     };
     let masker = Masker {
-        seed: params.seed,
+        seed: params.train.seed,
         share: params.mask_share,
         mask: vocabulary.token("<mask>").ok_or(Error::NoMask)?,
         pad: base.config().pad_token_id,
@@ -121,7 +121,7 @@ fn run(
     let mut config = base.config().clone();
     weights.remove_all(|name| ["bert.pooler.", "classifier."].iter().any(|head| name.starts_with(head)));
     if !weights.names().any(|name| name.starts_with("cls.")) {
-        NewHead::MaskedTokens.put_on(&mut weights, &mut config, params.seed)?;
+        NewHead::MaskedTokens.put_on(&mut weights, &mut config, params.train.seed)?;
     }
     let mut fingerprint = params.fingerprint();
     fingerprint.insert("model".to_owned(), hash_tensors(weights.iter())?);
@@ -131,7 +131,7 @@ fn run(
     let variables = Variables::of(&mut weights, |_| true)?;
     let recipe = Recipe { config, format: base.format(), precision: base.source().precision };
     let lengths: Vec<usize> = train.iter().map(|&cell| contents.lengths[cell]).collect();
-    memory(params, &variables, &recipe, &lengths).check(params.memory)?;
+    memory(params, &variables, &recipe, &lengths).check(params.train.memory)?;
     // Ranges of places among the training cells, of which each piece has a run.
     let place = |cell: usize| train.partition_point(|&other| other < cell);
     let chunks: Vec<_> = contents
@@ -149,12 +149,12 @@ fn run(
         validation: &validation,
         masker,
         loaded: None,
-        checkpointing: params.checkpointing,
+        checkpointing: params.train.checkpointing,
         cost: model.cost(),
         memory: params.embed.memory,
     };
-    let looped = params.looped();
-    let trainer = Trainer { params: &looped, variables: &variables, lengths: &lengths, chunks: &chunks };
+    let trainer =
+        Trainer { params: &params.train, variables: &variables, lengths: &lengths, chunks: &chunks };
     let outcome = trainer.run(&mut task, state.map(|folder| (folder, fingerprint)), watch)?;
     let network =
         Network::Geneformer { model: Box::new(recipe.constant(&variables)?), vocabulary: vocabulary.clone() };
@@ -163,7 +163,7 @@ fn run(
 
 /// The cells to train on and those left out, drawn cell by cell.
 fn divided(n_cells: usize, params: &PretrainParams) -> (Vec<usize>, Vec<usize>) {
-    let mut rng = ChaCha8Rng::seed_from_u64(params.seed);
+    let mut rng = ChaCha8Rng::seed_from_u64(params.train.seed);
     rng.set_stream(u64::MAX);
     let mut is_left_out = |_: &usize| {
         let draw = (rng.next_u64() >> 11) as f64 / (1u64 << 53) as f64;
@@ -176,14 +176,14 @@ fn divided(n_cells: usize, params: &PretrainParams) -> (Vec<usize>, Vec<usize>) 
 fn memory(params: &PretrainParams, variables: &Variables, recipe: &Recipe, lengths: &[usize]) -> MemoryPlan {
     let mut lengths = lengths.to_vec();
     lengths.sort_unstable_by(|a, b| b.cmp(a));
-    let n_tokens: usize = lengths.iter().take(params.batch_size).sum();
+    let n_tokens: usize = lengths.iter().take(params.train.batch_size).sum();
     MemoryPlan {
         n_weights: variables.all().map(|(_, tensor)| tensor.elem_count()).sum(),
         n_trained: variables.n_parameters(),
-        n_copies: usize::from(params.select != Select::Last) + usize::from(params.ema.is_some()),
+        n_copies: params.train.n_copies(),
         n_tokens,
         n_layers: recipe.config.num_hidden_layers,
-        checkpointing: params.checkpointing,
+        checkpointing: params.train.checkpointing,
         width: recipe.config.hidden_size,
         inner: recipe.config.intermediate_size,
         // Of as many rows at a time as the loss has logits of.

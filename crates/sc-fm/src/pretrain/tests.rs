@@ -23,16 +23,21 @@ fn tokens(n_cells: usize) -> Tokens {
 }
 
 fn params() -> PretrainParams {
-    PretrainParams {
-        epochs: 2,
-        batch_size: 5,
-        schedule: Schedule::linear(1e-2),
-        validation: 0.2,
-        select: Select::Loss,
-        save_every: None,
-        chunk_rows: 16,
-        ..PretrainParams::default()
-    }
+    change(PretrainParams::default(), |params| {
+        params.train.epochs = 2;
+        params.train.batch_size = 5;
+        params.train.schedule = Schedule::linear(1e-2);
+        params.validation = 0.2;
+        params.train.select = Select::Loss;
+        params.train.save_every = None;
+        params.chunk_rows = 16;
+    })
+}
+
+/// The same parameters but for a change.
+fn change<P>(mut params: P, change: impl FnOnce(&mut P)) -> P {
+    change(&mut params);
+    params
 }
 
 /// The bits of an embedding, and of the losses.
@@ -48,7 +53,7 @@ fn on_threads<T: Send>(n: usize, run: impl FnOnce() -> T + Send) -> T {
 
 #[test]
 fn hidden_tokens_are_found_better_with_training() {
-    let long = PretrainParams { epochs: 10, ..params() };
+    let long = change(params(), |params| params.train.epochs = 10);
     let found = pretrain(&model(), &tokens(80), &long, None, &mut unwatched).unwrap();
     let losses: Vec<f64> = found.history().iter().map(|epoch| epoch.validation.unwrap().loss).collect();
     // Of 44 tokens, blindly: ln 44 = 3.78.
@@ -66,8 +71,8 @@ fn the_seed_alone_decides_about_the_bits() {
     };
     let first = run(&params(), 1);
     assert!(first == run(&params(), 2), "threads");
-    assert!(first == run(&PretrainParams { checkpointing: true, ..params() }, 1), "checkpointing");
-    assert!(first != run(&PretrainParams { seed: 1, ..params() }, 1), "seed");
+    assert!(first == run(&change(params(), |params| params.train.checkpointing = true), 1), "checkpointing");
+    assert!(first != run(&change(params(), |params| params.train.seed = 1), 1), "seed");
 }
 
 fn write_files(folder: &Path) -> Vec<PathBuf> {
@@ -116,7 +121,7 @@ fn one_file_in_one_piece_is_the_same_as_its_tokens_in_memory() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("cells.h5ad");
     h5ad::write(&data(40), &path).unwrap();
-    let whole = PretrainParams { chunk_rows: 1000, ..params() };
+    let whole = change(params(), |params| params.chunk_rows = 1000);
     let file = pretrain_files(&model(), &[path], &whole, None, &mut unwatched).unwrap();
     let memory = pretrain(&model(), &tokens(40), &whole, None, &mut unwatched).unwrap();
     assert!(bits(&file) == bits(&memory));
@@ -143,21 +148,23 @@ fn what_cannot_be_pretrained_is_refused_in_words() {
     let run =
         |params: &PretrainParams| pretrain(&model(), &tokens, params, None, &mut unwatched).unwrap_err();
     for (wrong, message) in [
-        (PretrainParams { epochs: 0, ..params() }, "`epochs` is 0"),
-        (PretrainParams { mask_share: 1.0, ..params() }, "`mask_share` is 1"),
-        (PretrainParams { validation: -0.1, ..params() }, "`validation` is -0.1"),
-        (PretrainParams { select: Select::MacroF1, ..params() }, "`select` is MacroF1"),
+        (change(params(), |params| params.train.epochs = 0), "`epochs` is 0"),
+        (change(params(), |params| params.mask_share = 1.0), "`mask_share` is 1"),
+        (change(params(), |params| params.validation = -0.1), "`validation` is -0.1"),
+        (change(params(), |params| params.train.select = Select::MacroF1), "`select` is MacroF1"),
         (
-            PretrainParams { validation: 0.0, ..params() },
+            change(params(), |params| params.validation = 0.0),
             "no cell is left out for validation, by which `select` chooses an epoch",
         ),
-        (PretrainParams { validation: 1e-9, ..params() }, "9 cells to train on and 0 to validate with"),
-        (PretrainParams { memory: Some(1), ..params() }, "the training needs about "),
+        (change(params(), |params| params.validation = 1e-9), "9 cells to train on and 0 to validate with"),
+        (change(params(), |params| params.train.memory = Some(1)), "the training needs about "),
     ] {
         let error = run(&wrong).to_string();
         assert!(error.starts_with(message), "{error}");
     }
-    let error = run(&PretrainParams { validation: 0.0, ..params() });
+    let error = run(&change(params(), |params| params.validation = 0.0));
     assert!(error.help().unwrap().contains("Select::Last"));
-    assert!(run(&PretrainParams { validation: 1e-9, ..params() }).help().unwrap().contains("`validation`"));
+    assert!(
+        run(&change(params(), |params| params.validation = 1e-9)).help().unwrap().contains("`validation`")
+    );
 }

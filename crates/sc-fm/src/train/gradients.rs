@@ -6,6 +6,7 @@ use rayon::prelude::*;
 
 use super::{Error, Variables};
 use crate::Result;
+use crate::nn::gather::{self, Gathered};
 
 /// The gradient of each variable, in their order; `None` where the loss does not depend on it.
 ///
@@ -24,7 +25,8 @@ impl Gradients {
     /// # Errors
     /// What the tensor library reports, a loss of several numbers above all.
     pub fn of(loss: &Tensor, variables: &Variables) -> Result<Self> {
-        Self::from_store(&mut loss.backward()?, variables)
+        let (mut store, gathered) = gather::backward(loss)?;
+        Self::of_both(&mut store, gathered, variables)
     }
 
     /// Takes the gradients of the variables out of the store of a backward pass.
@@ -32,10 +34,22 @@ impl Gradients {
     /// # Errors
     /// [`Error::Gradient`] for one that does not fit its variable, and what the tensor library reports.
     pub fn from_store(store: &mut GradStore, variables: &Variables) -> Result<Self> {
+        Self::of_both(store, Gathered::new(), variables)
+    }
+
+    /// Out of the store and of what went round it.
+    fn of_both(store: &mut GradStore, mut gathered: Gathered, variables: &Variables) -> Result<Self> {
         let mut gradients = Self { values: vec![None; variables.len()] };
         for (index, (name, variable)) in variables.iter().enumerate() {
-            if let Some(gradient) = store.remove(variable) {
-                let values = gradient.flatten_all()?.to_vec1::<f32>()?;
+            let stored = store.remove(variable).map(|gradient| gradient.flatten_all()?.to_vec1::<f32>());
+            let values = match (gathered.remove(&variable.id()), stored.transpose()?) {
+                (Some(mut sum), Some(other)) => {
+                    gather::add(&mut sum, &other);
+                    Some(sum)
+                }
+                (sum, other) => sum.or(other),
+            };
+            if let Some(values) = values {
                 if values.len() != variable.elem_count() {
                     let (found, expected) = (values.len(), variable.elem_count());
                     return Err(Error::Gradient { name: name.to_owned(), found, expected }.into());
@@ -77,9 +91,7 @@ impl Gradients {
             match (sum, other) {
                 (Some(sum), Some(other)) => {
                     assert_eq!(sum.len(), other.len(), "gradients of one variable");
-                    sum.par_chunks_mut(CHUNK).zip(other.par_chunks(CHUNK)).for_each(|(sum, other)| {
-                        sum.iter_mut().zip(other).for_each(|(sum, other)| *sum += other);
-                    });
+                    gather::add(sum, &other);
                 }
                 (sum @ None, other) => *sum = other,
                 (Some(_), None) => {}

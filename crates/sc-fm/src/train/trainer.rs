@@ -5,12 +5,10 @@ use std::time::Instant;
 
 use candle_core::Tensor;
 
-use super::error::check;
 use super::sampler::Sampler;
 use super::state::{Cursor, StateFolder};
 use super::{
-    Adam, AdamParams, EpochRecord, Error, Fingerprint, Gradients, Schedule, Scores, Select, TrainProgress,
-    Variables,
+    Adam, EpochRecord, Error, Fingerprint, Gradients, LoopParams, Scores, Select, TrainProgress, Variables,
 };
 use crate::Result;
 use crate::checkpoint::Weights;
@@ -36,6 +34,9 @@ pub(crate) trait Task {
     /// What the mean loss of some items counts for beside that of others: how many they are, unless some have no say or
     /// more say.
     fn weight(&mut self, items: &[usize], at: At) -> Result<f64>;
+
+    /// Hears of all items of a step before their parts are asked for.
+    fn begin(&mut self, _items: &[usize]) {}
 
     /// The mean loss of some items, with its graph.
     fn loss(&mut self, items: &[usize], at: At) -> Result<Tensor>;
@@ -86,82 +87,6 @@ pub(crate) fn checkpointed(
 /// Without a factor the gradient is that of the loss, to the last bit.
 fn times(loss: &Tensor, factor: f64) -> candle_core::Result<Tensor> {
     if factor == 1.0 { Ok(loss.clone()) } else { loss * factor }
-}
-
-/// How a training goes.
-#[derive(Clone, Debug)]
-pub(crate) struct LoopParams {
-    pub(crate) epochs: usize,
-    /// Items whose loss is computed together.
-    pub(crate) batch_size: usize,
-    /// Batches of a step.
-    pub(crate) accumulate: usize,
-    pub(crate) by_length: bool,
-    pub(crate) seed: u64,
-    pub(crate) optimizer: AdamParams,
-    pub(crate) schedule: Schedule,
-    pub(crate) max_grad_norm: Option<f64>,
-    pub(crate) select: Select,
-    /// Epochs without a better one after which a training stops.
-    pub(crate) early_stopping: Option<usize>,
-    /// Share of the old value in a running mean of the weights, which is evaluated and kept in their place.
-    pub(crate) ema: Option<f64>,
-    /// Steps between states on disk; in any case there is one after each epoch.
-    pub(crate) save_every: Option<usize>,
-}
-
-impl LoopParams {
-    /// Refuses what is no training.
-    ///
-    /// # Errors
-    /// [`Error::Param`].
-    pub(crate) fn validate(&self) -> Result<(), Error> {
-        let sizes =
-            [("epochs", self.epochs), ("batch_size", self.batch_size), ("accumulate", self.accumulate)];
-        for (field, n) in sizes {
-            check(field, n, (1..=1 << 24).contains(&n), "1 to 16,777,216")?;
-        }
-        self.schedule.validate()?;
-        self.optimizer.validate()?;
-        if let Some(norm) = self.max_grad_norm {
-            check("max_grad_norm", norm, norm.is_finite() && norm > 0.0, "a finite number above 0, or none")?;
-        }
-        if let Some(share) = self.ema {
-            check("ema", share, share > 0.0 && share < 1.0, "above 0 and below 1, or none")?;
-        }
-        if let Some(patience) = self.early_stopping {
-            let is_good = patience > 0 && self.select != Select::Last;
-            check(
-                "early_stopping",
-                patience,
-                is_good,
-                "1 or more, and a choice of epoch other than the last",
-            )?;
-        }
-        if let Some(steps) = self.save_every {
-            check("save_every", steps, steps > 0, "1 or more, or none")?;
-        }
-        Ok(())
-    }
-
-    /// Everything that decides about the bits of the result.
-    pub(crate) fn fingerprint(&self) -> Fingerprint {
-        let entries = [
-            ("version", concat!("sc-fm ", env!("CARGO_PKG_VERSION")).to_owned()),
-            ("epochs", self.epochs.to_string()),
-            ("batch_size", self.batch_size.to_string()),
-            ("accumulate", self.accumulate.to_string()),
-            ("group_by_length", self.by_length.to_string()),
-            ("seed", self.seed.to_string()),
-            ("optimizer", format!("{:?}", self.optimizer)),
-            ("schedule", format!("{:?}", self.schedule)),
-            ("max_grad_norm", format!("{:?}", self.max_grad_norm)),
-            ("select", format!("{:?}", self.select)),
-            ("early_stopping", format!("{:?}", self.early_stopping)),
-            ("ema", format!("{:?}", self.ema)),
-        ];
-        entries.map(|(name, value)| (name.to_owned(), value)).into()
-    }
 }
 
 /// A training that is over; the variables have the values of the epoch that is kept.
@@ -286,7 +211,7 @@ impl Trainer<'_> {
             lengths: self.lengths,
             chunks: self.chunks,
             batch_size: self.params.batch_size * self.params.accumulate,
-            by_length: self.params.by_length,
+            by_length: self.params.group_by_length,
             seed: self.params.seed,
         }
     }
@@ -295,6 +220,7 @@ impl Trainer<'_> {
     fn step(&self, task: &mut dyn Task, batch: &[usize], now: &mut Now) -> Result<()> {
         let cursor = &mut now.cursor;
         let at = At { seed: self.params.seed, epoch: cursor.epoch, step: cursor.step };
+        task.begin(batch);
         let parts: Vec<&[usize]> = batch.chunks(self.params.batch_size).collect();
         let weights = parts.iter().map(|items| task.weight(items, at)).collect::<Result<Vec<f64>>>()?;
         let total: f64 = weights.iter().sum();

@@ -3,6 +3,7 @@
 
 mod checkpoint;
 mod embed;
+mod gguf;
 mod models;
 mod perturb;
 mod registry;

@@ -22,6 +22,11 @@ impl Error {
             }
             Self::NoMatrix { .. } => Some("choose the slot that holds the counts: X, raw.X or a layer"),
             Self::NotLabels { .. } => Some("choose a column of text, categories, integers or booleans"),
+            #[cfg(feature = "rds")]
+            Self::Rds(error) => error.help(),
+            Self::FeatureOff { .. } => {
+                Some("build the program with this feature, or convert the file to .h5ad")
+            }
             Self::NoColumn { .. } => Some("column names are case-sensitive"),
             Self::Element { source, .. } | Self::Line { source, .. } | Self::Write { source, .. } => {
                 source.help()

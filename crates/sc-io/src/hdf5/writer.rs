@@ -280,6 +280,13 @@ impl<'w> GroupWriter<'w> {
         Ok(DatasetWriter { dataset, path })
     }
 
+    /// A list of texts of one length, filled up with zeros.
+    pub(crate) fn fixed_length<S: AsRef<str>>(&self, name: &str, values: &[S]) -> Result<(), Fault> {
+        let path = self.checked(name)?;
+        let texts: Vec<&str> = values.iter().map(AsRef::as_ref).collect();
+        self.fixed_strings(name, &[values.len()], &texts).map(drop).map_err(|e| fault(&path, e))
+    }
+
     /// Texts of one length: what the writer has for anything but a list.
     fn fixed_strings(&self, name: &str, shape: &[usize], values: &[&str]) -> Result<H5Dataset, Hdf5Error> {
         let field = Field::strings(values);

@@ -1,6 +1,5 @@
 //! A trie of labels over token ids.
 
-mod exp;
 mod posterior;
 mod walk;
 
@@ -106,10 +105,67 @@ impl Trie {
         prefix.iter().try_fold(self.cursor(), Cursor::child).map(|cursor| cursor.allowed())
     }
 
+    /// The inner nodes but the root, each behind the one that it follows, branch after branch.
+    #[cfg(feature = "local")]
+    pub(crate) fn inner_nodes(&self) -> Vec<InnerNode> {
+        let mut nodes = Vec::with_capacity(self.n_inner_nodes());
+        let mut open = vec![(self.cursor(), None)];
+        while let Some((cursor, number)) = open.pop() {
+            if let Some(number) = number {
+                let (parent, token): (Option<usize>, u32) = number;
+                nodes.push(InnerNode { node: cursor.node, parent, token });
+            }
+            let place = nodes.len().checked_sub(1);
+            for child in (0..cursor.allowed().len()).rev() {
+                let next = cursor.nth_child(child);
+                if next.label().is_none() {
+                    open.push((next, Some((place, cursor.allowed()[child]))));
+                }
+            }
+        }
+        nodes
+    }
+
+    /// A place in the trie, at a node.
+    #[cfg(feature = "local")]
+    pub(crate) fn at(&self, node: usize) -> Cursor<'_> {
+        Cursor { trie: self, node }
+    }
+
+    /// The tokens of each label, the end token included.
+    #[cfg(feature = "local")]
+    pub(crate) fn labels(&self) -> Vec<Vec<u32>> {
+        let mut labels = vec![Vec::new(); self.n_labels];
+        let mut open = vec![(self.cursor(), Vec::new())];
+        while let Some((cursor, tokens)) = open.pop() {
+            for (place, token) in cursor.allowed().iter().enumerate() {
+                let mut tokens = tokens.clone();
+                tokens.push(*token);
+                open.push((cursor.nth_child(place), tokens));
+            }
+            if let Some(label) = cursor.label() {
+                labels[label] = tokens;
+            }
+        }
+        labels
+    }
+
     /// A place in the trie, at its root.
     pub fn cursor(&self) -> Cursor<'_> {
         Cursor { trie: self, node: 0 }
     }
+}
+
+/// A node in whose place the model is asked.
+#[cfg(feature = "local")]
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct InnerNode {
+    /// Its number in the trie.
+    pub(crate) node: usize,
+    /// The place in the list of the node that it follows; `None` for the root.
+    pub(crate) parent: Option<usize>,
+    /// The token that leads to it.
+    pub(crate) token: u32,
 }
 
 /// A place in a trie, to decode step by step without walking the prefix again.
@@ -150,6 +206,12 @@ impl<'a> Cursor<'a> {
     pub fn child(self, token: &u32) -> Option<Self> {
         let place = self.allowed().binary_search(token).ok()?;
         Some(self.nth_child(place))
+    }
+
+    /// The number of the node.
+    #[cfg(feature = "local")]
+    pub(crate) fn node(self) -> usize {
+        self.node
     }
 
     /// The label that ends here, behind its end token.

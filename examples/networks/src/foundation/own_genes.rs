@@ -11,7 +11,7 @@ use sc_fm::models::LoadOptions;
 use sc_fm::nn::gemm::Precision;
 use sc_fm::pretrain::{PretrainParams, pretrain};
 use sc_fm::tokenize::Tokens;
-use sc_fm::train::{Schedule, TrainProgress, Warmup};
+use sc_fm::train::{LoopParams, Schedule, TrainProgress, Warmup};
 use sha2::{Digest, Sha256};
 
 use super::Settings;
@@ -50,12 +50,16 @@ pub(super) fn pretrained(
     bar: &ProgressBar,
 ) -> Result<FoundationModel> {
     let kernel = settings.precision.kernel();
+    let defaults = PretrainParams::default();
     let params = PretrainParams {
-        epochs: settings.pretrain_epochs,
-        batch_size: 8,
-        schedule: Schedule { warmup: Warmup::Ratio(0.05), ..Schedule::linear(1e-3) },
-        seed,
-        ..Default::default()
+        train: LoopParams {
+            epochs: settings.pretrain_epochs,
+            batch_size: 8,
+            schedule: Schedule { warmup: Warmup::Ratio(0.05), ..Schedule::linear(1e-3) },
+            seed,
+            ..defaults.train
+        },
+        ..defaults
     };
     let key = hex(Sha256::new_with_prefix(format!("{identity} {kernel} {params:?}")));
     let folder = settings.cache.join(format!("pretrained-{}", &key[..32]));

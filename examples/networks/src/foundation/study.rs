@@ -172,10 +172,10 @@ fn tuned_plan(model: &Model, tuning: Tuning, settings: &Settings) -> Value {
         // The seed of a training is that of the run, which the plan has.
         let params = settings.tuning.params(tuning, rate, trainee, 0);
         json!({
-            "epochs": params.epochs,
-            "batch_size": params.batch_size,
-            "schedule": format!("{:?}", params.schedule),
-            "optimizer": format!("{:?}", params.optimizer),
+            "epochs": params.train.epochs,
+            "batch_size": params.train.batch_size,
+            "schedule": format!("{:?}", params.train.schedule),
+            "optimizer": format!("{:?}", params.train.optimizer),
             "method": format!("{:?}", params.method),
         })
     });

@@ -175,15 +175,15 @@ impl TuningSettings {
             Tuning::FineTuned => Method::Full,
         };
         let mut params = FineTuneParams::new(trainee.model.kind(), method);
-        params.seed = seed;
+        params.train.seed = seed;
         params.embed = trainee.input.clone();
         if let Some(rate) = rate {
-            params.epochs = self.epochs.unwrap_or(if trainee.small { 5 } else { 3 });
-            params.batch_size = self.batch_size;
-            params.schedule = Schedule::linear(rate);
-            params.checkpointing = self.checkpointing && trainee.model.kind() == Kind::Geneformer;
-            params.save_every = Some(100);
-            params.memory = memory::available();
+            params.train.epochs = self.epochs.unwrap_or(if trainee.small { 5 } else { 3 });
+            params.train.batch_size = self.batch_size;
+            params.train.schedule = Schedule::linear(rate);
+            params.train.checkpointing = self.checkpointing && trainee.model.kind() == Kind::Geneformer;
+            params.train.save_every = Some(100);
+            params.train.memory = memory::available();
         }
         params
     }

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails where something is not there")]
 
 mod away;
+mod cellreasoner;
 mod foundation_models;
 mod pretrain;
 #[path = "../../../tests/programs/support.rs"]

@@ -139,3 +139,32 @@ fn a_file_that_has_changed_is_not_hashed_as_if_it_had_not() {
     write(folder.path(), "model.safetensors", &[("a", 1.0), ("b", 1.0)]);
     assert!(matches!(report.hashed(), Err(Error::Changed { .. })));
 }
+
+#[test]
+fn deferred_tensors_are_read_when_they_are_taken() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path();
+    write(path, "1.safetensors", &[("a", 1.0), ("b", 2.0)]);
+    write(path, "2.safetensors", &[("c", 3.0), ("d", 2.0)]);
+    index(
+        path,
+        r#"{"a": "1.safetensors", "b": "1.safetensors", "c": "2.safetensors", "d": "2.safetensors"}"#,
+    );
+    let params = OpenParams { dtype: Some(DType::BF16), ..OpenParams::default() };
+    let weights = Weights::open_deferred(path, &params).unwrap();
+    let mut weights = weights.renamed(|name| Some(format!("x.{name}")));
+    assert_eq!(weights.shape("x.c"), Some(&[1][..]));
+    let c = weights.take("x.c", &[1]).unwrap();
+    assert_eq!(
+        (c.dtype(), c.to_dtype(DType::F32).unwrap().to_vec1::<f32>().unwrap()),
+        (DType::BF16, vec![3.0])
+    );
+    let b = weights.take("x.b", &[1]).unwrap();
+    weights.tied("x.d", &b, "x.b").unwrap();
+    assert!(weights.tied("x.a", &b, "x.b").unwrap_err().to_string().contains("x.a"));
+    assert!(weights.take("x.a", &[2]).unwrap_err().to_string().contains("x.a"));
+    weights.finish().unwrap();
+    // What was not there is said as ever.
+    std::fs::remove_file(path.join("2.safetensors")).unwrap();
+    assert!(Weights::open_deferred(path, &params).is_err());
+}

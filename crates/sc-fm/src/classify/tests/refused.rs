@@ -54,37 +54,52 @@ fn what_cannot_be_trained_is_refused_in_words() {
     let (error, help) = words(run(&labels, &train, &[], &own));
     assert_eq!(error, "there are no validation rows, by which `select` chooses an epoch");
     assert!(help.contains("Select::Last"));
-    let last = FineTuneParams { select: Select::Last, early_stopping: Some(2), ..own.clone() };
+    let last = change(own.clone(), |params| {
+        params.train.select = Select::Last;
+        params.train.early_stopping = Some(2);
+    });
     assert!(run(&labels, &train, &[], &last).to_string().contains("`early_stopping`"));
-    let last = FineTuneParams { early_stopping: None, epochs: 1, ..last };
+    let last = change(last, |params| {
+        params.train.early_stopping = None;
+        params.train.epochs = 1;
+    });
     let tuned = fine_tune(&model, &adata, &labels, &train, &[], &last, None, &mut unwatched).unwrap();
     assert_eq!((tuned.best_epoch().epoch, tuned.best_epoch().validation), (1, None));
 
     for (wrong, field) in [
-        (FineTuneParams { epochs: 0, ..own.clone() }, "`epochs` is 0"),
-        (FineTuneParams { accumulate: 0, ..own.clone() }, "`accumulate` is 0"),
-        (FineTuneParams { ema: Some(1.0), ..own.clone() }, "`ema` is 1, expected above 0 and below 1"),
-        (FineTuneParams { early_stopping: Some(0), ..own.clone() }, "`early_stopping` is 0"),
-        (FineTuneParams { save_every: Some(0), ..own.clone() }, "`save_every` is 0"),
-        (FineTuneParams { max_grad_norm: Some(-1.0), ..own.clone() }, "`max_grad_norm` is -1"),
-        (FineTuneParams { freeze_layers: 3, ..own.clone() }, "`freeze_layers` is 3, expected at most 2"),
-        (FineTuneParams { schedule: Schedule::linear(f64::NAN), ..own.clone() }, "`learning_rate` is NaN"),
+        (change(own.clone(), |params| params.train.epochs = 0), "`epochs` is 0"),
+        (change(own.clone(), |params| params.train.accumulate = 0), "`accumulate` is 0"),
+        (
+            change(own.clone(), |params| params.train.ema = Some(1.0)),
+            "`ema` is 1, expected above 0 and below 1",
+        ),
+        (change(own.clone(), |params| params.train.early_stopping = Some(0)), "`early_stopping` is 0"),
+        (change(own.clone(), |params| params.train.save_every = Some(0)), "`save_every` is 0"),
+        (change(own.clone(), |params| params.train.max_grad_norm = Some(-1.0)), "`max_grad_norm` is -1"),
+        (change(own.clone(), |params| params.freeze_layers = 3), "`freeze_layers` is 3, expected at most 2"),
+        (
+            change(own.clone(), |params| params.train.schedule = Schedule::linear(f64::NAN)),
+            "`learning_rate` is NaN",
+        ),
     ] {
         let error = run(&labels, &train, &validation, &wrong).to_string();
         assert!(error.starts_with(field), "{error}");
     }
-    let (error, help) =
-        words(run(&labels, &train, &validation, &FineTuneParams { memory: Some(1000), ..own.clone() }));
+    let (error, help) = words(run(
+        &labels,
+        &train,
+        &validation,
+        &change(own.clone(), |params| params.train.memory = Some(1000)),
+    ));
     assert!(error.contains("tokens, but 0.0 MiB are allowed") && help.contains("batch_size"), "{error}");
 }
 
 #[test]
 fn a_loss_that_is_no_number_ends_the_training_and_names_the_cells() {
     let model = geneformer();
-    let wild = FineTuneParams {
-        schedule: Schedule { decline: train::Decline::Constant, ..Schedule::linear(1e38) },
-        ..params(&model, Method::Full)
-    };
+    let wild = change(params(&model, Method::Full), |params| {
+        params.train.schedule = Schedule { decline: train::Decline::Constant, ..Schedule::linear(1e38) }
+    });
     let error = tune(&model, &wild, None).unwrap_err();
     assert!(error.to_string().starts_with("the l"), "{error}");
     assert!(error.to_string().contains("in epoch 1, step 2, of rows "), "{error}");

@@ -9,7 +9,7 @@ use crate::models::{Error, Hidden, pooling};
 use crate::nn::{Activation, LayerNorm, Linear, Packing, TrainingStep};
 
 /// The site of the dropout before a classifier.
-const HEAD_SITE: u32 = 2;
+pub(super) const HEAD_SITE: u32 = 2;
 
 /// Those heads that a checkpoint holds.
 #[derive(Clone, Debug)]
@@ -74,10 +74,16 @@ impl Heads {
         Ok(classifier.forward(&pooled, Activation::Identity)?)
     }
 
-    pub(super) fn gene_logits(&self, states: &Tensor) -> Result<Tensor> {
+    /// * `dropout`: as for [`cell_logits`](Self::cell_logits).
+    pub(super) fn gene_logits(&self, last: &Hidden, dropout: Option<(&TrainingStep, f64)>) -> Result<Tensor> {
         let head = "classifier of genes";
         let classifier = self.classifier.as_ref().filter(|_| self.pooler.is_none());
-        Ok(classifier.ok_or(Error::NoHead { head })?.forward(states, Activation::Identity)?)
+        let classifier = classifier.ok_or(Error::NoHead { head })?;
+        let states = match dropout {
+            Some((step, rate)) => step.dropout(HEAD_SITE, rate).forward(&last.states, &last.packing)?,
+            None => last.states.clone(),
+        };
+        Ok(classifier.forward(&states, Activation::Identity)?)
     }
 }
 

@@ -1,18 +1,21 @@
 //! Several classifiers of cells on one encoder.
 
 use candle_core::{DType, Device, Tensor};
+use serde::{Deserialize, Serialize};
 
+use super::heads::HEAD_SITE;
 use crate::Result;
 use crate::checkpoint::{Error, Weights};
 use crate::models::normal::uniform_within;
 use crate::models::parts::Parts;
 use crate::models::{Hidden, pooling};
 use crate::nn::gemm::Precision;
-use crate::nn::{Activation, Linear, softmax};
+use crate::nn::{Activation, Linear, Packing, TrainingStep, softmax};
 use crate::train::loss::cross_entropy;
 
 /// What stands for a cell in [`MultiTask`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum TaskPooling {
     /// The state of the first token.
     First,
@@ -118,6 +121,17 @@ impl MultiTask {
         }
     }
 
+    /// [`pooled`](Self::pooled), in a step of training with the share that is dropped of it.
+    pub(crate) fn pooled_with(
+        &self,
+        last: &Hidden,
+        training: Option<(&TrainingStep, f64)>,
+    ) -> Result<Tensor> {
+        let pooled = self.pooled(last)?;
+        let Some((step, rate)) = training else { return Ok(pooled) };
+        Ok(step.dropout(HEAD_SITE, rate).forward(&pooled, &Packing::new(vec![1; last.packing.n_cells()]))?)
+    }
+
     /// Logits of each task, `cells × classes`.
     ///
     /// * `cells`: `cells × hidden_size`, from [`pooled`](Self::pooled).
@@ -157,7 +171,6 @@ impl MultiTask {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::nn::Packing;
     use crate::nn::testing::numbers;
     use crate::train::{Gradients, Variables};
 

@@ -71,8 +71,12 @@ pub(super) struct Written<'a> {
 impl Written<'_> {
     pub(super) fn json(&self) -> Value {
         let has = |module: &str| self.whole.iter().any(|whole| whole == module);
-        // What the pair of heads is in Hugging Face's words; other heads are ambiguous or of no model of theirs.
-        let task = (has("classifier") && has("pooler")).then_some("SEQ_CLS");
+        // What the heads are in Hugging Face's words; others are of no model of theirs.
+        let task = match (has("classifier"), has("pooler")) {
+            (true, true) => Some("SEQ_CLS"),
+            (true, false) => Some("TOKEN_CLS"),
+            _ => None,
+        };
         let modules = (!self.whole.is_empty()).then_some(&self.whole);
         let alpha = self.scale * self.r as f64;
         let alpha = if alpha.fract() == 0.0 { json!(alpha as u64) } else { json!(alpha) };

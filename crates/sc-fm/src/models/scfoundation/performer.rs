@@ -147,7 +147,7 @@ impl PerformerLayer {
         let rows = |x: &Tensor| x.to_vec2::<f32>().expect("a matrix");
         let of = |part: &Linear| rows(&part.forward(x, Activation::Identity).expect("shapes fit"));
         let (query, key, value) = (of(&self.query), of(&self.key), of(&self.value));
-        let directions = rows(self.directions.weight());
+        let directions = rows(self.directions.weight().expect("a tensor is multiplied"));
         let width = directions[0].len();
         let scale = (width as f64).powf(-0.25);
         let dot =

@@ -36,11 +36,11 @@ pub(super) struct Inputs<'a> {
 
 /// The gradients of queries, keys and values, rows of all heads.
 pub(super) fn gradients(op: &Attention, inputs: Inputs<'_>, heads: Heads) -> [Vec<f32>; 3] {
-    let width = heads.n_heads * heads.size;
-    let zeros = |x: Matrix<'_>| vec![0.0; x.n_rows * width];
+    let (width, kv_width) = (heads.n_heads * heads.size, heads.n_kv_heads * heads.size);
+    let zeros = |x: Matrix<'_>| vec![0.0; x.n_rows * x.n_cols];
     let (mut dq, mut dk, mut dv) = (zeros(inputs.q), zeros(inputs.k), zeros(inputs.v));
     let query_lengths = op.queries.iter().map(|rows| rows.len() * width);
-    let key_lengths = || op.keys.iter().map(|rows| rows.len() * width);
+    let key_lengths = || op.keys.iter().map(|rows| rows.len() * kv_width);
     let cells = cpu::split(&mut dq, query_lengths)
         .into_par_iter()
         .zip(cpu::split(&mut dk, key_lengths()))
@@ -49,23 +49,37 @@ pub(super) fn gradients(op: &Attention, inputs: Inputs<'_>, heads: Heads) -> [Ve
         if dq.is_empty() {
             return;
         }
-        let of_heads: Vec<Gradients> = (0..heads.n_heads)
-            .into_par_iter()
-            .with_max_len(1)
-            .map(|h| Head::new(op, inputs, heads, cell, h).gradients(op.arch))
-            .collect();
-        let place = |all: &mut [f32], h: usize, values: &[f32]| {
-            for (row, values) in all.chunks_exact_mut(width).zip(values.chunks_exact(heads.padded)) {
-                row[h * heads.size..][..heads.size].copy_from_slice(&values[..heads.size]);
-            }
-        };
-        for (h, of_head) in of_heads.iter().enumerate() {
-            place(dq, h, &of_head.queries);
-            place(dk, h, &of_head.keys);
-            place(dv, h, &of_head.values);
+        // Heads that share keys add up, in order.
+        for (h, of_head) in of_heads(op, inputs, heads, cell).iter().enumerate() {
+            heads.add(&of_head.queries, dq, (width, h));
+            heads.add(&of_head.keys, dk, (kv_width, heads.kv(h)));
+            heads.add(&of_head.values, dv, (kv_width, heads.kv(h)));
         }
     });
     [dq, dk, dv]
+}
+
+/// [`gradients`] in one matrix: columns of queries, of keys, of values. There are as many queries as keys.
+pub(super) fn side_by_side(op: &Attention, inputs: Inputs<'_>, heads: Heads) -> Vec<f32> {
+    let stride = 3 * heads.n_heads * heads.size;
+    let mut all = vec![0.0; inputs.q.n_rows * stride];
+    let cells = cpu::split(&mut all, op.queries.iter().map(|rows| rows.len() * stride)).into_par_iter();
+    cells.enumerate().with_max_len(1).for_each(|(cell, rows)| {
+        if rows.is_empty() {
+            return;
+        }
+        for (h, of_head) in of_heads(op, inputs, heads, cell).iter().enumerate() {
+            for (i, values) in [&of_head.queries, &of_head.keys, &of_head.values].into_iter().enumerate() {
+                heads.add(values, rows, (stride, i * heads.n_heads + h));
+            }
+        }
+    });
+    all
+}
+
+fn of_heads(op: &Attention, inputs: Inputs<'_>, heads: Heads, cell: usize) -> Vec<Gradients> {
+    let of_head = |h| Head::new(op, inputs, heads, cell, h).gradients(op.arch);
+    (0..heads.n_heads).into_par_iter().with_max_len(1).map(of_head).collect()
 }
 
 /// Gradients in rows of the padded head size.
@@ -96,8 +110,8 @@ impl<'a> Head<'a> {
         Self {
             heads,
             queries: heads.view(inputs.q, queries.clone(), head),
-            keys: heads.view(inputs.k, keys.clone(), head),
-            values: heads.view(inputs.v, keys, head),
+            keys: heads.view(inputs.k, keys.clone(), heads.kv(head)),
+            values: heads.view(inputs.v, keys, heads.kv(head)),
             out: heads.view(inputs.out, queries.clone(), head),
             gradient: heads.view(inputs.gradient, queries.clone(), head),
             visible: op.visible(cell),
@@ -153,7 +167,7 @@ impl WithSimd for Share<'_> {
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
         let Self { head, keys, out } = self;
-        let Head { heads: Heads { size, padded, n_heads, scale }, visible, mask, .. } = *head;
+        let Head { heads: Heads { size, padded, n_heads, scale, .. }, visible, mask, .. } = *head;
         let (mut queries, mut gradients) = (vec![0.0; QUERIES * size], vec![0.0; QUERIES * size]);
         let (mut weights, mut slopes) = (vec![0.0; QUERIES * KEYS], vec![0.0; QUERIES * KEYS]);
         let (mut query_copy, mut gradient_copy, mut key_copy) = (Vec::new(), Vec::new(), Vec::new());
@@ -194,6 +208,9 @@ impl WithSimd for Share<'_> {
                     let blind = visible.blind(key, first, columns);
                     weights[..blind].fill(0.0);
                     slopes[..blind].fill(0.0);
+                    let passed = visible.passed(key, first, columns);
+                    weights[passed..columns].fill(0.0);
+                    slopes[passed..columns].fill(0.0);
                 }
                 let at = (start - keys.start) * padded;
                 for (left, right, out) in

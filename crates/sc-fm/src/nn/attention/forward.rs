@@ -45,24 +45,23 @@ pub(super) struct Scratch {
 }
 
 /// What is known of each query so far.
-struct Lanes {
-    highest: [f32; QUERIES],
-    shift: [f32; QUERIES],
-    sum: [f32; QUERIES],
+pub(super) struct Lanes {
+    pub(super) highest: [f32; QUERIES],
+    pub(super) shift: [f32; QUERIES],
+    pub(super) sum: [f32; QUERIES],
     /// What the latest block of keys makes of earlier weights.
-    fade: [f32; QUERIES],
+    pub(super) fade: [f32; QUERIES],
 }
 
 impl Scratch {
     pub(super) fn new(heads: Heads) -> Self {
-        let none = [0.0; QUERIES];
         Self {
             queries: vec![0.0; QUERIES * heads.size],
             weights: vec![0.0; QUERIES * KEYS],
             out: vec![0.0; QUERIES * heads.padded],
             values: Vec::new(),
             words: Vec::new(),
-            lanes: Lanes { highest: none, shift: none, sum: none, fade: none },
+            lanes: Lanes::default(),
         }
     }
 }
@@ -77,20 +76,21 @@ impl WithSimd for Block<'_> {
         let (n, width) = (self.queries.len(), heads.n_heads * heads.size);
         for h in 0..heads.n_heads {
             let queries = heads.view(self.q, self.queries.clone(), h);
-            let keys = heads.view(self.k, self.keys.clone(), h);
-            let values = heads.view(self.v, self.keys.clone(), h).right(copy);
+            let keys = heads.view(self.k, self.keys.clone(), heads.kv(h));
+            let values = heads.view(self.v, self.keys.clone(), heads.kv(h)).right(copy);
             let columns = queries.transpose(heads.scale, transposed);
             let mask = dropped.map(|(dropped, cell)| dropped.mask(cell, h));
             sums.fill(0.0);
-            lanes.highest.fill(f32::NEG_INFINITY);
-            lanes.sum.fill(0.0);
+            *lanes = Lanes::default();
 
-            for start in (0..visible.from(0, usize::MAX, first + n - 1)).step_by(KEYS) {
+            let from = visible.start(first) / KEYS * KEYS;
+            for start in (from..visible.from(0, usize::MAX, first + n - 1)).step_by(KEYS) {
                 let block = start..(start + KEYS).min(keys.n_rows);
                 let weights = &mut weights[..];
                 scores(simd, keys.rows(block.clone()), transposed, columns, weights);
                 for (row, key) in weights.chunks_exact_mut(QUERIES).zip(block.clone()) {
                     row[..visible.blind(key, first, columns)].fill(f32::NEG_INFINITY);
+                    row[visible.passed(key, first, columns)..columns].fill(f32::NEG_INFINITY);
                 }
                 lanes.weigh(simd, &mut weights[..block.len() * QUERIES], columns);
                 // The sum of the weights, above, is that before any is dropped.
@@ -120,10 +120,17 @@ impl WithSimd for Block<'_> {
     }
 }
 
+impl Default for Lanes {
+    fn default() -> Self {
+        let none = [0.0; QUERIES];
+        Self { highest: [f32::NEG_INFINITY; QUERIES], shift: none, sum: none, fade: none }
+    }
+}
+
 impl Lanes {
     /// Scores become weights relative to the highest score so far.
     #[inline(always)]
-    fn weigh<S: Simd>(&mut self, simd: S, scores: &mut [f32], columns: usize) {
+    pub(super) fn weigh<S: Simd>(&mut self, simd: S, scores: &mut [f32], columns: usize) {
         let lowest = simd.splat_f32s(f32::NEG_INFINITY);
         for lane in (0..columns).step_by(S::F32_LANES) {
             let at = lane..lane + S::F32_LANES;

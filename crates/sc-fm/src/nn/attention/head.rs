@@ -19,6 +19,8 @@ pub(super) const KEYS: usize = 192;
 #[derive(Clone, Copy)]
 pub(super) struct Heads {
     pub(super) n_heads: usize,
+    /// Heads of keys and values: each serves as many heads of queries, side by side.
+    pub(super) n_kv_heads: usize,
     /// Columns of a head.
     pub(super) size: usize,
     /// `size` rounded up to a whole number of registers.
@@ -28,11 +30,23 @@ pub(super) struct Heads {
 }
 
 impl Heads {
-    /// `n_heads` divides the width.
-    pub(super) fn new(width: usize, n_heads: usize) -> Self {
+    /// `n_heads` divides the width, `n_kv_heads` divides `n_heads`.
+    pub(super) fn new(width: usize, n_heads: usize, n_kv_heads: usize, scale: f32) -> Self {
         let size = width / n_heads;
-        let scale = (1.0 / (size as f64).sqrt()) as f32;
-        Self { n_heads, size, padded: size.next_multiple_of(LANES), scale }
+        Self { n_heads, n_kv_heads, size, padded: size.next_multiple_of(LANES), scale }
+    }
+
+    /// The head of keys and values that serves head `h` of queries.
+    #[inline(always)]
+    pub(super) fn kv(self, h: usize) -> usize {
+        h / (self.n_heads / self.n_kv_heads)
+    }
+
+    /// Adds rows of the padded size to the columns of head `h` in rows of `stride`.
+    pub(super) fn add(self, values: &[f32], rows: &mut [f32], (stride, h): (usize, usize)) {
+        for (row, values) in rows.chunks_exact_mut(stride).zip(values.chunks_exact(self.padded)) {
+            row[h * self.size..][..self.size].iter_mut().zip(values).for_each(|(sum, x)| *sum += x);
+        }
     }
 
     /// The columns of head `h` in some rows.
@@ -58,6 +72,12 @@ pub(super) struct View<'a> {
 }
 
 impl<'a> View<'a> {
+    /// `n_rows` rows, `stride` apart, of which `size` columns from `column` on.
+    #[inline(always)]
+    pub(super) fn new(data: &'a [f32], stride: usize, n_rows: usize, column: usize, size: usize) -> Self {
+        Self { data: &data[column..], stride, n_rows, size }
+    }
+
     /// Row `i`.
     #[inline(always)]
     pub(super) fn row(self, i: usize) -> &'a [f32] {
@@ -144,6 +164,8 @@ pub(super) struct Visible {
     pub(super) n_keys: usize,
     /// Keys that the first query of the cell sees; the next sees one more. `None` where all see all.
     pub(super) causal: Option<usize>,
+    /// How many keys a query sees at most where `causal`, itself and those before it.
+    pub(super) window: usize,
 }
 
 impl Visible {
@@ -154,7 +176,20 @@ impl Visible {
         seen.saturating_sub(start).min(n)
     }
 
-    /// Number of queries, from `first` on and at most `n`, that do not see a key.
+    /// The first key that a query sees.
+    #[inline(always)]
+    pub(super) fn start(self, query: usize) -> usize {
+        self.causal.map_or(0, |first| (first + query).saturating_sub(self.window))
+    }
+
+    /// The place among `n` queries, from `first` on, of the first that a key is too far behind for.
+    #[inline(always)]
+    pub(super) fn passed(self, key: usize, first: usize, n: usize) -> usize {
+        self.causal
+            .map_or(n, |seen| (key + 1).saturating_add(self.window).saturating_sub(seen + first).min(n))
+    }
+
+    /// Number of queries, from `first` on and at most `n`, that do not see a key yet.
     #[inline(always)]
     pub(super) fn blind(self, key: usize, first: usize, n: usize) -> usize {
         self.causal.map_or(0, |seen| (key + 1).saturating_sub(seen + first).min(n))

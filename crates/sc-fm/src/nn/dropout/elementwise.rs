@@ -32,7 +32,7 @@ impl Elementwise {
 }
 
 /// Drops among `values`, the rows of all cells.
-pub(super) fn apply(dropout: &Dropout, packing: &Packing, keep: Keep, arch: Arch, values: &mut [f32]) {
+pub(in crate::nn) fn apply(dropout: &Dropout, packing: &Packing, keep: Keep, arch: Arch, values: &mut [f32]) {
     if values.is_empty() {
         return;
     }

@@ -1,6 +1,8 @@
 //! Which micro-kernel computes, chosen when the program runs.
 
+use super::blocks::BlockFormat;
 use super::micro::{Format, Micro};
+use super::quantized::{Quantized, Weight};
 
 /// How exactly products are computed. More is never wrong: a processor without the instructions for less computes f32.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -13,6 +15,20 @@ pub enum Precision {
     F32Grade,
     /// Operands rounded to bf16 (errors of a few 10⁻³), sums in f32, where the processor multiplies bf16; else as `F32`.
     Bf16,
+    /// Weights in blocks of 32 with 8 bits a value, rows rounded to 8 bits where they are multiplied (errors of some
+    /// 10⁻³): the same bits on every processor. For weights that are not trained.
+    Q8_0,
+    /// As `Q8_0`, with weights of 4 bits in blocks of 256 (errors of a few 10⁻²). A weight whose rows are not whole
+    /// blocks is stored as `Q8_0`.
+    #[allow(non_camel_case_types, reason = "the name of GGML")]
+    Q4_K,
+}
+
+impl Precision {
+    /// Whether weights are stored in blocks of whole numbers.
+    pub fn is_quantized(self) -> bool {
+        matches!(self, Self::Q8_0 | Self::Q4_K)
+    }
 }
 
 /// A micro-kernel that this processor can run.
@@ -32,6 +48,7 @@ pub(super) enum Kind {
     AmxBf16,
     #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
     AmxSplit,
+    Quantized(Quantized),
     #[cfg(test)]
     PlainBf16,
     #[cfg(all(test, target_arch = "x86_64", target_os = "linux"))]
@@ -40,7 +57,7 @@ pub(super) enum Kind {
     EmulatedSplit,
 }
 
-/// Runs `$body` with `$micro` as the type of a kernel.
+/// Runs `$body` with `$micro` as the type of a kernel that multiplies floating point numbers.
 macro_rules! with_micro {
     ($kernel:expr, $micro:ident => $body:expr) => {{
         use crate::nn::gemm::{self, kernel::Kind};
@@ -74,6 +91,7 @@ macro_rules! with_micro {
                 type $micro = gemm::amx::Amx<gemm::amx::Registers, true>;
                 $body
             }
+            Kind::Quantized(_) => unreachable!("products with blocks go another way"),
             #[cfg(test)]
             Kind::PlainBf16 => {
                 type $micro = gemm::tests::plain::PlainBf16;
@@ -97,10 +115,19 @@ pub(super) use with_micro;
 impl Kernel {
     /// The fastest kernel of this processor for a precision.
     pub fn new(precision: Precision) -> Self {
+        let blocks = match precision {
+            Precision::Q8_0 => Some(Weight::Q8),
+            Precision::Q4_K => Some(Weight::Q4),
+            _ => None,
+        };
+        if let Some(weight) = blocks {
+            let mut kernels = Quantized::available().into_iter().filter(|kernel| kernel.weight == weight);
+            return Self(Kind::Quantized(kernels.next_back().expect("there is a plain kernel")));
+        }
         let wanted: &[&str] = match precision {
-            Precision::F32 => &["f32-avx512", "f32-avx2"],
             Precision::F32Grade => &["bf16x3-amx", "f32-avx512", "f32-avx2"],
             Precision::Bf16 => &["bf16-amx", "bf16-avx512", "f32-avx512", "f32-avx2"],
+            _ => &["f32-avx512", "f32-avx2"],
         };
         let available = Self::available();
         let find = |name: &&str| available.iter().find(|kernel| kernel.name() == *name).copied();
@@ -126,6 +153,7 @@ impl Kernel {
                 }
             }
         }
+        kinds.extend(Quantized::available().into_iter().map(Kind::Quantized));
         kinds.into_iter().map(Self).collect()
     }
 
@@ -143,12 +171,33 @@ impl Kernel {
             Kind::AmxBf16 => "bf16-amx",
             #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
             Kind::AmxSplit => "bf16x3-amx",
+            Kind::Quantized(kernel) => kernel.name(),
             #[cfg(test)]
             Kind::PlainBf16 => "bf16-plain",
             #[cfg(all(test, target_arch = "x86_64", target_os = "linux"))]
             Kind::EmulatedBf16 => "bf16-emulated",
             #[cfg(all(test, target_arch = "x86_64", target_os = "linux"))]
             Kind::EmulatedSplit => "bf16x3-emulated",
+        }
+    }
+
+    /// The blocks that it multiplies with; none for floating point numbers.
+    pub fn blocks(self) -> Option<BlockFormat> {
+        self.quantized().map(Quantized::format)
+    }
+
+    pub(super) fn quantized(self) -> Option<Quantized> {
+        match self.0 {
+            Kind::Quantized(kernel) => Some(kernel),
+            _ => None,
+        }
+    }
+
+    /// Itself, or that for `Q8_0` where rows are not whole blocks of `Q4_K`.
+    pub(super) fn for_inputs(self, inputs: usize) -> Self {
+        match self.0 {
+            Kind::Quantized(kernel) => Self(Kind::Quantized(kernel.for_inputs(inputs))),
+            _ => self,
         }
     }
 

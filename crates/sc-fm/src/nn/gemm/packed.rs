@@ -4,15 +4,18 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
+use super::blocks::BlockFormat;
 use super::buffer::Buffer;
+use super::error::Error;
 use super::kernel::Kernel;
-use super::micro::{Format, PANEL};
+use super::micro::{Format, PANEL, widen};
+use super::quantized;
 use super::view::View;
 
 /// A weight, `out × in`, laid out once for the kernel that will multiply with it.
 ///
 /// Panels of 32 outputs; in a panel, the 32 values of one input after those of another, so that a kernel reads memory
-/// from front to back. Missing outputs of the last panel are 0.
+/// from front to back. Missing outputs of the last panel are 0. Blocks of whole numbers lie in panels of 16 outputs.
 #[derive(Clone)]
 pub struct Packed {
     pub(super) kernel: Kernel,
@@ -24,11 +27,19 @@ pub struct Packed {
     pub(super) words: Buffer,
 }
 
+/// Outputs that are packed at a time, of a weight that comes in pieces: some panels, for some threads.
+const PIECE: usize = 128;
+
 impl Packed {
-    /// Packs `weight`, `out × in`, on the threads of the caller's pool.
+    /// Packs `weight`, `out × in`, on the threads of the caller's pool. In blocks, a value that they cannot hold makes the
+    /// outputs with it NaN; [`Packed::try_new`] refuses it.
     pub fn new(weight: View<'_>, kernel: Kernel) -> Self {
-        let mut packed = Self { kernel, outputs: 0, inputs: 0, steps: 0, words: Buffer::default() };
-        packed.set_shape(weight);
+        let mut packed = Self::empty((weight.rows(), weight.columns()), kernel);
+        if packed.kernel.quantized().is_some() {
+            // The place of a value that was not held is for `try_new` to tell.
+            _ = packed.fill_blocks(0, weight);
+            return packed;
+        }
         let (high, low, panel) = packed.parts();
         if panel > 0 {
             let low: Vec<&mut [u32]> = match low.is_empty() {
@@ -41,9 +52,127 @@ impl Packed {
         packed
     }
 
-    /// Packs another weight into the same memory, on this thread alone.
+    /// As [`Packed::new`], but refuses values that blocks cannot hold.
+    ///
+    /// # Errors
+    /// [`Error::NotHeld`] for a value that is not finite or too large; kernels of floating point numbers take any.
+    pub fn try_new(weight: View<'_>, kernel: Kernel) -> Result<Self, Error> {
+        let shape = (weight.rows(), weight.columns());
+        match kernel.quantized() {
+            Some(_) => {
+                let mut packed = Self::try_empty(shape, kernel)?;
+                packed.fill_blocks(0, weight)?;
+                Ok(packed)
+            }
+            None => Ok(Self::new(weight, kernel)),
+        }
+    }
+
+    /// Packs a weight, `out × in`, that is read in pieces, and never is in memory whole.
+    ///
+    /// * `read`: fills the values of some rows, row after row. It is called for rows from the first to the last, 128 or
+    ///   fewer at a time.
+    ///
+    /// # Errors
+    /// What `read` returns; [`Error::NotHeld`] as [`Packed::try_new`], and [`Error::TooLarge`].
+    pub fn from_pieces<E: From<Error>>(
+        (outputs, inputs): (usize, usize),
+        kernel: Kernel,
+        mut read: impl FnMut(Range<usize>, &mut [f32]) -> Result<(), E>,
+    ) -> Result<Self, E> {
+        let mut packed = Self::try_empty((outputs, inputs), kernel)?;
+        let mut values = vec![0.0; PIECE.min(outputs) * inputs];
+        for first in (0..outputs).step_by(PIECE) {
+            let rows = first..outputs.min(first + PIECE);
+            let values = &mut values[..rows.len() * inputs];
+            read(rows.clone(), values)?;
+            let piece = View::new(values, rows.len(), inputs);
+            match packed.kernel.quantized() {
+                Some(_) => packed.fill_blocks(first, piece)?,
+                None => packed.fill_panels(first, piece),
+            }
+        }
+        Ok(packed)
+    }
+
+    /// Takes blocks as they are stored, rows of whole blocks one after another.
+    ///
+    /// * `kernel`: multiplies with these blocks, or with `Q8_0` if they are `Q6_K`, which are rounded to it then.
+    ///
+    /// # Errors
+    /// [`Error::Length`] and [`Error::Ragged`] for bytes that are not a weight of this shape, [`Error::Kernel`] for a kernel
+    /// of other blocks, [`Error::TooLarge`], [`Error::NotHeld`].
+    pub fn from_blocks(
+        blocks: &[u8],
+        format: BlockFormat,
+        (outputs, inputs): (usize, usize),
+        kernel: Kernel,
+    ) -> Result<Self, Error> {
+        let row = format.row_bytes(inputs)?;
+        let expected = row.checked_mul(outputs).ok_or(Error::TooLarge { outputs, inputs })?;
+        if blocks.len() != expected {
+            let (format, found) = (format.name(), blocks.len());
+            return Err(Error::Length { format, outputs, inputs, found, expected });
+        }
+        Self::from_block_pieces(format, (outputs, inputs), kernel, |rows, bytes| {
+            bytes.copy_from_slice(&blocks[rows.start * row..rows.end * row]);
+            Ok(())
+        })
+    }
+
+    /// As [`Packed::from_blocks`], of blocks that are read in pieces.
+    ///
+    /// * `read`: fills the bytes of some rows. It is called for rows from the first to the last, 128 or fewer at a time.
+    ///
+    /// # Errors
+    /// As [`Packed::from_blocks`], and what `read` returns.
+    pub fn from_block_pieces<E: From<Error>>(
+        format: BlockFormat,
+        (outputs, inputs): (usize, usize),
+        kernel: Kernel,
+        mut read: impl FnMut(Range<usize>, &mut [u8]) -> Result<(), E>,
+    ) -> Result<Self, E> {
+        let row = format.row_bytes(inputs)?;
+        let multiplies = kernel.quantized().map(|kernel| (kernel.weight, kernel.format()));
+        // Before memory is taken for the bytes of a piece.
+        let mut packed = Self::try_empty((outputs, inputs), kernel)?;
+        let mut bytes = vec![0; PIECE.min(outputs) * row];
+        match multiplies {
+            Some((weight, own)) if own == format => {
+                for first in (0..outputs).step_by(PIECE) {
+                    let rows = first..outputs.min(first + PIECE);
+                    let bytes = &mut bytes[..rows.len() * row];
+                    read(rows, bytes)?;
+                    let panels = packed.quantized_panels();
+                    if row > 0 {
+                        let panels = panels.into_par_iter().skip(first / quantized::PANEL);
+                        panels.zip(bytes.par_chunks(row * quantized::PANEL)).for_each(|(panel, rows)| {
+                            quantized::from_blocks(weight, rows, inputs, panel);
+                        });
+                    }
+                }
+                Ok(packed)
+            }
+            Some((_, BlockFormat::Q8_0)) if format == BlockFormat::Q6_K => {
+                drop(packed);
+                Self::from_pieces((outputs, inputs), kernel, |rows, values| {
+                    let bytes = &mut bytes[..rows.len() * row];
+                    read(rows, bytes)?;
+                    format.dequantize(bytes, values);
+                    Ok(())
+                })
+            }
+            _ => Err(Error::Kernel { format: format.name(), kernel: kernel.name() }.into()),
+        }
+    }
+
+    /// Packs another weight into the same memory, on this thread alone. Blocks are packed anew.
     pub fn repack(&mut self, weight: View<'_>) {
-        self.set_shape(weight);
+        if self.kernel.quantized().is_some() {
+            *self = Self::new(weight, self.kernel);
+            return;
+        }
+        self.set_shape((weight.rows(), weight.columns()));
         let kernel = self.kernel;
         let (high, mut low, panel) = self.parts();
         if panel > 0 {
@@ -70,6 +199,50 @@ impl Packed {
         self.inputs
     }
 
+    /// The values of some rows of the weight, row after row, as the kernel sees them: rounded, where it rounds.
+    ///
+    /// # Panics
+    /// If there are no such rows, or `values` is not as long as they are.
+    pub fn unpack(&self, rows: Range<usize>, values: &mut [f32]) {
+        assert!(rows.start <= rows.end && rows.end <= self.outputs, "the weight has these rows");
+        assert_eq!(values.len(), rows.len() * self.inputs, "every value has a place");
+        if values.is_empty() {
+            return;
+        }
+        let Some(kernel) = self.kernel.quantized() else {
+            let rows = rows.zip(values.chunks_exact_mut(self.inputs));
+            return rows.for_each(|(row, values)| self.unpack_row(row, values));
+        };
+        let mut rest = values;
+        let mut first = rows.start;
+        while first < rows.end {
+            let (panel, lane) = (first / quantized::PANEL, first % quantized::PANEL);
+            let n = (quantized::PANEL - lane).min(rows.end - first);
+            let (values, after) = rest.split_at_mut(n * self.inputs);
+            quantized::to_rows(
+                kernel.weight,
+                self.quantized_panel(panel),
+                self.inputs,
+                lane..lane + n,
+                values,
+            );
+            (rest, first) = (after, first + n);
+        }
+    }
+
+    /// A row of floating point numbers.
+    fn unpack_row(&self, row: usize, values: &mut [f32]) {
+        let (panel, lane) = (row / PANEL, row % PANEL);
+        let [high, low] = self.panel(panel, 0);
+        let value = |words: &[u32], at: usize| match self.kernel.format() {
+            Format::F32 => f32::from_bits(words[at * PANEL + lane]),
+            _ => widen(words[at / 2 * PANEL + lane] >> (16 * (at % 2)) & 0xffff),
+        };
+        for (at, into) in values.iter_mut().enumerate() {
+            *into = value(high, at) + if low.is_empty() { 0.0 } else { value(low, at) };
+        }
+    }
+
     pub(super) fn panels(&self) -> usize {
         self.outputs.div_ceil(PANEL)
     }
@@ -84,9 +257,89 @@ impl Packed {
         }
     }
 
-    fn set_shape(&mut self, weight: View<'_>) {
+    /// The words of a panel of blocks.
+    pub(super) fn quantized_panel(&self, panel: usize) -> &[u32] {
+        let words = self.steps * PANEL;
+        &self.words[panel * words..][..words]
+    }
+
+    /// All panels of blocks.
+    fn quantized_panels(&mut self) -> Vec<&mut [u32]> {
+        let (words, panels) = (self.steps * PANEL, self.outputs.div_ceil(quantized::PANEL));
+        self.words[..panels * words].chunks_exact_mut(words.max(1)).collect()
+    }
+
+    /// Packs some rows, from the first of a panel on, in blocks. The rest is packed even where a value is not held.
+    fn fill_blocks(&mut self, first: usize, weight: View<'_>) -> Result<(), Error> {
+        let (kernel, inputs) =
+            (self.kernel.quantized().expect("the kernel multiplies with blocks"), self.inputs);
+        let panels = self.quantized_panels().into_iter().skip(first / quantized::PANEL).enumerate();
+        let fill = |(index, panel): (usize, &mut [u32])| {
+            let rows = index * quantized::PANEL..weight.rows().min((index + 1) * quantized::PANEL);
+            let mut copy = Vec::new();
+            let values = weight.rows_or_copy(rows.clone(), &mut copy);
+            let arch = pulp::Arch::new();
+            let packed = arch.dispatch(|| quantized::from_rows(kernel.weight, values, inputs, panel));
+            packed.map_err(|(row, input)| (rows.start + row, input, values[row * inputs + input]))
+        };
+        let panels: Vec<_> = panels.take(weight.rows().div_ceil(quantized::PANEL)).collect();
+        let refused: Vec<_> = panels.into_par_iter().map(fill).filter_map(Result::err).collect();
+        match refused.first() {
+            None => Ok(()),
+            Some(&(row, input, value)) => {
+                let format = kernel.format().name();
+                Err(Error::NotHeld { output: first + row, input, value, format })
+            }
+        }
+    }
+
+    /// Packs some rows, from the first of a panel on, as floating point numbers.
+    fn fill_panels(&mut self, first: usize, weight: View<'_>) {
+        let kernel = self.kernel;
+        let (high, low, panel) = self.parts();
+        if panel == 0 {
+            return;
+        }
+        let place = first / PANEL * panel..(first + weight.rows()).div_ceil(PANEL) * panel;
+        let high = &mut high[place.clone()];
+        let low: Vec<&mut [u32]> = match low.get_mut(place) {
+            None => high.chunks_exact(panel).map(|_| [].as_mut_slice()).collect(),
+            Some(low) => low.chunks_exact_mut(panel).collect(),
+        };
+        let panels = high.par_chunks_exact_mut(panel).zip(low).enumerate();
+        panels.for_each(|(index, (high, low))| fill(kernel, weight, index, high, low));
+    }
+
+    /// Zeros of a shape.
+    fn empty(shape: (usize, usize), kernel: Kernel) -> Self {
+        let kernel = kernel.for_inputs(shape.1);
+        let mut packed = Self { kernel, outputs: 0, inputs: 0, steps: 0, words: Buffer::default() };
+        packed.set_shape(shape);
+        packed
+    }
+
+    /// Zeros of a shape that may come from a file.
+    fn try_empty((outputs, inputs): (usize, usize), kernel: Kernel) -> Result<Self, Error> {
+        // No format takes more than 8 bytes a value, of rows and columns that fill panels and blocks.
+        let rows = outputs.checked_next_multiple_of(PANEL);
+        let bytes = rows.zip(inputs.checked_next_multiple_of(256)).and_then(|(rows, inputs)| {
+            rows.checked_mul(inputs)?.checked_mul(8).filter(|&bytes| isize::try_from(bytes).is_ok())
+        });
+        match bytes {
+            Some(_) => Ok(Self::empty((outputs, inputs), kernel)),
+            None => Err(Error::TooLarge { outputs, inputs }),
+        }
+    }
+
+    fn set_shape(&mut self, (outputs, inputs): (usize, usize)) {
+        (self.outputs, self.inputs) = (outputs, inputs);
+        if let Some(kernel) = self.kernel.quantized() {
+            // The words of a panel, in the unit of the others.
+            self.steps = quantized::panel_words(kernel.weight, inputs).div_ceil(PANEL);
+            self.words.at_least(outputs.div_ceil(quantized::PANEL) * self.steps * PANEL);
+            return;
+        }
         let format = self.kernel.format();
-        (self.outputs, self.inputs) = (weight.rows(), weight.columns());
         self.steps = format.words(self.inputs);
         self.words.at_least(format.parts() * self.panels() * self.steps * PANEL);
     }

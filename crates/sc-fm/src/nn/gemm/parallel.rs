@@ -14,7 +14,7 @@ use super::block::{Out, multiply};
 use super::buffer::Buffer;
 use super::packed::Packed;
 use super::view::View;
-use super::{Epilogue, kernel::with_micro};
+use super::{Epilogue, kernel::with_micro, quantized};
 
 /// Multiplications below which a product is not worth a second thread: some 10 µs.
 const SERIAL: usize = 1 << 18;
@@ -92,8 +92,10 @@ impl Serial {
         let out = Out { values: out.as_mut_ptr(), stride };
         // SAFETY: `out` is exclusive, initialised, and as long as asked; the kernel exists only where it can run.
         unsafe {
-            if weight.steps == 0 {
+            if weight.inputs == 0 {
                 without_inputs(a.rows(), weight.outputs, &epilogue, out);
+            } else if let Some(kernel) = weight.kernel.quantized() {
+                quantized::serial(kernel, a, weight, &epilogue, out);
             } else {
                 with_micro!(weight.kernel, M => multiply::<M>(a, weight, all, &epilogue, out, &mut self.scratch));
             }
@@ -112,9 +114,16 @@ fn check(a: View<'_>, weight: &Packed, epilogue: &Epilogue<'_>) {
 /// `out` names `a.rows()` rows of `weight.outputs` values that nobody else uses; initialised if `epilogue.accumulate`.
 unsafe fn run(a: View<'_>, weight: &Packed, epilogue: &Epilogue<'_>, out: Out) {
     check(a, weight, epilogue);
-    if weight.steps == 0 {
+    if weight.inputs == 0 {
         // SAFETY: as the caller says.
         return unsafe { without_inputs(a.rows(), weight.outputs, epilogue, out) };
+    }
+    if let Some(kernel) = weight.kernel.quantized() {
+        if a.rows() > 0 && weight.outputs > 0 {
+            // SAFETY: as the caller says; a weight is packed for its kernel.
+            unsafe { quantized::parallel(kernel, a, weight, epilogue, out) };
+        }
+        return;
     }
     let compute = |task: (Range<usize>, Range<usize>)| {
         SCRATCH.with_borrow_mut(|scratch| {

@@ -34,9 +34,10 @@ const SHAPES: [(usize, usize, usize); 20] = [
     (205, 65, 129),
 ];
 
-/// The kernels of this processor and the plain twins of those that it may lack.
+/// The kernels of this processor for floating point numbers, and the plain twins of those that it may lack.
 fn kernels() -> Vec<Kernel> {
     let mut kernels = Kernel::available();
+    kernels.retain(|kernel| kernel.blocks().is_none());
     kernels.push(Kernel(Kind::PlainBf16));
     #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
     kernels.extend([Kind::EmulatedBf16, Kind::EmulatedSplit].map(Kernel));
@@ -236,6 +237,7 @@ fn the_precision_chooses_and_less_than_the_processor_has_is_more_exact() {
     assert_eq!(kinds(Precision::F32), "f32");
     assert!(["f32", "bf16x3"].contains(&kinds(Precision::F32Grade).as_str()));
     assert!(["f32", "bf16"].contains(&kinds(Precision::Bf16).as_str()));
+    assert_eq!([kinds(Precision::Q8_0), kinds(Precision::Q4_K)], ["q8_0", "q4_k"]);
     assert_eq!(Precision::default(), Precision::F32Grade);
 }
 

@@ -60,6 +60,18 @@ impl<'a> View<'a> {
         Self { data, rows: columns, columns: rows, row: column, column: row }
     }
 
+    /// Some of the columns; nothing is moved.
+    ///
+    /// # Panics
+    /// If there are no such columns.
+    #[must_use]
+    pub fn columns_of(self, columns: Range<usize>) -> Self {
+        assert!(columns.start <= columns.end && columns.end <= self.columns, "the matrix has these columns");
+        // A part without elements may begin behind the last.
+        let data = self.data.get(columns.start * self.column..).unwrap_or_default();
+        Self { data, columns: columns.len(), ..self }
+    }
+
     /// Copies the elements of column `j` from row `first` on.
     #[inline]
     pub(super) fn copy_column(&self, first: usize, j: usize, into: &mut [f32]) {
@@ -72,6 +84,21 @@ impl<'a> View<'a> {
             },
             row => into.iter_mut().enumerate().for_each(|(i, value)| *value = data[i * row]),
         }
+    }
+
+    /// The values of some rows, one after another: as they lie, or in a copy.
+    pub(super) fn rows_or_copy<'b>(&self, rows: Range<usize>, copy: &'b mut Vec<f32>) -> &'b [f32]
+    where
+        'a: 'b,
+    {
+        if self.column == 1 && (self.row == self.columns || rows.len() == 1) && self.columns > 0 {
+            return &self.data[rows.start * self.row..][..rows.len() * self.columns];
+        }
+        copy.resize(rows.len() * self.columns, 0.0);
+        for (into, row) in copy.chunks_exact_mut(self.columns.max(1)).zip(rows) {
+            self.t().copy_column(0, row, into);
+        }
+        copy
     }
 
     /// The elements `columns` of row `i`, if they lie side by side.

@@ -18,9 +18,10 @@ pub(super) struct Adapter {
 }
 
 impl Adapter {
-    pub(super) fn new(a: Tensor, b: Tensor, scale: f64, weight: &Tensor) -> Result<Self> {
+    /// For a weight of `dims`: outputs, inputs.
+    pub(super) fn new(a: Tensor, b: Tensor, scale: f64, dims: (usize, usize)) -> Result<Self> {
         let ((r, inputs), (outputs, r_up)) = (a.dims2()?, b.dims2()?);
-        if r != r_up || weight.dims() != [outputs, inputs] {
+        if r != r_up || dims != (outputs, inputs) {
             let (lhs, rhs) = (b.shape().clone(), a.shape().clone());
             return Err(Error::ShapeMismatchBinaryOp { lhs, rhs, op: "adapter" }.bt());
         }
@@ -40,6 +41,7 @@ impl Adapter {
 
     /// `scale · B A`, the weight that it stands for.
     pub(super) fn weight(&self) -> Result<Tensor> {
-        self.up.weight().matmul(self.down.weight())? * self.scale
+        let thin = |layer: &Linear| layer.weight().cloned().expect("thin matrices are kept as tensors");
+        thin(&self.up).matmul(&thin(&self.down))? * self.scale
     }
 }

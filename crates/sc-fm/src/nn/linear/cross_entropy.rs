@@ -7,9 +7,9 @@ use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
 use super::op::{Matrix, column_sums};
-use crate::nn::cpu;
 use crate::nn::gemm::{Epilogue, Kernel, Packed, View, gemm};
 use crate::nn::softmax::{rows_of_a_task, weights};
+use crate::nn::{cpu, gather};
 
 /// Rows whose logits are in memory at a time: one block of the products' inner dimension, so that the gradient of the
 /// weight is summed as if all rows were there. Part of the definition of the result.
@@ -99,12 +99,12 @@ impl CustomOp3 for LinearCrossEntropy {
     fn bwd(
         &self,
         _: &Tensor,
+        weight: &Tensor,
         _: &Tensor,
-        _: &Tensor,
-        _: &Tensor,
+        node: &Tensor,
         gradient: &Tensor,
     ) -> Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
-        let Some([x, weight, bias]) = self.gradients.get() else {
+        let Some([x, of_weight, bias]) = self.gradients.get() else {
             bail!("a cross entropy was differentiated before it was computed");
         };
         let factor = f64::from(gradient.to_scalar::<f32>()?);
@@ -113,7 +113,17 @@ impl CustomOp3 for LinearCrossEntropy {
                 |gradient: &Tensor| if factor == 1.0 { Ok(gradient.clone()) } else { gradient * factor };
             gradient.as_ref().map(times).transpose()
         };
-        Ok((times(x)?, times(weight)?, times(bias)?))
+        // That of the weight is large: it goes the short way, if there is one.
+        let of_weight = match times(of_weight)? {
+            Some(of_weight) => {
+                let (storage, layout) = of_weight.storage_and_layout();
+                let values = cpu::values(cpu::storage(&storage)?, layout)?;
+                let is_gathered = gather::add_with(node, weight, |sum| gather::add(sum, values));
+                (!is_gathered).then(|| of_weight.clone())
+            }
+            None => None,
+        };
+        Ok((times(x)?, of_weight, times(bias)?))
     }
 }
 

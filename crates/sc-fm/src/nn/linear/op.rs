@@ -9,26 +9,34 @@ use candle_core::{
 };
 use rayon::prelude::*;
 
-use crate::nn::cpu;
-use crate::nn::gemm::{Epilogue, Kernel, Packed, View, gemm_vec};
+use crate::nn::gemm::{self, Epilogue, Kernel, Packed, Precision, View, gemm, gemm_vec};
+use crate::nn::{activation, cpu};
 
 /// Whether products of this type are computed here.
 pub(super) fn is_ours(dtype: DType) -> bool {
     matches!(dtype, DType::F32 | DType::F16 | DType::BF16)
 }
 
+/// Outputs whose rows are unpacked at a time: one block of the products' inner dimension, so that sums are those of the
+/// whole weight.
+const UNPACKED: usize = 384;
+
 /// A weight that does not change, packed.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Frozen {
-    weight: Tensor,
+    /// The tensor that it was packed from; none where it is gone.
+    weight: Option<Tensor>,
     packed: Packed,
+    /// Whether the packed weight has every bit of the one that it was packed from.
+    is_lossless: bool,
     bias: Option<Vec<f32>>,
-    /// For the derivative by `x`; packed when one is first asked for.
+    /// For the derivative by `x`; packed when one is first asked for, where the tensor is there.
     transposed: OnceLock<Packed>,
 }
 
 impl Frozen {
-    /// Nothing where the weight or the bias can be trained, or is not a thing that we multiply with.
+    /// Nothing where the weight or the bias can be trained, or is not a thing that we multiply with. Blocks are kept
+    /// without the tensor.
     pub(super) fn new(weight: &Tensor, bias: Option<&Tensor>, kernel: Kernel) -> Option<Self> {
         let fixed = |tensor: &Tensor| {
             matches!(tensor.device(), Device::Cpu) && is_ours(tensor.dtype()) && !tensor.track_op()
@@ -37,20 +45,98 @@ impl Frozen {
         if !fixed(weight) || !bias.is_none_or(|bias| fixed(bias) && bias.dims() == [outputs]) {
             return None;
         }
-        let packed = with_matrix(weight, |view| Packed::new(view, kernel)).ok()?;
+        let packed = with_matrix(weight, |view| Packed::try_new(view, kernel)).ok()?.ok()?;
         let bias = match bias {
             Some(bias) => Some(vector(bias).ok()?),
             None => None,
         };
-        Some(Self { weight: weight.clone(), packed, bias, transposed: OnceLock::new() })
+        let is_lossless = packed.is_lossless(weight.dtype() == DType::BF16);
+        let weight = kernel.blocks().is_none().then(|| weight.clone());
+        Some(Self { weight, packed, is_lossless, bias, transposed: OnceLock::new() })
     }
 
-    fn transposed(&self) -> Result<&Packed> {
-        if let Some(packed) = self.transposed.get() {
-            return Ok(packed);
+    /// Of a weight without a tensor.
+    pub(super) fn packed_only(packed: Packed, bias: Option<&Tensor>) -> Result<Self> {
+        if let Some(bias) = bias.filter(|bias| bias.dims() != [packed.outputs()]) {
+            let (lhs, rhs) = (Shape::from((packed.outputs(), packed.inputs())), bias.shape().clone());
+            return Err(Error::ShapeMismatchBinaryOp { lhs, rhs, op: "linear" }.bt());
         }
-        let packed = with_matrix(&self.weight, |view| Packed::new(view.t(), self.packed.kernel()))?;
-        Ok(self.transposed.get_or_init(|| packed))
+        if let Some(bias) = bias.filter(|bias| !bias.device().is_cpu()) {
+            return Err(
+                Error::Msg(format!("a packed weight with a bias on {:?}", bias.device().location())).bt()
+            );
+        }
+        let bias = bias.map(vector).transpose()?;
+        Ok(Self { weight: None, packed, is_lossless: false, bias, transposed: OnceLock::new() })
+    }
+
+    /// The packed weight alone.
+    pub(super) fn released(self) -> Self {
+        Self { weight: None, transposed: OnceLock::new(), ..self }
+    }
+
+    pub(super) fn packed(&self) -> &Packed {
+        &self.packed
+    }
+
+    /// Whether the packed weight has every bit of the one that it was packed from.
+    pub(super) fn is_lossless(&self) -> bool {
+        self.is_lossless
+    }
+
+    /// Rows of the weight, from the packed copy.
+    pub(super) fn rows(&self, rows: &[u32]) -> Result<Tensor> {
+        let (outputs, inputs) = (self.packed.outputs(), self.packed.inputs());
+        if let Some(row) = rows.iter().find(|&&row| row as usize >= outputs) {
+            return Err(Error::Msg(format!("linear: row {row} of a weight of {outputs}")).bt());
+        }
+        let mut values = vec![0.0; rows.len() * inputs];
+        for (values, &row) in values.chunks_exact_mut(inputs.max(1)).zip(rows) {
+            self.packed.unpack(row as usize..row as usize + 1, values);
+        }
+        Tensor::from_vec(values, (rows.len(), inputs), &Device::Cpu)
+    }
+
+    /// The packed weight plus another, packed again.
+    pub(super) fn with_added(&self, other: &Tensor) -> Result<Packed> {
+        let (outputs, inputs) = (self.packed.outputs(), self.packed.inputs());
+        let other = vector(other)?;
+        let sum = |rows: std::ops::Range<usize>, values: &mut [f32]| {
+            self.packed.unpack(rows.clone(), values);
+            let other = &other[rows.start * inputs..rows.end * inputs];
+            values.iter_mut().zip(other).for_each(|(value, other)| *value += other);
+            Ok::<(), gemm::Error>(())
+        };
+        Packed::from_pieces((outputs, inputs), self.packed.kernel(), sum).map_err(Error::wrap)
+    }
+
+    /// `grad · W`: the derivative by `x`.
+    fn by_input(&self, grad: View<'_>) -> Result<Vec<f32>> {
+        let plain = Epilogue::default();
+        if let Some(weight) = &self.weight {
+            if self.transposed.get().is_none() {
+                let packed = with_matrix(weight, |view| Packed::new(view.t(), self.packed.kernel()))?;
+                _ = self.transposed.set(packed);
+            }
+            let transposed = self.transposed.get().expect("it was set right above, or by another thread");
+            return Ok(gemm_vec(grad, transposed, plain));
+        }
+        let (outputs, inputs) = (self.packed.outputs(), self.packed.inputs());
+        let kernel = match self.packed.kernel().blocks() {
+            Some(_) => Kernel::new(Precision::F32Grade),
+            None => self.packed.kernel(),
+        };
+        let mut by_input = vec![0.0; grad.rows() * inputs];
+        let mut values = vec![0.0; UNPACKED.min(outputs) * inputs];
+        for first in (0..outputs).step_by(UNPACKED) {
+            let rows = first..outputs.min(first + UNPACKED);
+            let values = &mut values[..rows.len() * inputs];
+            self.packed.unpack(rows.clone(), values);
+            let packed = Packed::new(View::new(values, rows.len(), inputs).t(), kernel);
+            let epilogue = Epilogue { accumulate: first > 0, ..plain };
+            gemm(grad.columns_of(rows), &packed, epilogue, &mut by_input);
+        }
+        Ok(by_input)
     }
 }
 
@@ -102,7 +188,7 @@ impl Product {
         };
         let by_x = match (&self.frozen, weight) {
             _ if !x.track_op() => None,
-            (Some(frozen), _) => Some(gemm_vec(view, frozen.transposed()?, plain)),
+            (Some(frozen), _) => Some(frozen.by_input(view)?),
             (None, Some(weight)) => {
                 let packed = with_matrix(weight, |weight| Packed::new(weight.t(), self.kernel))?;
                 Some(gemm_vec(view, &packed, plain))
@@ -264,22 +350,20 @@ fn where_positive(y: &Tensor, grad: &Tensor) -> Result<Vec<f32>> {
     let ((y, y_layout), (grad, grad_layout)) = (y.storage_and_layout(), grad.storage_and_layout());
     let y = cpu::values(cpu::storage(&y)?, y_layout)?;
     let grad = cpu::values(cpu::storage(&grad)?, grad_layout)?;
-    let mut out = vec![0.0; grad.len()];
-    let chunks = out.par_chunks_mut(1 << 14).zip(y.par_chunks(1 << 14)).zip(grad.par_chunks(1 << 14));
-    chunks.for_each(|((out, y), grad)| {
-        for ((out, y), grad) in out.iter_mut().zip(y).zip(grad) {
-            *out = if *y <= 0.0 { 0.0 } else { *grad };
-        }
-    });
+    let mut out = grad.to_vec();
+    activation::where_positive(y, &mut out);
     Ok(out)
 }
 
+/// Columns that one thread sums at a time.
+const COLUMNS: usize = 128;
+
 /// The sum of each column, over rows in order, in f64.
-pub(super) fn column_sums(values: &[f32], columns: usize) -> Vec<f32> {
+pub(in crate::nn) fn column_sums(values: &[f32], columns: usize) -> Vec<f32> {
     let mut sums = vec![0f64; columns];
-    sums.par_chunks_mut(256).enumerate().for_each(|(chunk, sums)| {
+    sums.par_chunks_mut(COLUMNS).enumerate().for_each(|(chunk, sums)| {
         for row in values.chunks_exact(columns) {
-            for (sum, value) in sums.iter_mut().zip(&row[chunk * 256..]) {
+            for (sum, value) in sums.iter_mut().zip(&row[chunk * COLUMNS..]) {
                 *sum += f64::from(*value);
             }
         }

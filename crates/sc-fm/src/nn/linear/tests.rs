@@ -166,7 +166,7 @@ fn an_adapter_is_trained_beside_a_frozen_weight_and_merges_into_it() {
     });
     assert!(largest_difference(by_down, &expected) < 5e-3);
     assert!(gradients.get(up.as_tensor()).is_some(), "B is trained");
-    assert!(gradients.get(plain.weight()).is_none(), "the weight is not");
+    assert!(gradients.get(plain.weight().unwrap()).is_none(), "the weight is not");
 }
 
 #[test]
@@ -254,4 +254,144 @@ fn a_cross_entropy_without_bias_or_labels_and_of_frozen_weights_is_no_other() {
     assert_eq!(none.to_scalar::<f32>().unwrap(), 0.0);
     let error = frozen.cross_entropy(&x, &[Some(5); 6]).unwrap_err().to_string();
     assert!(error.contains("the label of row 0 is 5, expected less than 5"), "{error}");
+}
+
+/// The values that a layer multiplies with.
+fn unpacked(layer: &Linear) -> Tensor {
+    let packed = layer.packed_weight().expect("the weight is packed");
+    let mut values = vec![0.0; packed.outputs() * packed.inputs()];
+    packed.unpack(0..packed.outputs(), &mut values);
+    Tensor::from_vec(values, (packed.outputs(), packed.inputs()), &Device::Cpu).unwrap()
+}
+
+#[test]
+fn weights_in_blocks_are_kept_in_blocks_alone_and_have_gradients_by_their_input() {
+    let (w, b, direction) = (tensor(900, 256, 2), bias(900, 3), tensor(11, 900, 4));
+    for (precision, tolerance) in [(Precision::Q8_0, 0.1), (Precision::Q4_K, 1.5)] {
+        let layer = Linear::with_precision(w.clone(), Some(b.clone()), precision);
+        assert!(layer.weight().is_none() && layer.kernel() == Kernel::new(precision));
+        assert_eq!(layer.dims().unwrap(), (900, 256));
+        let x = Var::from_tensor(&tensor(11, 256, 1)).unwrap();
+        let y = layer.forward(&x, Activation::Relu).unwrap();
+        assert!(largest_difference(&y, &twin(&x, &w, &b, Activation::Relu)) < tolerance, "{precision:?}");
+        // The way back is that of the rounded weight, in single precision.
+        let plain = Linear::new(unpacked(&layer), Some(b.clone()));
+        let gradient = |layer: &Linear| {
+            let gradients = loss(layer, &x, &direction, Activation::Identity).backward().unwrap();
+            bits(gradients.get(&x).expect("x is a variable"))
+        };
+        assert_eq!(gradient(&layer), gradient(&plain), "{precision:?}");
+        assert_eq!(gradient(&plain.clone().released()), gradient(&plain));
+        let labels = [Some(3), None, Some(899), Some(0)].repeat(3);
+        let logits = layer.forward(&x, Activation::Identity).unwrap();
+        let found = layer.cross_entropy(&x, &labels[..11]).unwrap();
+        assert_eq!(bits(&found), bits(&crate::nn::cross_entropy(&logits, &labels[..11]).unwrap()));
+        let message =
+            layer.forward(&x.to_dtype(DType::F64).unwrap(), Activation::Identity).unwrap_err().to_string();
+        assert!(
+            message.contains("a packed weight takes floating point numbers of the CPU, found F64"),
+            "{message}"
+        );
+    }
+}
+
+#[test]
+fn what_blocks_cannot_be_for_is_multiplied_in_single_precision() {
+    let (x, w) = (tensor(3, 64, 1), tensor(5, 64, 2));
+    let variable = Var::from_tensor(&w).unwrap();
+    let trained = Linear::with_precision(variable.as_tensor().clone(), None, Precision::Q8_0);
+    assert_eq!(trained.kernel(), Kernel::new(Precision::F32Grade));
+    let found = trained.forward(&x, Activation::Identity).unwrap();
+    assert_eq!(bits(&found), bits(&Linear::new(w.clone(), None).forward(&x, Activation::Identity).unwrap()));
+    let infinite = (w / 0.0).unwrap();
+    let layer = Linear::with_precision(infinite, None, Precision::Q4_K);
+    assert!(layer.weight().is_some() && layer.kernel() == Kernel::new(Precision::F32Grade));
+}
+
+#[test]
+fn released_and_selected_layers_give_the_same_bits() {
+    let (x, w, b) = (tensor(7, 256, 1), tensor(90, 256, 2), bias(90, 3));
+    let chosen: Vec<u32> = vec![89, 0, 17, 17, 33];
+    for precision in [Precision::F32, Precision::F32Grade, Precision::Bf16, Precision::Q8_0, Precision::Q4_K]
+    {
+        let layer = Linear::with_precision(w.clone(), Some(b.clone()), precision);
+        let y = layer.forward(&x, Activation::Tanh).unwrap();
+        let released = layer.clone().released();
+        assert!(released.weight().is_none());
+        assert_eq!(bits(&released.forward(&x, Activation::Tanh).unwrap()), bits(&y), "{precision:?}");
+        let expected = y.index_select(&Tensor::new(chosen.as_slice(), &Device::Cpu).unwrap(), 1).unwrap();
+        for layer in [&layer, &released] {
+            let some = layer.select(&chosen).unwrap().forward(&x, Activation::Tanh).unwrap();
+            assert_eq!(bits(&some), bits(&expected), "{precision:?}");
+        }
+        let rows = layer.weight_rows(&chosen).unwrap();
+        let whole = released.weight_rows(&chosen).unwrap();
+        let exact = w.index_select(&Tensor::new(chosen.as_slice(), &Device::Cpu).unwrap(), 0).unwrap();
+        assert_eq!(bits(&rows) == bits(&exact), layer.is_lossless(), "{precision:?}");
+        assert_eq!(bits(&whole) == bits(&exact), released.is_lossless(), "{precision:?}");
+        assert!(largest_difference(&whole, &exact) < 0.1, "{precision:?}");
+        assert!(released.weight_rows(&[90]).is_err());
+        let error = released.select(&[90]).unwrap_err().to_string();
+        assert!(error.contains("output 90 of a layer with 90"), "{error}");
+    }
+    let variable = Linear::new(Var::from_tensor(&w).unwrap().as_tensor().clone(), Some(b));
+    assert!(variable.clone().released().weight().is_some(), "a variable stays");
+    let some = variable.select(&chosen).unwrap();
+    assert_eq!(some.dims().unwrap(), (5, 256));
+}
+
+#[test]
+fn the_weight_can_be_read_back_row_by_row() {
+    let w = tensor(45, 70, 2);
+    let rows = [3, 44, 3];
+    let expected = w.index_select(&Tensor::new(&rows, &Device::Cpu).unwrap(), 0).unwrap();
+    for (precision, is_lossless) in [
+        (Precision::F32, true),
+        (Precision::F32Grade, true),
+        (Precision::Bf16, false),
+        (Precision::Q8_0, false),
+    ] {
+        let released = Linear::with_precision(w.clone(), None, precision).released();
+        let found = released.weight_rows(&rows).unwrap();
+        let is_f32 = released.kernel() == Kernel::new(Precision::F32);
+        assert_eq!(released.is_lossless(), is_lossless && is_f32, "{precision:?}");
+        match released.is_lossless() {
+            true => assert_eq!(bits(&found), bits(&expected), "{precision:?}"),
+            false => assert!(largest_difference(&found, &expected) < 0.05, "{precision:?}"),
+        }
+        let error = released.weight_rows(&[45]).unwrap_err().to_string();
+        assert!(error.contains("row 45 of a weight of 45"), "{error}");
+    }
+    let stored_as_bf16 = w.to_dtype(DType::BF16).unwrap();
+    let released = Linear::with_precision(stored_as_bf16.clone(), None, Precision::Bf16).released();
+    assert!(released.is_lossless());
+    let expected = stored_as_bf16.to_dtype(DType::F32).unwrap();
+    assert_eq!(bits(&released.weight_rows(&(0..45).collect::<Vec<_>>()).unwrap()), bits(&expected));
+}
+
+#[test]
+fn an_adapter_is_trained_beside_blocks_and_merges_into_them() {
+    let (x, w) = (tensor(6, 64, 1), tensor(40, 64, 2));
+    let (down, up) =
+        (Var::from_tensor(&tensor(2, 64, 4)).unwrap(), Var::from_tensor(&tensor(40, 2, 5)).unwrap());
+    let plain = Linear::with_precision(w, None, Precision::Q8_0);
+    let layer = plain.clone().with_adapter(down.as_tensor().clone(), up.as_tensor().clone(), 0.5).unwrap();
+    let gradients = loss(&layer, &x, &tensor(6, 40, 6), Activation::Identity).backward().unwrap();
+    assert!(gradients.get(down.as_tensor()).is_some() && gradients.get(up.as_tensor()).is_some());
+    let merged = layer.merged().unwrap();
+    assert!(merged.weight().is_none() && merged.kernel() == plain.kernel());
+    let sum = (unpacked(&plain) + (up.as_tensor().matmul(down.as_tensor()).unwrap() * 0.5).unwrap()).unwrap();
+    // Half a step of the largest value in a block.
+    assert!(largest_difference(&unpacked(&merged), &sum) < 2.0 * 0.5 / 127.0 * 1.1);
+    let wrong = plain.with_adapter(tensor(2, 63, 1), tensor(40, 2, 1), 1.0).unwrap_err();
+    assert!(wrong.to_string().contains("adapter"), "{wrong}");
+}
+
+#[test]
+fn a_packed_weight_with_a_bias_of_another_length_is_refused() {
+    let packed = || Packed::new(crate::nn::gemm::View::new(&[0.5; 64], 2, 32), Kernel::new(Precision::Q8_0));
+    assert!(Linear::packed(packed(), Some(bias(3, 1))).is_err());
+    let layer = Linear::packed(packed(), Some(bias(2, 1))).unwrap();
+    assert!(layer.weight().is_none());
+    assert_eq!(layer.forward(&tensor(3, 32, 1), Activation::Identity).unwrap().dims(), [3, 2]);
 }

@@ -13,9 +13,9 @@ const ROWS: usize = 64;
 
 /// The norm of `x`, or of the sum of two matrices.
 #[derive(Clone, Copy)]
-pub(super) struct Norm {
-    pub(super) eps: f32,
-    pub(super) arch: Arch,
+pub(in crate::nn) struct Norm {
+    pub(in crate::nn) eps: f32,
+    pub(in crate::nn) arch: Arch,
 }
 
 /// Whether weight and bias have a value for each column.
@@ -30,12 +30,13 @@ pub(super) fn check(x: &Tensor, weight: &Tensor, bias: &Tensor) -> Result<()> {
 }
 
 impl Norm {
-    fn forward(
+    /// * `parameters`: the rows weight and bias.
+    pub(in crate::nn) fn forward(
         self,
         x: Matrix<'_>,
         residual: Option<Matrix<'_>>,
         parameters: Matrix<'_>,
-    ) -> (CpuStorage, Shape) {
+    ) -> Vec<f32> {
         let width = x.n_cols;
         let mut out = vec![0.0; x.n_rows * width];
         if width > 0 {
@@ -44,11 +45,11 @@ impl Norm {
                 self.arch.dispatch(Forward { rows, parameters, eps: self.eps, out });
             });
         }
-        cpu::result(out, (x.n_rows, width))
+        out
     }
 
     /// The gradients of the rows and of weight and bias.
-    fn backward(
+    pub(in crate::nn) fn backward(
         self,
         x: Matrix<'_>,
         residual: Option<Matrix<'_>>,
@@ -121,7 +122,9 @@ impl CustomOp2 for Norm {
         parameters: &CpuStorage,
         layout: &Layout,
     ) -> Result<(CpuStorage, Shape)> {
-        Ok(self.forward(cpu::matrix(x, x_layout)?, None, cpu::matrix(parameters, layout)?))
+        let x = cpu::matrix(x, x_layout)?;
+        let out = self.forward(x, None, cpu::matrix(parameters, layout)?);
+        Ok(cpu::result(out, (x.n_rows, x.n_cols)))
     }
 
     fn bwd(
@@ -150,8 +153,9 @@ impl CustomOp3 for Norm {
         parameters: &CpuStorage,
         layout: &Layout,
     ) -> Result<(CpuStorage, Shape)> {
-        let residual = cpu::matrix(residual, residual_layout)?;
-        Ok(self.forward(cpu::matrix(x, x_layout)?, Some(residual), cpu::matrix(parameters, layout)?))
+        let (x, residual) = (cpu::matrix(x, x_layout)?, cpu::matrix(residual, residual_layout)?);
+        let out = self.forward(x, Some(residual), cpu::matrix(parameters, layout)?);
+        Ok(cpu::result(out, (x.n_rows, x.n_cols)))
     }
 
     fn bwd(

@@ -1,4 +1,5 @@
 use sc_io::{Counts, Csr};
+use serde::{Deserialize, Serialize};
 
 use super::GeneList;
 use crate::tokenize::rows::{Piece, tokenize_rows};
@@ -9,7 +10,8 @@ use crate::tokenize::{Coverage, Error, GeneIds, Report, Result, Tokens, Totals};
 const RESERVED: [(f32, &str); 2] = [(102.0, "a mask"), (103.0, "padding")];
 
 /// What a matrix holds, and with it how the totals are found: `pre_normalized` of the reference.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Input {
     /// Raw counts (`F`): `ln(1 + count / total · 1e4)`; the total is the cell's sum over the genes of the list.
     #[default]
@@ -26,7 +28,8 @@ pub enum Input {
 }
 
 /// The depth that the model should see the cell at: `tgthighres` of the reference.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Resolution {
     /// T is this number (`t4`: a total of 10⁴).
     Target(f64),

@@ -1,4 +1,5 @@
 use sc_io::Csr;
+use serde::{Deserialize, Serialize};
 
 use super::{Scale, ScgptVocabulary, ValueEncoding, scale};
 use crate::tokenize::bins::{N_BINS, Ties, bin_values};
@@ -28,7 +29,8 @@ pub struct ScgptParams {
 }
 
 /// Where values go that several bins share; [`Ties`] without draws of the caller.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum CellTies {
     /// To the middle of their bins.
     #[default]

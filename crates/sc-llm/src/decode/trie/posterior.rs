@@ -1,6 +1,7 @@
 //! The probability of every label.
 
-use super::exp::exp;
+use libm::exp;
+
 use super::{Trie, ask};
 use crate::{Error, Result};
 
@@ -18,6 +19,12 @@ pub struct Posterior {
 }
 
 impl Posterior {
+    /// From the sums over labels.
+    pub(crate) fn new(log_prob: Vec<f64>) -> Result<Self> {
+        let probability = softmax(&log_prob).ok_or(Error::Impossible { n_labels: log_prob.len() })?;
+        Ok(Self { log_prob, probability })
+    }
+
     /// The most probable label; of equals, the first.
     pub fn best(&self) -> usize {
         let better = |best: usize, label: usize| match self.log_prob[label] > self.log_prob[best] {
@@ -25,6 +32,32 @@ impl Posterior {
             false => best,
         };
         (0..self.log_prob.len()).fold(0, better)
+    }
+
+    /// The posterior of groups: `p(group) = Σ p(member)`, for labels that may be said in several ways.
+    ///
+    /// * `group_of`: the group of each label, below `n_groups`; a label without one is left out, and a group without
+    ///   labels has probability 0.
+    pub fn merge(&self, group_of: &[usize], n_groups: usize) -> Self {
+        let mut members = vec![Vec::new(); n_groups];
+        for (&group, &log_prob) in group_of.iter().zip(&self.log_prob) {
+            if let Some(members) = members.get_mut(group) {
+                members.push(log_prob);
+            }
+        }
+        let log_prob: Vec<f64> = members.iter().map(|members| log_sum_exp(members)).collect();
+        let probability = softmax(&log_prob).unwrap_or_else(|| vec![0.0; n_groups]);
+        Self { log_prob, probability }
+    }
+}
+
+/// `log Σ exp(x)`, summed in order; of one value, the value.
+fn log_sum_exp(x: &[f64]) -> f64 {
+    let max = x.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    match x {
+        [only] => *only,
+        _ if max == f64::NEG_INFINITY => max,
+        _ => max + libm::log(x.iter().map(|x| exp(x - max)).sum()),
     }
 }
 
@@ -63,8 +96,7 @@ impl Trie {
                 open.push((cursor.nth_child(place), token, depth + 1, sum + score));
             }
         }
-        let probability = softmax(&log_prob).ok_or(Error::Impossible { n_labels: self.n_labels })?;
-        Ok(Posterior { log_prob, probability })
+        Ok(Posterior::new(log_prob)?)
     }
 }
 

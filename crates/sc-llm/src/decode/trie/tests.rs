@@ -273,3 +273,18 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn labels_that_are_one_group_add_up() {
+    let log_prob = vec![-1.0, f64::NEG_INFINITY, -2.0, -0.5, f64::NEG_INFINITY];
+    let posterior = Posterior { log_prob, probability: vec![0.2; 5] };
+    let merged = posterior.merge(&[1, 0, 1, 3, 3], 4);
+    assert_eq!(merged.log_prob[0], f64::NEG_INFINITY);
+    assert!((merged.log_prob[1] - ((-1.0_f64).exp() + (-2.0_f64).exp()).ln()).abs() < 1e-14);
+    assert_eq!(merged.log_prob[2], f64::NEG_INFINITY, "a group without labels");
+    assert!((merged.log_prob[3] + 0.5).abs() < 1e-15);
+    assert!((merged.probability.iter().sum::<f64>() - 1.0).abs() < 1e-15);
+    assert_eq!(merged.best(), 3);
+    let nothing = posterior.merge(&[9; 5], 2);
+    assert_eq!((nothing.best(), nothing.probability), (0, vec![0.0; 2]));
+}

@@ -64,7 +64,7 @@ impl Findings<'_> {
                 let params = self.settings.tuning.params(tuning, rates[0], trainee, 0);
                 let rates: Vec<String> = match rates[0] {
                     Some(_) => rates.iter().flatten().map(|rate| format!("{rate:e}")).collect(),
-                    None => vec![format!("{:e}", params.schedule.learning_rate)],
+                    None => vec![format!("{:e}", params.train.schedule.learning_rate)],
                 };
                 let what = match tuning {
                     Tuning::LinearProbe => "a linear layer on standardised frozen embeddings".to_owned(),
@@ -79,8 +79,8 @@ impl Findings<'_> {
                         "{}, {}: {what}; {} epochs, {} cells a step, learning rate {}",
                         model.name,
                         tuning.words(),
-                        params.epochs,
-                        params.batch_size,
+                        params.train.epochs,
+                        params.train.batch_size,
                         rates.join(" or ")
                     ),
                 ));

@@ -1,0 +1,243 @@
+//! The one decoder that GPT-Neo, OPT, Phi and Qwen2 are settings of.
+
+use candle_core::{DType, Result, Tensor};
+use sc_fm::nn::{
+    Activation, CacheRows, CausalAttention, KvCache, LayerNorm, Linear, Packing, RmsNorm, Rotary, Turns,
+    cached_attention, causal_attention, embedding,
+};
+
+/// A norm of either kind.
+#[derive(Clone, Debug)]
+pub(crate) enum Norm {
+    Layer(LayerNorm),
+    Rms(RmsNorm),
+}
+
+impl Norm {
+    pub(crate) fn forward(&self, x: &Tensor) -> Result<Tensor> {
+        match self {
+            Self::Layer(norm) => norm.forward(x),
+            Self::Rms(norm) => norm.forward(x),
+        }
+    }
+}
+
+/// Where the parts of a block stand to one another.
+#[derive(Clone, Debug)]
+pub(crate) enum Order {
+    /// `h += attention(norm(h))`, then `h += feed_forward(norm(h))`.
+    Pre { attention: Norm, feed_forward: Norm },
+    /// `h = norm(h + attention(h))`, then `h = norm(h + feed_forward(h))`.
+    Post { attention: LayerNorm, feed_forward: LayerNorm },
+    /// `h += attention(norm(h)) + feed_forward(norm(h))` with one norm.
+    Parallel { norm: Norm },
+}
+
+/// What follows attention.
+#[derive(Clone, Debug)]
+pub(crate) enum FeedForward {
+    /// `second(activation(first(x)))`.
+    Plain { first: Linear, second: Linear, activation: Activation },
+    /// `second(activation(gate(x)) ∘ first(x))`.
+    Gated { gate: Linear, first: Linear, second: Linear, activation: Activation },
+}
+
+impl FeedForward {
+    pub(crate) fn forward(&self, x: &Tensor) -> Result<Tensor> {
+        match self {
+            Self::Plain { first, second, activation } => {
+                second.forward(&first.forward(x, *activation)?, Activation::Identity)
+            }
+            Self::Gated { gate, first, second, activation } => {
+                let gated = (gate.forward(x, *activation)? * first.forward(x, Activation::Identity)?)?;
+                second.forward(&gated, Activation::Identity)
+            }
+        }
+    }
+}
+
+/// The linear layers of an attention.
+#[derive(Clone, Debug)]
+pub(crate) struct Projections {
+    pub(crate) query: Linear,
+    pub(crate) key: Linear,
+    pub(crate) value: Linear,
+    pub(crate) output: Linear,
+}
+
+/// One layer.
+#[derive(Clone, Debug)]
+pub(crate) struct Block {
+    pub(crate) order: Order,
+    pub(crate) projections: Projections,
+    pub(crate) attention: CausalAttention,
+    /// Norms of each head of queries and of keys.
+    pub(crate) head_norms: Option<[LayerNorm; 2]>,
+    pub(crate) feed_forward: FeedForward,
+}
+
+/// How a token knows its place.
+#[derive(Clone, Debug)]
+pub(crate) enum Positions {
+    /// Row `position + offset` of a table is added to the embedding.
+    Learned { table: Tensor, offset: u32 },
+    /// Queries and keys turn.
+    Rotary(Rotary),
+}
+
+/// The embedding of tokens.
+#[derive(Clone, Debug)]
+pub(crate) enum Table {
+    /// A table of its own.
+    Own(Tensor),
+    /// The weight of the head, which holds every value as it was.
+    Head,
+}
+
+/// A decoder of text.
+#[derive(Clone, Debug)]
+pub(crate) struct Decoder {
+    pub(crate) embedding: Table,
+    pub(crate) project_in: Option<Linear>,
+    pub(crate) positions: Positions,
+    pub(crate) blocks: Vec<Block>,
+    pub(crate) final_norm: Option<Norm>,
+    pub(crate) project_out: Option<Linear>,
+    pub(crate) head: Linear,
+    /// Columns of a head.
+    pub(crate) head_size: usize,
+}
+
+/// The rows that go through the layers, and the texts that they belong to.
+pub(crate) enum Rows<'a, 'c> {
+    /// Whole texts; differentiable.
+    Whole(&'a Packing),
+    /// The latest rows of texts.
+    Latest(&'a mut [CacheRows<'c>]),
+}
+
+impl Rows<'_, '_> {
+    fn positions(&self) -> Vec<u32> {
+        match self {
+            Self::Whole(packing) => packing.iter().flat_map(|rows| 0..rows.len() as u32).collect(),
+            Self::Latest(items) => {
+                items.iter().flat_map(|item| item.positions()).map(|position| position as u32).collect()
+            }
+        }
+    }
+
+    fn attention(
+        &mut self,
+        layer: usize,
+        (q, k, v): (&Tensor, &Tensor, &Tensor),
+        params: CausalAttention,
+    ) -> Result<Tensor> {
+        match self {
+            Self::Whole(packing) => causal_attention(q, k, v, packing, params),
+            Self::Latest(items) => cached_attention((q, k, v), layer, items, params, None),
+        }
+    }
+}
+
+impl Decoder {
+    /// A cache for one text.
+    pub(crate) fn cache(&self) -> KvCache {
+        let n_kv_heads = self.blocks.first().map_or(1, |block| block.attention.n_kv_heads);
+        KvCache::new(self.blocks.len(), n_kv_heads * self.head_size)
+    }
+
+    /// The states of tokens after the last norm, `rows × width`: what the head looks at.
+    ///
+    /// * `inspect`: called with the number of each block and its result.
+    pub(crate) fn forward(
+        &self,
+        ids: &[u32],
+        mut rows: Rows<'_, '_>,
+        inspect: &mut dyn FnMut(usize, &Tensor),
+    ) -> Result<Tensor> {
+        let positions = rows.positions();
+        let mut h = match &self.embedding {
+            Table::Own(table) => looked_up(table, ids)?,
+            Table::Head => self.head.weight_rows(ids)?,
+        };
+        if let Some(project) = &self.project_in {
+            h = project.forward(&h, Activation::Identity)?;
+        }
+        let mut turns = None;
+        match &self.positions {
+            Positions::Learned { table, offset } => {
+                let places: Vec<u32> = positions.iter().map(|position| position + offset).collect();
+                h = (h + looked_up(table, &places)?)?;
+            }
+            Positions::Rotary(rotary) => turns = Some(rotary.turns(&positions)),
+        }
+        for (layer, block) in self.blocks.iter().enumerate() {
+            h = block.forward(h, layer, self.head_size, turns.as_ref(), &mut rows)?;
+            inspect(layer, &h);
+        }
+        if let Some(norm) = &self.final_norm {
+            h = norm.forward(&h)?;
+        }
+        match &self.project_out {
+            Some(project) => project.forward(&h, Activation::Identity),
+            None => Ok(h),
+        }
+    }
+}
+
+/// Rows of a table in f32, whatever it is stored in.
+pub(crate) fn looked_up(table: &Tensor, ids: &[u32]) -> Result<Tensor> {
+    embedding(table, ids)?.to_dtype(DType::F32)
+}
+
+impl Block {
+    fn forward(
+        &self,
+        h: Tensor,
+        layer: usize,
+        head_size: usize,
+        turns: Option<&Turns>,
+        rows: &mut Rows<'_, '_>,
+    ) -> Result<Tensor> {
+        let mut attend = |x: &Tensor| self.attention(x, layer, head_size, turns, rows);
+        match &self.order {
+            Order::Pre { attention, feed_forward } => {
+                let h = (&h + attend(&attention.forward(&h)?)?)?;
+                &h + self.feed_forward.forward(&feed_forward.forward(&h)?)?
+            }
+            Order::Post { attention, feed_forward } => {
+                let h = attention.forward_residual(&attend(&h)?, &h)?;
+                feed_forward.forward_residual(&self.feed_forward.forward(&h)?, &h)
+            }
+            Order::Parallel { norm } => {
+                let x = norm.forward(&h)?;
+                (attend(&x)? + self.feed_forward.forward(&x)?)? + h
+            }
+        }
+    }
+
+    fn attention(
+        &self,
+        x: &Tensor,
+        layer: usize,
+        head_size: usize,
+        turns: Option<&Turns>,
+        rows: &mut Rows<'_, '_>,
+    ) -> Result<Tensor> {
+        let Projections { query, key, value, output } = &self.projections;
+        let [mut q, mut k, v] = [query, key, value].map(|linear| linear.forward(x, Activation::Identity));
+        if let Some([query, key]) = &self.head_norms {
+            let by_head = |x: Tensor, norm: &LayerNorm| {
+                let heads = x.reshape((x.elem_count() / head_size, head_size))?;
+                norm.forward(&heads)?.reshape(x.shape())
+            };
+            (q, k) = (by_head(q?, query), by_head(k?, key));
+        }
+        let (mut q, mut k) = (q?, k?);
+        if let Some(turns) = turns {
+            (q, k) = (turns.apply(&q, head_size)?, turns.apply(&k, head_size)?);
+        }
+        let mixed = rows.attention(layer, (&q, &k, &v?), self.attention)?;
+        output.forward(&mixed, Activation::Identity)
+    }
+}

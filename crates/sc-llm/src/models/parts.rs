@@ -1,0 +1,173 @@
+//! Layers taken out of a checkpoint.
+
+use candle_core::{DType, Device, Tensor};
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::{RngCore, SeedableRng};
+use sc_fm::checkpoint::{self, Weights};
+use sc_fm::nn::gemm::Precision;
+use sc_fm::nn::{LayerNorm, Linear, RmsNorm};
+
+use super::decoder::Table;
+
+/// Where tensors come from.
+pub(crate) enum Source<'w> {
+    /// A checkpoint.
+    Weights(&'w mut Weights),
+    /// Chance, with a seed.
+    Random(u64),
+}
+
+/// Weights on their way into layers.
+pub(crate) struct Parts<'w> {
+    pub(crate) source: Source<'w>,
+    /// How exact the products with them shall be.
+    pub(crate) precision: Precision,
+    /// Whether weights stay beside their packed copies, so that gradients can be computed.
+    pub(crate) trainable: bool,
+}
+
+impl Parts<'_> {
+    /// A tensor by its whole name.
+    pub(crate) fn take(&mut self, name: &str, shape: &[usize]) -> Result<Tensor, checkpoint::Error> {
+        match &mut self.source {
+            Source::Weights(weights) => weights.take(name, shape),
+            Source::Random(seed) => random(*seed, name, shape).map_err(|source| failed(name, source)),
+        }
+    }
+
+    /// Whether a tensor of this name is there.
+    pub(crate) fn contains(&self, name: &str) -> bool {
+        match &self.source {
+            Source::Weights(weights) => weights.contains(name),
+            Source::Random(_) => false,
+        }
+    }
+
+    /// Leaves out a tensor that must be equal to another one, if it is there.
+    pub(crate) fn tied(
+        &mut self,
+        name: &str,
+        other: &Tensor,
+        to: &'static str,
+    ) -> Result<(), checkpoint::Error> {
+        match &mut self.source {
+            Source::Weights(weights) => weights.tied(name, other, to),
+            Source::Random(_) => Ok(()),
+        }
+    }
+
+    /// A small tensor, which computes in f32 whatever the others are stored in.
+    fn exact(&mut self, name: &str, shape: &[usize]) -> Result<Tensor, checkpoint::Error> {
+        let tensor = self.take(name, shape)?;
+        tensor.to_dtype(DType::F32).map_err(|source| failed(name, source))
+    }
+
+    /// A linear layer of these tensors.
+    pub(crate) fn linear_of(&self, weight: Tensor, bias: Option<Tensor>) -> Linear {
+        let linear = Linear::with_precision(weight, bias, self.precision);
+        if self.trainable { linear } else { linear.released() }
+    }
+
+    /// `{name}.weight` (`outputs × inputs`), and `{name}.bias` where it has one.
+    pub(crate) fn linear(
+        &mut self,
+        name: &str,
+        outputs: usize,
+        inputs: usize,
+        has_bias: bool,
+    ) -> Result<Linear, checkpoint::Error> {
+        let weight = self.take(&format!("{name}.weight"), &[outputs, inputs])?;
+        let bias = match has_bias {
+            true => Some(self.exact(&format!("{name}.bias"), &[outputs])?),
+            false => None,
+        };
+        Ok(self.linear_of(weight, bias))
+    }
+
+    /// `{name}.weight` and `{name}.bias` of `width` each.
+    pub(crate) fn layer_norm(
+        &mut self,
+        name: &str,
+        width: usize,
+        eps: f64,
+    ) -> Result<LayerNorm, checkpoint::Error> {
+        let weight = self.exact(&format!("{name}.weight"), &[width])?;
+        Ok(LayerNorm::new(weight, self.exact(&format!("{name}.bias"), &[width])?, eps))
+    }
+
+    /// `{name}.weight` of `width`.
+    pub(crate) fn rms_norm(
+        &mut self,
+        name: &str,
+        width: usize,
+        eps: f64,
+    ) -> Result<RmsNorm, checkpoint::Error> {
+        Ok(RmsNorm::new(self.exact(&format!("{name}.weight"), &[width])?, eps))
+    }
+
+    /// `{name}.weight` of an embedding, `entries × width`, as it is stored.
+    pub(crate) fn embedding(
+        &mut self,
+        name: &str,
+        entries: usize,
+        width: usize,
+    ) -> Result<Tensor, checkpoint::Error> {
+        self.take(&format!("{name}.weight"), &[entries, width])
+    }
+
+    /// `{name}.weight` of a small table in f32: `entries × width`.
+    pub(crate) fn exact_embedding(
+        &mut self,
+        name: &str,
+        entries: usize,
+        width: usize,
+    ) -> Result<Tensor, checkpoint::Error> {
+        self.exact(&format!("{name}.weight"), &[entries, width])
+    }
+
+    /// The embedding, and the head that is the embedding once more; a tensor of its own in the file must be equal to it.
+    pub(crate) fn tied_head(
+        &mut self,
+        name: &str,
+        embedding: Tensor,
+    ) -> Result<(Table, Linear), checkpoint::Error> {
+        self.tied(name, &embedding, "the embedding of tokens")?;
+        let head = self.linear_of(embedding.clone(), None);
+        // Weights in blocks are rounded in any case, and tables are large.
+        let is_one = head.is_lossless() || self.precision.is_quantized();
+        Ok(match !self.trainable && is_one {
+            true => (Table::Head, head),
+            false => (Table::Own(embedding), head),
+        })
+    }
+
+    /// Leaves out every tensor with one of these endings.
+    pub(crate) fn ignore(&mut self, endings: &[&str], reason: &'static str) {
+        let Source::Weights(weights) = &mut self.source else { return };
+        let is_chosen = |name: &&str| endings.iter().any(|ending| name.ends_with(ending));
+        let names: Vec<String> = weights.names().filter(is_chosen).map(str::to_owned).collect();
+        names.iter().for_each(|name| _ = weights.ignore(name, reason));
+    }
+}
+
+/// Numbers between −0.05 and 0.05 for matrices and biases, 1 for the weights of norms. Each tensor has a stream by its name.
+fn random(seed: u64, name: &str, shape: &[usize]) -> candle_core::Result<Tensor> {
+    if shape.len() == 1 && name.ends_with("weight") {
+        return Tensor::ones(shape, DType::F32, &Device::Cpu);
+    }
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    rng.set_stream(
+        name.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+            (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+        }),
+    );
+    let mut words = vec![0; 4 * shape.iter().product::<usize>()];
+    rng.fill_bytes(&mut words);
+    let number = |word: &[u8; 4]| (u32::from_le_bytes(*word) >> 8) as f32 * (0.1 / (1 << 24) as f32) - 0.05;
+    Tensor::from_vec(words.as_chunks::<4>().0.iter().map(number).collect(), shape, &Device::Cpu)
+}
+
+/// What the tensor library reports of a tensor.
+pub(crate) fn failed(name: &str, source: candle_core::Error) -> checkpoint::Error {
+    checkpoint::Error::Tensor { name: name.to_owned(), source }
+}

@@ -1,0 +1,194 @@
+//! The layers of an encoder or a decoder.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use candle_core::{Result, Tensor};
+use sc_fm::nn::{
+    Activation, CacheRows, CausalAttention, Group, Linear, Packing, Query, RmsNorm, Run, attend,
+    cached_attention,
+};
+
+use super::relative::Bias;
+use super::whole::{Keys, whole_attention};
+use crate::models::decoder::{FeedForward, Projections};
+
+/// One layer.
+#[derive(Clone, Debug)]
+pub(super) struct Layer {
+    pub(super) norm: RmsNorm,
+    pub(super) attention: Projections,
+    /// Attention to the prompt, in a decoder.
+    pub(super) cross: Option<(RmsNorm, Projections)>,
+    pub(super) feed_forward_norm: RmsNorm,
+    pub(super) feed_forward: FeedForward,
+}
+
+/// All layers of one side.
+#[derive(Clone, Debug)]
+pub(super) struct Stack {
+    pub(super) layers: Vec<Layer>,
+    pub(super) final_norm: RmsNorm,
+    pub(super) relative: Bias,
+    pub(super) n_heads: usize,
+    pub(super) head_size: usize,
+}
+
+/// Keys and values of a prompt, for each layer of the decoder: rows of all heads.
+#[derive(Debug)]
+pub(in crate::models) struct Cross {
+    layers: Vec<[Vec<f32>; 2]>,
+    n_rows: usize,
+}
+
+fn apply(linear: &Linear, x: &Tensor) -> Result<Tensor> {
+    linear.forward(x, Activation::Identity)
+}
+
+impl Stack {
+    fn params(&self) -> CausalAttention {
+        CausalAttention { n_heads: self.n_heads, n_kv_heads: self.n_heads, scale: Some(1.0), window: None }
+    }
+
+    /// The states of prompts, each token of which sees its whole prompt.
+    pub(super) fn encode(
+        &self,
+        mut h: Tensor,
+        packing: &Packing,
+        inspect: &mut dyn FnMut(usize, &Tensor),
+    ) -> Result<Tensor> {
+        for (i, layer) in self.layers.iter().enumerate() {
+            let x = layer.norm.forward(&h)?;
+            let Projections { query, key, value, output } = &layer.attention;
+            let (q, k, v) = (apply(query, &x)?, apply(key, &x)?, apply(value, &x)?);
+            let mixed = match q.track_op() || k.track_op() || v.track_op() {
+                true => {
+                    let keys = Keys { packing, bias: Some(&self.relative), is_causal: false };
+                    whole_attention(&q, &k, &v, self.n_heads, packing, keys)?
+                }
+                false => {
+                    let (k, v) = (numbers(&k)?, numbers(&v)?);
+                    let groups: Vec<Group<'_>> =
+                        packing.iter().map(|rows| self.all_see_all(rows, &k, &v)).collect();
+                    attend(&q, &groups, self.params(), Some(self.relative.relative()))?
+                }
+            };
+            h = (h + apply(output, &mixed)?)?;
+            h = layer.feed(h)?;
+            inspect(i, &h);
+        }
+        let h = self.final_norm.forward(&h)?;
+        inspect(self.layers.len(), &h);
+        Ok(h)
+    }
+
+    fn all_see_all<'a>(&self, rows: Range<usize>, keys: &'a [f32], values: &'a [f32]) -> Group<'a> {
+        let width = self.n_heads * self.head_size;
+        let at = rows.start * width..rows.end * width;
+        let query = |row| Query { row, seen: rows.len(), own: Vec::new(), position: row - rows.start };
+        Group {
+            shared: vec![Run { keys: &keys[at.clone()], values: &values[at] }],
+            queries: rows.clone().map(query).collect(),
+        }
+    }
+
+    /// What the layers look up of encoded prompts.
+    pub(super) fn cross(&self, encoded: &Tensor, packing: &Packing) -> Result<Vec<Arc<Cross>>> {
+        let width = self.n_heads * self.head_size;
+        let mut crosses: Vec<Cross> =
+            packing.iter().map(|rows| Cross { layers: Vec::new(), n_rows: rows.len() }).collect();
+        for (_, projections) in self.layers.iter().filter_map(|layer| layer.cross.as_ref()) {
+            let keys = numbers(&apply(&projections.key, encoded)?)?;
+            let values = numbers(&apply(&projections.value, encoded)?)?;
+            for (cross, rows) in crosses.iter_mut().zip(packing.iter()) {
+                let at = rows.start * width..rows.end * width;
+                cross.layers.push([keys[at.clone()].to_vec(), values[at].to_vec()]);
+            }
+        }
+        Ok(crosses.into_iter().map(Arc::new).collect())
+    }
+
+    /// The latest rows of answers through all layers.
+    pub(super) fn step(
+        &self,
+        mut h: Tensor,
+        items: &mut [CacheRows<'_>],
+        crosses: &[Arc<Cross>],
+    ) -> Result<Tensor> {
+        let ends = items.iter().scan(0, |end, item| {
+            *end += item.n_rows();
+            Some(*end - item.n_rows()..*end)
+        });
+        let of_items: Vec<Range<usize>> = ends.collect();
+        for (i, layer) in self.layers.iter().enumerate() {
+            let x = layer.norm.forward(&h)?;
+            let Projections { query, key, value, output } = &layer.attention;
+            let (q, k, v) = (apply(query, &x)?, apply(key, &x)?, apply(value, &x)?);
+            let relative = Some(self.relative.relative());
+            let mixed = cached_attention((&q, &k, &v), i, items, self.params(), relative)?;
+            h = (h + apply(output, &mixed)?)?;
+            if let Some((norm, Projections { query, output, .. })) = &layer.cross {
+                let q = apply(query, &norm.forward(&h)?)?;
+                // Rows that answer the same prompt look it up together.
+                let mut groups: Vec<(&Arc<Cross>, Group<'_>)> = Vec::new();
+                for (cross, rows) in crosses.iter().zip(&of_items) {
+                    let query = |row| Query { row, seen: cross.n_rows, own: Vec::new(), position: 0 };
+                    let queries = rows.clone().map(query);
+                    match groups.iter_mut().find(|(other, _)| Arc::ptr_eq(other, cross)) {
+                        Some((_, group)) => group.queries.extend(queries),
+                        None => {
+                            let [keys, values] = &cross.layers[i];
+                            let shared = vec![Run { keys, values }];
+                            groups.push((cross, Group { shared, queries: queries.collect() }));
+                        }
+                    }
+                }
+                let groups: Vec<Group<'_>> = groups.into_iter().map(|(_, group)| group).collect();
+                let mixed = attend(&q, &groups, self.params(), None)?;
+                h = (h + apply(output, &mixed)?)?;
+            }
+            h = layer.feed(h)?;
+        }
+        self.final_norm.forward(&h)
+    }
+
+    /// Whole answers through all layers; differentiable.
+    pub(super) fn decode_whole(
+        &self,
+        mut h: Tensor,
+        packing: &Packing,
+        encoded: &Tensor,
+        prompts: &Packing,
+        inspect: &mut dyn FnMut(usize, &Tensor),
+    ) -> Result<Tensor> {
+        for (i, layer) in self.layers.iter().enumerate() {
+            let x = layer.norm.forward(&h)?;
+            let Projections { query, key, value, output } = &layer.attention;
+            let keys = Keys { packing, bias: Some(&self.relative), is_causal: true };
+            let (q, k, v) = (apply(query, &x)?, apply(key, &x)?, apply(value, &x)?);
+            h = (h + apply(output, &whole_attention(&q, &k, &v, self.n_heads, packing, keys)?)?)?;
+            if let Some((norm, Projections { query, key, value, output })) = &layer.cross {
+                let keys = Keys { packing: prompts, bias: None, is_causal: false };
+                let q = apply(query, &norm.forward(&h)?)?;
+                let (k, v) = (apply(key, encoded)?, apply(value, encoded)?);
+                h = (h + apply(output, &whole_attention(&q, &k, &v, self.n_heads, packing, keys)?)?)?;
+            }
+            h = layer.feed(h)?;
+            inspect(i, &h);
+        }
+        let h = self.final_norm.forward(&h)?;
+        inspect(self.layers.len(), &h);
+        Ok(h)
+    }
+}
+
+impl Layer {
+    fn feed(&self, h: Tensor) -> Result<Tensor> {
+        let x = self.feed_forward_norm.forward(&h)?;
+        h + self.feed_forward.forward(&x)?
+    }
+}
+
+fn numbers(x: &Tensor) -> Result<Vec<f32>> {
+    x.flatten_all()?.to_vec1()
+}

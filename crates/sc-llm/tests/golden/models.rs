@@ -1,0 +1,6 @@
+//! Language models.
+
+mod decoders;
+mod gradients;
+mod labels;
+mod t5;

@@ -1,0 +1,41 @@
+//! Scores of labels.
+
+use sc_llm::decode::trie::Trie;
+use sc_llm::models::{OpenParams, Scoring, open};
+
+use crate::support::{folders, ids};
+
+#[test]
+fn scores_of_labels_are_those_of_the_reference_in_every_way_of_asking() {
+    for folder in folders(|_| true) {
+        let model = open(&folder.path, &OpenParams::default()).unwrap();
+        let (expected, scores) = (folder.json("expected.json"), folder.json("label_scores.json"));
+        let labels: Vec<Vec<u32>> = scores["label_token_ids"].as_array().unwrap().iter().map(ids).collect();
+        let names = scores["labels"].as_array().unwrap();
+        let trie = Trie::new(&labels, scores["eos"].as_u64().unwrap() as u32).unwrap();
+        let prompts: Vec<Vec<u32>> = expected["prompt_ids"].as_array().unwrap().iter().map(ids).collect();
+        for (row, (prompt, scores)) in prompts.iter().zip(scores["prompts"].as_array().unwrap()).enumerate() {
+            let (state, logits) = model.start(&[prompt]).unwrap().remove(0);
+            let of =
+                |scoring| model.label_scores(&state, &logits, &trie, model.vocab_size(), scoring).unwrap();
+            let tree = of(Scoring::Tree);
+            for (label, found) in tree.log_prob.iter().enumerate() {
+                let expected = scores["sum_with_eos"][label].as_f64().unwrap();
+                let difference = (found - expected).abs();
+                assert!(
+                    difference <= 5e-4 + 1e-4 * expected.abs(),
+                    "{} text {row}, label {label}: {found}, expected {expected}",
+                    folder.name()
+                );
+                let probability = scores["posterior"][label].as_f64().unwrap();
+                assert!((tree.probability[label] - probability).abs() < 1e-3, "{}", folder.name());
+            }
+            assert_eq!(names[tree.best()], scores["best"], "{} text {row}", folder.name());
+            for scoring in [Scoring::Batched, Scoring::Serial] {
+                assert_eq!(of(scoring), tree, "{} text {row}: {scoring:?}", folder.name());
+            }
+            let read = model.answer_start().map_or(prompt.len(), |_| 1);
+            assert_eq!(state.len(), read, "the text stays as it is");
+        }
+    }
+}

@@ -1,0 +1,75 @@
+//! A model behind an endpoint. Its answers are kept in a folder beside the result.
+
+use std::ops::ControlFlow;
+use std::path::Path;
+
+use anyhow::{Result, bail};
+use indicatif::ProgressBar;
+use sc_examples::progress::say;
+use sc_llm::cellreasoner::Record;
+use sc_llm::endpoint::{Client, EndpointParams, Event, Lexicon, Message, Mode, Prices, Request, Secret};
+
+use super::answers::Answers;
+use super::infer::InferArgs;
+
+/// Where the key is looked for.
+const KEYS: [&str; 2] = ["SC_LLM_API_KEY", "OPENAI_API_KEY"];
+
+pub(super) fn ask(
+    args: &InferArgs,
+    records: &[Record],
+    labels: &[String],
+    (out, answers): (&Path, &mut Answers),
+    bar: &ProgressBar,
+) -> Result<()> {
+    let (base, model) =
+        (args.endpoint.as_deref().unwrap_or_default(), args.model.as_deref().unwrap_or_default());
+    let mut params = EndpointParams::new(base, model);
+    params.seed = args.seed;
+    params.max_tokens = args.max_new_tokens as u32;
+    params.concurrency = args.concurrency;
+    params.cache = Some(out.with_extension("answers"));
+    params.mode = if args.offline { Mode::Offline } else { Mode::Online };
+    params.max_cost = args.max_cost;
+    if let Some(path) = &args.prices {
+        params.prices = Prices::from_file(path)?;
+    }
+    // A server on this machine may need none.
+    let key = Secret::from_env(&KEYS).ok();
+    let client = Client::new(params, key)?;
+    let lexicon = Lexicon::new(labels)?;
+    say(&format!(
+        "{model} at {base}: the genes, instructions and labels of {} cells leave this machine; names of cells do not",
+        records.len()
+    ));
+    let list = serde_json::to_string(labels)?;
+    let request = |record: &Record| Request {
+        id: record.cell_name.clone(),
+        messages: vec![
+            Message::system(&format!(
+                "{} The answer is one of these cell types: {list}.",
+                record.instruction
+            )),
+            Message::user(&record.input),
+        ],
+    };
+    let requests: Vec<Request> = records.iter().map(request).collect();
+    let done = client.annotate_all(&requests, &lexicon, &mut |event| {
+        if let Event::Done(_) = event {
+            bar.inc(1);
+        }
+        ControlFlow::Continue(())
+    })?;
+    for (place, record) in done.records.iter().enumerate() {
+        if answers.responses[place].is_none() && (record.label.is_some() || !record.text.is_empty()) {
+            answers.push(place, record.label.clone().unwrap_or_else(|| record.text.clone()))?;
+        }
+    }
+    let spent = done.spent;
+    let cost = spent.cost.map_or_else(String::new, |cost| format!(", {cost:.4} in money"));
+    say(&format!("  {} tokens{cost}", spent.tokens));
+    if let Some(error) = done.stopped {
+        bail!(anyhow::Error::new(error).context("the run stopped; run it again to go on"));
+    }
+    Ok(())
+}

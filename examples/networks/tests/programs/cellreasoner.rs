@@ -1,0 +1,169 @@
+//! CellReasoner's steps, one after another, and what they refuse.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use super::support::{Ended, counts, refused, run, types, write_h5ad};
+
+fn step(name: &str, flags: &[&str]) -> Ended {
+    run("cellreasoner", &[&[name][..], flags].concat())
+}
+
+#[track_caller]
+fn done(name: &str, flags: &[&str]) -> Ended {
+    let ended = step(name, flags);
+    assert_eq!(ended.code, 0, "{}", ended.stderr);
+    ended
+}
+
+fn text(path: &Path) -> &str {
+    path.to_str().unwrap()
+}
+
+/// The first two steps on 40 cells; returns the records.
+fn records(dir: &Path) -> PathBuf {
+    let input = write_h5ad(dir, &counts(), &types());
+    let list = dir.join("genes.list");
+    fs::write(&list, "gene7\ngene0\nnot_there\ngene11\ngene3\n").unwrap();
+    let ended =
+        done("preprocess", &["--input", text(&input), "--gene-list", text(&list), "--out", text(dir)]);
+    assert!(ended.stderr.contains("40 cells; 4 of the 5 listed genes"), "{}", ended.stderr);
+    let ended =
+        done("build-dataset", &["--input", text(&dir.join("cells.h5")), "--label-column", "cell_type"]);
+    assert!(ended.stderr.contains("40 records"), "{}", ended.stderr);
+    dir.join("cells_for_CellReasoner.json")
+}
+
+#[test]
+fn genes_stand_in_the_order_of_the_list() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = records(dir.path());
+    let records: serde_json::Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+    let (x, order) = (counts(), [7usize, 0, 11, 3]);
+    for (i, record) in records.as_array().unwrap().iter().enumerate() {
+        let expected: Vec<String> =
+            order.iter().filter(|&&j| x[[i, j]] > 0.0).map(|j| format!("gene{j}")).collect();
+        assert_eq!(record["input"], expected.join(", "), "cell {i}");
+        assert_eq!(record["output"], if i % 2 == 0 { "B" } else { "T" });
+    }
+    let again = step("build-dataset", &["--input", text(&dir.path().join("cells.h5"))]);
+    refused(&again, 2, &["cells_for_CellReasoner.json is there", "--force"]);
+}
+
+#[test]
+fn the_embedded_cells_need_no_list() {
+    let dir = tempfile::tempdir().unwrap();
+    let ended = done("preprocess", &["--out", text(dir.path())]);
+    assert!(ended.stderr.contains("700 cells; 765 of the 765"), "{}", ended.stderr);
+    let input = dir.path().join("pbmc68k_reduced.h5");
+    done("build-dataset", &["--input", text(&input), "--label-column", "bulk_labels", "--reasoning"]);
+    let records = fs::read_to_string(dir.path().join("pbmc68k_reduced_for_CellReasoner.json")).unwrap();
+    assert_eq!(records.matches("<think></think>").count(), 700);
+}
+
+#[test]
+fn both_scores_and_what_the_published_one_drops() {
+    let dir = tempfile::tempdir().unwrap();
+    let write = |name: &str, content: &str| {
+        let path = dir.path().join(name);
+        fs::write(&path, content).unwrap();
+        path
+    };
+    let results = write(
+        "x_CellReasoner_result.csv",
+        "cell_name,response,labels\na,B cell,B cell\nb,T cell,B cell\nc,\"CD3 is there.\n</think>\nT cell\",T cell\nd,platelet,T cell\n",
+    );
+    let pairs = write(
+        "pairs.csv",
+        "Ground Truth,Model Prediction,Evaluation Score\nB cell,B cell,1\nB cell,T cell,0.25\nT cell,T cell,1\n",
+    );
+    let ontology = write(
+        "cl.obo",
+        "[Term]\nid: CL:0000000\nname: cell\n\n[Term]\nid: CL:1\nname: T cell\nis_a: CL:0000000\n\n[Term]\nid: CL:2\nname: B cell\nis_a: CL:0000000\n",
+    );
+    let out = dir.path().join("report");
+    let flags = ["--input", text(&results), "--pairs", text(&pairs), "--out", text(&out)];
+    let ended = done("evaluate", &flags);
+    assert!(
+        ended.stderr.contains("score as published: 0.750 over 3 cells; 1 answers are not"),
+        "{}",
+        ended.stderr
+    );
+    let page = fs::read_to_string(out.join("report.html")).unwrap();
+    assert!(page.contains("CD3 is there.") && page.contains("platelet"));
+    refused(&step("evaluate", &flags), 2, &["--force"]);
+    let zero = done("evaluate", &[&flags[..], &["--on-missing", "zero", "--force"]].concat());
+    assert!(zero.stderr.contains("score as published: 0.562 over 4 cells"), "{}", zero.stderr);
+    let error = step("evaluate", &[&flags[..], &["--on-missing", "error", "--force"]].concat());
+    refused(&error, 3, &["platelet"]);
+    // An ontology without the broad classes is another ontology.
+    let other = step("evaluate", &[&flags[..], &["--ontology", text(&ontology), "--force"]].concat());
+    assert_ne!(other.code, 0, "{}", other.stderr);
+    let unlabelled = write("y.csv", "cell_name,response\na,B cell\n");
+    refused(
+        &step(
+            "evaluate",
+            &["--input", text(&unlabelled), "--pairs", text(&pairs), "--out", text(&out), "--force"],
+        ),
+        2,
+        &["no label for a", "--label-column"],
+    );
+}
+
+/// A small model with random weights.
+fn model(dir: &Path) -> PathBuf {
+    let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../crates/sc-llm/tests/golden");
+    let model = dir.join("model");
+    fs::create_dir(&model).unwrap();
+    let network = ["config.json", "model.safetensors.index.json"];
+    let shards = ["model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors"];
+    for file in network.into_iter().chain(shards) {
+        fs::copy(golden.join("llm/qwen2_untied").join(file), model.join(file)).unwrap();
+    }
+    fs::copy(golden.join("tokenizer/qwen2_tied/tokenizer.json"), model.join("tokenizer.json")).unwrap();
+    model
+}
+
+#[test]
+fn a_model_answers_with_labels_alone_and_goes_on_where_it_was() {
+    let dir = tempfile::tempdir().unwrap();
+    let model = model(dir.path());
+    records(dir.path());
+    // This model has room for 256 tokens.
+    let path = dir.path().join("short.json");
+    let input = dir.path().join("cells.h5");
+    done("build-dataset", &["--input", text(&input), "--instruction", "Which cell?", "--out", text(&path)]);
+    let labels = dir.path().join("labels.txt");
+    fs::write(&labels, "B\nT\n").unwrap();
+    let flags = [
+        "--input",
+        text(&path),
+        "--checkpoint",
+        text(&model),
+        "--labels",
+        text(&labels),
+        "--max-new-tokens",
+        "8",
+    ];
+    done("infer", &flags);
+    let result = dir.path().join("short_CellReasoner_result.csv");
+    let whole = fs::read_to_string(&result).unwrap();
+    let answers: Vec<&str> = whole.lines().skip(1).map(|line| line.split(',').nth(1).unwrap()).collect();
+    assert_eq!(answers.len(), 40);
+    assert!(answers.iter().all(|answer| ["B", "T"].contains(answer)), "{whole}");
+    refused(&step("infer", &flags), 2, &["short_CellReasoner_result.csv is there"]);
+
+    let free = dir.path().join("free.csv");
+    let flags =
+        ["--input", text(&path), "--checkpoint", text(&model), "--max-new-tokens", "4", "--out", text(&free)];
+    done("infer", &flags);
+    let first = fs::read(&free).unwrap();
+    done("infer", &[&flags[..], &["--force", "--threads", "1"]].concat());
+    assert_eq!(fs::read(&free).unwrap(), first);
+    let no_model = step("infer", &["--input", text(&path), "--checkpoint", text(dir.path())]);
+    assert_ne!(no_model.code, 0);
+    assert!(no_model.stderr.contains("config.json"), "{}", no_model.stderr);
+    let no_labels =
+        step("infer", &["--input", text(&path), "--endpoint", "http://localhost:9", "--model", "m"]);
+    refused(&no_labels, 2, &["--labels"]);
+}
