@@ -64,7 +64,7 @@ pub use budget::{Price, Prices, Usage};
 pub use error::Error;
 pub use lexicon::{Lexicon, Match};
 pub use probe::{Probe, Tried, Verdict};
-pub use record::{Evidence, Outcome, Record, write_json_lines};
+pub use record::{ConfidenceFrom, Outcome, Record, write_json_lines};
 pub use run::{Event, Watch};
 pub use secret::Secret;
 pub use structure::Structure;

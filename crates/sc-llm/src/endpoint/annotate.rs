@@ -11,8 +11,8 @@ use super::reply::Reply;
 use super::run::{Ask, Asked, Note, Run};
 use super::structure::{self, Coding, Dialect, Sampling};
 use super::{
-    Annotation, Client, Error, Estimate, Event, Evidence, Lexicon, Message, Outcome, Record, Request, Result,
-    Role, Spent, Watch, confidence,
+    Annotation, Client, ConfidenceFrom, Error, Estimate, Event, Lexicon, Message, Outcome, Record, Request,
+    Result, Role, Spent, Watch, confidence,
 };
 
 /// Characters of a wrong answer that the model is shown again.
@@ -187,7 +187,7 @@ impl Client {
         if let Some(found) = found {
             let confidence = reply.logprobs.and_then(|tokens| confidence::of_label(&tokens, &found.said));
             record.confidence = confidence;
-            record.confidence_from = confidence.map(|_| Evidence::Logprobs);
+            record.confidence_from = confidence.map(|_| ConfidenceFrom::Logprobs);
         }
         Ok(())
     }
@@ -225,7 +225,7 @@ impl Client {
                 (first.label, first.label_index, first.matched);
             (record.text, record.why) = (first.text, None);
             record.confidence = Some(f64::from(most) / f64::from(self.params.samples));
-            record.confidence_from = Some(Evidence::Votes);
+            record.confidence_from = Some(ConfidenceFrom::Votes);
         }
         Ok(())
     }

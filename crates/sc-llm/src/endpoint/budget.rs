@@ -172,7 +172,6 @@ struct Spent {
     tokens: u64,
     held_nano: u64,
     held_tokens: u64,
-    holders: usize,
     /// How far counts of prompts were below those of the server, at worst.
     short: f64,
 }
@@ -190,7 +189,7 @@ impl Ledger {
             return Err(Error::NoPrice { model: model.to_owned() });
         }
         let max_nano = max_cost.map(|cost| (cost / NANO).floor() as u64);
-        let spent = Spent { nano: 0, tokens: 0, held_nano: 0, held_tokens: 0, holders: 0, short: 1.0 };
+        let spent = Spent { nano: 0, tokens: 0, held_nano: 0, held_tokens: 0, short: 1.0 };
         Ok(Self { price, max_nano, max_tokens, state: Mutex::new(spent), settled: Condvar::new() })
     }
 
@@ -251,7 +250,6 @@ impl Ledger {
             if !exceeds(self.max_nano, held.0, nano) && !exceeds(self.max_tokens, held.1, tokens) {
                 spent.held_nano += nano;
                 spent.held_tokens += tokens;
-                spent.holders += 1;
                 return Ok(Hold { ledger: self, nano, tokens, counted: input });
             }
             let wait = self.settled.wait_timeout(spent, std::time::Duration::from_millis(50));
@@ -294,7 +292,6 @@ impl Drop for Hold<'_> {
         let mut spent = self.ledger.lock();
         spent.held_nano -= self.nano;
         spent.held_tokens -= self.tokens;
-        spent.holders -= 1;
         drop(spent);
         self.ledger.settled.notify_all();
     }

@@ -9,7 +9,7 @@ use super::cache::{Kept, Question};
 use super::lexicon::bare;
 use super::run::{Ask, Run};
 use super::structure::{self, Coding, Dialect, Sampling};
-use super::{Client, Error, Lexicon, Message, Mode, Result, Structure, date};
+use super::{Client, Error, Lexicon, Message, Result, Structure, date};
 
 /// The id under which errors name the probe.
 const ID: &str = "probe";
@@ -175,7 +175,6 @@ impl Client {
 
     /// Asks in one way, giving in to complaints about fields that are not essential.
     fn try_way(&self, run: &Run, dialect: &mut Dialect) -> Result<super::reply::Reply> {
-        debug_assert!(self.params.mode != Mode::Offline, "a miss offline is an error before");
         let labels = LABELS.map(str::to_owned);
         let deadline = Instant::now() + self.params.timeouts.total;
         loop {

@@ -29,7 +29,7 @@ pub enum Outcome {
 /// Where a confidence comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Evidence {
+pub enum ConfidenceFrom {
     /// The probabilities of the tokens that name the label, multiplied. Where the server allows labels alone, they are
     /// probabilities among what it allows.
     Logprobs,
@@ -53,7 +53,7 @@ pub struct Record {
     /// How sure the model is, from 0 to 1.
     pub confidence: Option<f64>,
     /// Where the confidence comes from.
-    pub confidence_from: Option<Evidence>,
+    pub confidence_from: Option<ConfidenceFrom>,
     /// The last answer, as it came; of several samples, one that names the label.
     pub text: String,
     /// Why there is no label, in words.

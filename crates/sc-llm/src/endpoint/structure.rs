@@ -46,11 +46,6 @@ impl Structure {
         Self::JsonObject,
         Self::Plain,
     ];
-
-    /// Whether the server is told the labels, and not only the prompt.
-    pub fn names_the_labels(self) -> bool {
-        !matches!(self, Self::JsonObject | Self::Plain)
-    }
 }
 
 /// What one model on one server understands.

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::*;
-use sc_llm::endpoint::{Evidence, Match, write_json_lines};
+use sc_llm::endpoint::{ConfidenceFrom, Match, write_json_lines};
 use serde_json::json;
 use server::{Busy, answer, failure, said, send};
 
@@ -167,7 +167,7 @@ fn the_probabilities_of_the_tokens_of_the_label_are_the_confidence() {
     let params = EndpointParams { logprobs: true, samples: 5, ..params(&server) };
     let (record, _) = one(params);
     assert!((record.confidence.unwrap() - 0.4).abs() < 1e-9);
-    assert_eq!((record.confidence_from, record.answers), (Some(Evidence::Logprobs), 1));
+    assert_eq!((record.confidence_from, record.answers), (Some(ConfidenceFrom::Logprobs), 1));
 }
 
 #[test]
@@ -193,7 +193,7 @@ fn without_probabilities_samples_vote() {
     );
     assert_eq!(records[1].text, "B cell");
     assert!(records.iter().all(|record| record.answers == 5 && record.tokens.input == 500));
-    assert_eq!(records[0].confidence_from, Some(Evidence::Votes));
+    assert_eq!(records[0].confidence_from, Some(ConfidenceFrom::Votes));
 }
 
 #[test]
