@@ -1,4 +1,9 @@
 //! Files of R: objects written by a small serialiser, and, where they are, files of R itself.
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stderr,
+    reason = "a test fails where something is not there, and says what it left out"
+)]
 
 mod hostile;
 mod objects;

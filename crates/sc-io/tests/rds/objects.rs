@@ -3,20 +3,20 @@
 use super::writer::{NA, R, named, s4, strings, text};
 
 /// Features × cells: three cells, four genes.
-pub const COUNTS: [[f64; 3]; 4] = [[1.0, 0.0, 2.0], [0.0, 0.0, 0.0], [0.0, 5.0, 0.0], [3.0, 0.0, 7.0]];
-pub const GENES: [&str; 4] = ["CD3D", "LYZ", "MS4A1", "GNLY"];
-pub const CELLS: [&str; 3] = ["AAAC-1", "AAAG-1", "AAAT-1"];
+pub(crate) const COUNTS: [[f64; 3]; 4] = [[1.0, 0.0, 2.0], [0.0, 0.0, 0.0], [0.0, 5.0, 0.0], [3.0, 0.0, 7.0]];
+pub(crate) const GENES: [&str; 4] = ["CD3D", "LYZ", "MS4A1", "GNLY"];
+pub(crate) const CELLS: [&str; 3] = ["AAAC-1", "AAAG-1", "AAAT-1"];
 
-pub fn dim(features: usize, cells: usize) -> R {
+pub(crate) fn dim(features: usize, cells: usize) -> R {
     R::Integer(vec![features as i32, cells as i32])
 }
 
-pub fn dimnames(features: Option<&[&str]>, cells: Option<&[&str]>) -> R {
-    R::List([features, cells].map(|names| names.map_or(R::Null, |names| strings(names))).to_vec())
+pub(crate) fn dimnames(features: Option<&[&str]>, cells: Option<&[&str]>) -> R {
+    R::List([features, cells].map(|names| names.map_or(R::Null, strings)).to_vec())
 }
 
 /// `dgCMatrix` of columns of (row, value).
-pub fn dgc(columns: &[Vec<(i32, f64)>], n_features: usize, names: R) -> R {
+pub(crate) fn dgc(columns: &[Vec<(i32, f64)>], n_features: usize, names: R) -> R {
     let mut p = vec![0];
     columns.iter().for_each(|column| p.push(p[p.len() - 1] + column.len() as i32));
     s4(
@@ -33,7 +33,7 @@ pub fn dgc(columns: &[Vec<(i32, f64)>], n_features: usize, names: R) -> R {
 }
 
 /// Columns of (row, value) of `COUNTS`, for some of the cells and genes.
-pub fn columns(genes: &[usize], cells: &[usize], scale: f64) -> Vec<Vec<(i32, f64)>> {
+pub(crate) fn columns(genes: &[usize], cells: &[usize], scale: f64) -> Vec<Vec<(i32, f64)>> {
     let column = |&cell: &usize| {
         let values = genes.iter().enumerate().map(|(row, &gene)| (row as i32, COUNTS[gene][cell] * scale));
         values.filter(|e| e.1 != 0.0).collect()
@@ -41,25 +41,25 @@ pub fn columns(genes: &[usize], cells: &[usize], scale: f64) -> Vec<Vec<(i32, f6
     cells.iter().map(column).collect()
 }
 
-pub fn counts() -> R {
+pub(crate) fn counts() -> R {
     dgc(&columns(&[0, 1, 2, 3], &[0, 1, 2], 1.0), 4, dimnames(Some(&GENES), Some(&CELLS)))
 }
 
 /// A matrix with every value stored.
-pub fn dense(values: Vec<f64>, features: &[&str], cells: &[&str]) -> R {
+pub(crate) fn dense(values: Vec<f64>, features: &[&str], cells: &[&str]) -> R {
     let size = dim(features.len(), cells.len());
     R::Real(values).with("dim", size).with("dimnames", dimnames(Some(features), Some(cells)))
 }
 
-pub fn factor(codes: Vec<i32>, levels: &[&str]) -> R {
+pub(crate) fn factor(codes: Vec<i32>, levels: &[&str]) -> R {
     R::Integer(codes).with("levels", strings(levels)).with("class", text("factor"))
 }
 
-pub fn data_frame(columns: Vec<(&str, R)>, row_names: R) -> R {
+pub(crate) fn data_frame(columns: Vec<(&str, R)>, row_names: R) -> R {
     named(columns).with("class", text("data.frame")).with("row.names", row_names)
 }
 
-pub fn meta_data(cells: &[&str]) -> R {
+pub(crate) fn meta_data(cells: &[&str]) -> R {
     let n = cells.len();
     let columns = vec![
         ("orig.ident", factor(vec![1; n], &["pbmc"])),
@@ -73,7 +73,7 @@ pub fn meta_data(cells: &[&str]) -> R {
     data_frame(columns, strings(cells))
 }
 
-pub fn seurat(assays: Vec<(&str, R)>, active: &str, cells: &[&str]) -> R {
+pub(crate) fn seurat(assays: Vec<(&str, R)>, active: &str, cells: &[&str]) -> R {
     let embedding = R::Real((0..2 * cells.len()).map(|i| i as f64).collect())
         .with("dim", dim(cells.len(), 2))
         .with("dimnames", dimnames(Some(cells), Some(&["PC_1", "PC_2"])));
@@ -96,7 +96,7 @@ pub fn seurat(assays: Vec<(&str, R)>, active: &str, cells: &[&str]) -> R {
 }
 
 /// An assay of version 3 or 4.
-pub fn assay(counts: R, data: R, scale_data: R, genes: &[&str]) -> R {
+pub(crate) fn assay(counts: R, data: R, scale_data: R, genes: &[&str]) -> R {
     s4(
         "Assay",
         vec![
@@ -112,12 +112,12 @@ pub fn assay(counts: R, data: R, scale_data: R, genes: &[&str]) -> R {
     )
 }
 
-pub fn empty() -> R {
+pub(crate) fn empty() -> R {
     R::Logical(vec![]).with("dim", dim(0, 0))
 }
 
 /// `features` or `cells` of an assay of version 5.
-pub fn membership(names: &[&str], layers: &[(&str, &[usize])]) -> R {
+pub(crate) fn membership(names: &[&str], layers: &[(&str, &[usize])]) -> R {
     let is_member =
         layers.iter().flat_map(|(_, members)| (0..names.len()).map(|i| i32::from(members.contains(&i))));
     let layer_names: Vec<&str> = layers.iter().map(|l| l.0).collect();
@@ -128,7 +128,7 @@ pub fn membership(names: &[&str], layers: &[(&str, &[usize])]) -> R {
 }
 
 /// An assay of version 5: layers of (name, genes, cells, factor on the counts).
-pub fn assay5(layers: &[(&str, &[usize], &[usize], f64)]) -> R {
+pub(crate) fn assay5(layers: &[(&str, &[usize], &[usize], f64)]) -> R {
     let matrix = |&(name, genes, cells, scale): &(&'static str, &[usize], &[usize], f64)| {
         (name, dgc(&columns(genes, cells, scale), genes.len(), dimnames(None, None)))
     };
@@ -149,14 +149,14 @@ pub fn assay5(layers: &[(&str, &[usize], &[usize], f64)]) -> R {
 }
 
 /// `DataFrame` of Bioconductor.
-pub fn dframe(columns: Vec<(&str, R)>, row_names: R, n: usize) -> R {
+pub(crate) fn dframe(columns: Vec<(&str, R)>, row_names: R, n: usize) -> R {
     s4(
         "DFrame",
         vec![("rownames", row_names), ("nrows", R::Integer(vec![n as i32])), ("listData", named(columns))],
     )
 }
 
-pub fn experiment(with_alternative: bool) -> R {
+pub(crate) fn experiment(with_alternative: bool) -> R {
     let list = |members| s4("SimpleList", vec![("listData", named(members))]);
     let assays = |members| s4("SimpleAssays", vec![("data", list(members))]);
     let rle = s4("Rle", vec![("values", strings(&["x", "y"])), ("lengths", R::Integer(vec![1, 2]))]);

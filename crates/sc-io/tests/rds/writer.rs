@@ -2,7 +2,7 @@
 
 /// The three ways in which numbers are written.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Format {
+pub(crate) enum Format {
     Xdr,
     Native,
     Ascii,
@@ -10,7 +10,7 @@ pub enum Format {
 
 /// A value of R.
 #[derive(Clone, Debug)]
-pub enum R {
+pub(crate) enum R {
     Null,
     Symbol(String),
     Logical(Vec<i32>),
@@ -35,10 +35,10 @@ pub enum R {
     With(Box<R>, Vec<(String, R)>),
 }
 
-pub const NA: i32 = i32::MIN;
+pub(crate) const NA: i32 = i32::MIN;
 
 impl R {
-    pub fn with(self, name: &str, value: R) -> R {
+    pub(crate) fn with(self, name: &str, value: R) -> R {
         match self {
             R::With(inner, mut attributes) => {
                 attributes.push((name.to_owned(), value));
@@ -48,32 +48,32 @@ impl R {
         }
     }
 
-    pub fn class(self, class: &str) -> R {
+    pub(crate) fn class(self, class: &str) -> R {
         self.with("class", text(class).with("package", text("somewhere")))
     }
 }
 
-pub fn text(text: &str) -> R {
+pub(crate) fn text(text: &str) -> R {
     strings(&[text])
 }
 
-pub fn strings<S: AsRef<str>>(texts: &[S]) -> R {
+pub(crate) fn strings<S: AsRef<str>>(texts: &[S]) -> R {
     R::Strings(texts.iter().map(|t| Some(t.as_ref().to_owned())).collect())
 }
 
-pub fn named(members: Vec<(&str, R)>) -> R {
+pub(crate) fn named(members: Vec<(&str, R)>) -> R {
     let names: Vec<&str> = members.iter().map(|(name, _)| *name).collect();
     let names = strings(&names);
     R::List(members.into_iter().map(|(_, value)| value).collect()).with("names", names)
 }
 
-pub fn s4(class: &str, slots: Vec<(&str, R)>) -> R {
+pub(crate) fn s4(class: &str, slots: Vec<(&str, R)>) -> R {
     let object = slots.into_iter().fold(R::S4, |object, (name, slot)| object.with(name, slot));
     object.class(class)
 }
 
 /// A file of one object, not compressed.
-pub fn rds(object: &R, format: Format, version: i32) -> Vec<u8> {
+pub(crate) fn rds(object: &R, format: Format, version: i32) -> Vec<u8> {
     let mut writer = Writer { out: Vec::new(), format, n_known: 0 };
     writer.head(version);
     writer.item(object);
@@ -81,7 +81,7 @@ pub fn rds(object: &R, format: Format, version: i32) -> Vec<u8> {
 }
 
 /// A workspace.
-pub fn rda(objects: Vec<(&str, R)>) -> Vec<u8> {
+pub(crate) fn rda(objects: Vec<(&str, R)>) -> Vec<u8> {
     let pairs = objects.into_iter().map(|(name, object)| (name.to_owned(), object)).collect();
     [b"RDX3\n".to_vec(), rds(&R::Pairs(pairs), Format::Xdr, 3)].concat()
 }

@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 
 use ndarray::Array2;
+use sc_eval::report::KeyFigure;
 use sc_eval::report::{Cell, Column, Kind, Matrix, MatrixValues, Section, Table};
-use sc_eval::{KeyFigure, Manifest, Report};
+use sc_eval::{Manifest, Report};
 use sc_llm::cellreasoner::CellResult;
 
 use super::evaluate::Found;
