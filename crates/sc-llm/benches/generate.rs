@@ -1,7 +1,7 @@
 //! Tokens per second of processor time: reading prompts, writing answers, and scoring labels.
 //!
 //! ```sh
-//! cargo bench -p sc-llm --bench generate -- [--shape gpt-neo|qwen2] [--precision f32|grade|bf16] [--prompt 512] \
+//! cargo bench -p sc-llm --bench generate -- [--shape gpt-neo|qwen2] [--precision f32|grade|bf16|q8_0|q4_k] [--prompt 512] \
 //!     [--new 16] [--labels 28] [--threads 1]
 //! ```
 //!
@@ -47,6 +47,8 @@ fn main() {
     let precision = match option("--precision", "bf16").as_str() {
         "f32" => Precision::F32,
         "grade" => Precision::F32Grade,
+        "q8_0" => Precision::Q8_0,
+        "q4_k" => Precision::Q4_K,
         _ => Precision::Bf16,
     };
     let shape = option("--shape", "qwen2");
