@@ -296,13 +296,13 @@ fn a_file_cut_short_anywhere_is_an_error_and_changed_bytes_never_a_panic() {
         changed.seek(SeekFrom::Start(at as u64)).unwrap();
         changed.write_all(&[byte]).unwrap();
     };
-    for at in 0..header {
-        for byte in [0, 0x80, 0xff, bytes[at] ^ 1] {
+    for (at, &byte_there) in bytes[..header].iter().enumerate() {
+        for byte in [0, 0x80, 0xff, byte_there ^ 1] {
             put(at, byte);
             let Ok(file) = Gguf::open(&path) else { continue };
             file.tensors().iter().for_each(|tensor| _ = tensor.dims());
         }
-        put(at, bytes[at]);
+        put(at, byte_there);
     }
     // A file that shrinks behind our back.
     let cut = std::fs::OpenOptions::new().write(true).open(&path).unwrap();
