@@ -5,7 +5,7 @@
 //!
 //! ```no_run
 //! use std::ops::ControlFlow;
-//! use sc_llm::endpoint::{Client, EndpointParams, Event, Lexicon, Message, Request, Secret, write_json_lines};
+//! use sc_llm::endpoint::{Client, EndpointParams, Event, Lexicon, Message, Request, Role, Secret, write_json_lines};
 //!
 //! let mut params = EndpointParams::new("https://api.example.org/v1", "some-model");
 //! params.cache = Some("answers".into());
@@ -14,7 +14,7 @@
 //!
 //! let lexicon = Lexicon::new(&["B cell", "T cell", "NK cell"])?;
 //! let prompt = "Which of the cell types \"B cell\", \"T cell\", \"NK cell\" has the markers CD3D, CD3E, IL7R?";
-//! let requests = [Request { id: "cluster 0".into(), messages: vec![Message::user(prompt)] }];
+//! let requests = [Request { id: "cluster 0".into(), messages: vec![Message::new(Role::User, prompt)] }];
 //! let done = client.annotate_all(&requests, &lexicon, &mut |event| {
 //!     if let Event::Done(record) = event {
 //!         eprintln!("{}: {:?}", record.id, record.label);
@@ -69,12 +69,13 @@ pub use run::{Event, Watch};
 pub use secret::Secret;
 pub use structure::Structure;
 
+pub use crate::chat::{Message, Role};
+
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Mutex;
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use address::Base;
@@ -85,44 +86,6 @@ use structure::{Coding, Dialect, Sampling};
 
 /// What functions of this module return.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
-
-/// Who says something in a conversation.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Role {
-    /// Who sets the task.
-    System,
-    /// Who asks.
-    User,
-    /// The model.
-    Assistant,
-}
-
-/// One message of a conversation.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Message {
-    /// Whose it is.
-    pub role: Role,
-    /// Its text.
-    pub content: String,
-}
-
-impl Message {
-    /// A message that sets the task.
-    pub fn system(content: &str) -> Self {
-        Self { role: Role::System, content: content.to_owned() }
-    }
-
-    /// A question.
-    pub fn user(content: &str) -> Self {
-        Self { role: Role::User, content: content.to_owned() }
-    }
-
-    /// An answer, as in an example.
-    pub fn assistant(content: &str) -> Self {
-        Self { role: Role::Assistant, content: content.to_owned() }
-    }
-}
 
 /// A question about one cell or cluster.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -299,7 +299,7 @@ fn ask_again(messages: &mut Vec<Message>, answer: &str, lexicon: &Lexicon) {
         Some(last) if answer.is_empty() && last.role == Role::User => {
             last.content = format!("{}\n\nAn empty answer came to this. {again}", last.content);
         }
-        _ => messages.extend([Message::assistant(&answer), Message::user(&again)]),
+        _ => messages.extend([Message::new(Role::Assistant, answer), Message::new(Role::User, again)]),
     }
 }
 

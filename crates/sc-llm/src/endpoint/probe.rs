@@ -9,7 +9,7 @@ use super::cache::{Kept, Question};
 use super::lexicon::bare;
 use super::run::{Ask, Run};
 use super::structure::{self, Coding, Dialect, Sampling};
-use super::{Client, Error, Lexicon, Message, Result, Structure, date};
+use super::{Client, Error, Lexicon, Message, Result, Role, Structure, date};
 
 /// The id under which errors name the probe.
 const ID: &str = "probe";
@@ -179,7 +179,8 @@ impl Client {
         let deadline = Instant::now() + self.params.timeouts.total;
         loop {
             let coding = Coding::new(dialect.structure, &labels);
-            let messages = structure::instructed(&[Message::user(QUESTION)], dialect.structure, &coding);
+            let messages =
+                structure::instructed(&[Message::new(Role::User, QUESTION)], dialect.structure, &coding);
             let sampling = Sampling { temperature: 0.0, seed: self.params.seed };
             let body = structure::body(&self.params, dialect, &coding, &messages, sampling);
             match self.send(run, Ask { id: ID, stream: u64::MAX, deadline }, &body.to_string()) {

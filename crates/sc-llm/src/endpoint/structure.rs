@@ -212,7 +212,11 @@ mod tests {
     fn request(structure: Structure, labels: &[String]) -> (Value, String) {
         let params = EndpointParams::new("http://localhost/v1", "m");
         let coding = Coding::new(structure, labels);
-        let messages = [Message::system("s"), Message::user("u "), Message::assistant("a")];
+        let messages = [
+            Message::new(Role::System, "s"),
+            Message::new(Role::User, "u "),
+            Message::new(Role::Assistant, "a"),
+        ];
         let messages = instructed(&messages, structure, &coding);
         let sampling = Sampling { temperature: 0.0, seed: 3 };
         let body = body(&params, &Dialect::new(structure, true), &coding, &messages, sampling);

@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use sc_llm::endpoint::{
     Annotation, Client, EndpointParams, Error, Event, Lexicon, Message, Outcome, Record, Request,
-    RetryParams, Structure, Timeouts,
+    RetryParams, Role, Structure, Timeouts,
 };
 use server::Server;
 
@@ -44,7 +44,10 @@ fn lexicon() -> Lexicon {
 
 fn request(id: &str) -> Request {
     let text = format!("Is {id} a \"B cell\", a \"T cell\" or an \"NK cell\"? It has CD3D and CD3E.");
-    Request { id: id.to_owned(), messages: vec![Message::system("You name cells."), Message::user(&text)] }
+    Request {
+        id: id.to_owned(),
+        messages: vec![Message::new(Role::System, "You name cells."), Message::new(Role::User, text)],
+    }
 }
 
 fn requests(n: usize) -> Vec<Request> {

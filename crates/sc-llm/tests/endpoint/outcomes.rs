@@ -225,8 +225,8 @@ fn requests_that_cannot_be_sent_are_refused_before_anything_is() {
     for requests in [
         vec![request("a"), request("a")],
         vec![without(vec![])],
-        vec![without(vec![Message::user(" ")])],
-        vec![without(vec![Message::user("a"), Message::assistant("b")])],
+        vec![without(vec![Message::new(Role::User, " ")])],
+        vec![without(vec![Message::new(Role::User, "a"), Message::new(Role::Assistant, "b")])],
     ] {
         let e = run(&client, &requests).unwrap_err();
         assert!(matches!(e, Error::BadRequest { .. }) && e.help().is_some(), "{e}");

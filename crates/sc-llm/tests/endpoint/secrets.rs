@@ -121,7 +121,8 @@ fn no_other_server_is_ever_told_the_key() {
 fn requests_go_to_the_path_below_the_base_and_hold_no_ids() {
     let server = Server::saying("T cell");
     let base = format!("{}/", server.base());
-    let request = Request { id: "AAACCTGAGCGTTGCC-1".to_owned(), messages: vec![Message::user("CD3D?")] };
+    let request =
+        Request { id: "AAACCTGAGCGTTGCC-1".to_owned(), messages: vec![Message::new(Role::User, "CD3D?")] };
     let client = Client::new(EndpointParams { base, ..params(&server) }, key()).unwrap();
     run(&client, &[request]).unwrap();
     let sent = &server.requests()[0];
