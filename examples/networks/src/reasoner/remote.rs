@@ -7,7 +7,8 @@ use anyhow::{Result, bail};
 use indicatif::ProgressBar;
 use sc_examples::progress::say;
 use sc_llm::cellreasoner::Record;
-use sc_llm::endpoint::{Client, EndpointParams, Event, Lexicon, Message, Mode, Prices, Request, Secret};
+use sc_llm::chat::{Message, Role};
+use sc_llm::endpoint::{Client, EndpointParams, Event, Lexicon, Mode, Prices, Request, Secret};
 
 use super::answers::Answers;
 use super::infer::InferArgs;
@@ -46,11 +47,11 @@ pub(super) fn ask(
     let request = |record: &Record| Request {
         id: record.cell_name.clone(),
         messages: vec![
-            Message::system(&format!(
-                "{} The answer is one of these cell types: {list}.",
-                record.instruction
-            )),
-            Message::user(&record.input),
+            Message::new(
+                Role::System,
+                format!("{} The answer is one of these cell types: {list}.", record.instruction),
+            ),
+            Message::new(Role::User, record.input.as_str()),
         ],
     };
     let requests: Vec<Request> = records.iter().map(request).collect();
