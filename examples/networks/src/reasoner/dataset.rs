@@ -66,7 +66,6 @@ pub(super) fn run(args: &BuildArgs) -> Result<()> {
             label_column: args.label_column.clone(),
             on_lost: on(args.allow_lost),
             on_empty: on(args.allow_empty),
-            ..DatasetOptions::default()
         },
     )?;
     write_records(&dataset.records, &out, args.force)?;
