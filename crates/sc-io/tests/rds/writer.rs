@@ -100,7 +100,7 @@ impl Writer {
             Format::Native => b"B\n",
             Format::Ascii => b"A\n",
         });
-        [version, 0x0004_0301, 0x0002_0300].map(|n| self.int(n));
+        [version, 0x0004_0301, 0x0002_0300].into_iter().for_each(|n| self.int(n));
         if version == 3 {
             self.int(5);
             self.bytes(b"UTF-8");
@@ -182,23 +182,23 @@ impl Writer {
             R::Pairs(pairs) => return self.pairs(pairs),
             R::Logical(v) | R::Integer(v) => {
                 let code = if matches!(object, R::Logical(_)) { 10 } else { 13 };
-                [code | has, v.len() as i32].map(|n| self.int(n));
+                [code | has, v.len() as i32].into_iter().for_each(|n| self.int(n));
                 v.iter().for_each(|&n| self.int(n));
             }
             R::Real(v) => {
-                [14 | has, v.len() as i32].map(|n| self.int(n));
+                [14 | has, v.len() as i32].into_iter().for_each(|n| self.int(n));
                 v.iter().for_each(|&x| self.real(x));
             }
             R::Strings(v) => {
-                [16 | has, v.len() as i32].map(|n| self.int(n));
+                [16 | has, v.len() as i32].into_iter().for_each(|n| self.int(n));
                 v.iter().for_each(|s| self.chars(s.as_deref()));
             }
             R::Latin1(bytes) => {
-                [16 | has, 1, 9 | (4 << 12), bytes.len() as i32].map(|n| self.int(n));
+                [16 | has, 1, 9 | (4 << 12), bytes.len() as i32].into_iter().for_each(|n| self.int(n));
                 self.bytes(bytes);
             }
             R::List(v) => {
-                [19 | has, v.len() as i32].map(|n| self.int(n));
+                [19 | has, v.len() as i32].into_iter().for_each(|n| self.int(n));
                 v.iter().for_each(|r| self.item(r));
             }
             R::S4 => self.int(25 | has),
@@ -217,7 +217,7 @@ impl Writer {
             }
             R::Function => return self.function(),
             R::Environment(contents) => {
-                [4, 0].map(|n| self.int(n));
+                [4, 0].into_iter().for_each(|n| self.int(n));
                 self.n_known += 1;
                 let itself = self.n_known;
                 self.int(242);
@@ -226,28 +226,28 @@ impl Writer {
                 self.symbol("self");
                 self.int(255 | itself << 8);
                 self.int(254);
-                [19, 2, 254].map(|n| self.int(n));
+                [19, 2, 254].into_iter().for_each(|n| self.int(n));
                 self.pairs(contents);
                 return self.int(254);
             }
             R::Others => {
-                [19 | has, 6].map(|n| self.int(n));
-                [24, 3].map(|n| self.int(n));
+                [19 | has, 6].into_iter().for_each(|n| self.int(n));
+                [24, 3].into_iter().for_each(|n| self.int(n));
                 match self.format {
                     Format::Ascii => self.out.extend_from_slice(b"00\nff\n7f\n"),
                     _ => self.out.extend_from_slice(&[0, 255, 127]),
                 }
-                [15, 1].map(|n| self.int(n));
-                [0.5, -1.0].map(|x| self.real(x));
+                [15, 1].into_iter().for_each(|n| self.int(n));
+                [0.5, -1.0].into_iter().for_each(|x| self.real(x));
                 self.int(6);
                 self.symbol("sum");
                 self.pairs(&[(String::new(), R::Integer(vec![1]))]);
-                [249, 0, 2].map(|n| self.int(n));
-                ["Seurat", "5.0"].map(|s| self.chars(Some(s)));
+                [249, 0, 2].into_iter().for_each(|n| self.int(n));
+                ["Seurat", "5.0"].into_iter().for_each(|s| self.chars(Some(s)));
                 self.n_known += 1;
-                [22, 254, 254].map(|n| self.int(n));
+                [22, 254, 254].into_iter().for_each(|n| self.int(n));
                 self.n_known += 1;
-                [8, 3].map(|n| self.int(n));
+                [8, 3].into_iter().for_each(|n| self.int(n));
                 self.bytes(b"sin");
             }
         }
@@ -261,18 +261,18 @@ impl Writer {
         self.int(3 | 1 << 10);
         self.int(253);
         self.int(254);
-        [21, 1].map(|n| self.int(n));
+        [21, 1].into_iter().for_each(|n| self.int(n));
         self.item(&R::Integer(vec![8, 1, 2]));
         self.int(3);
-        [244, 0, 6].map(|n| self.int(n));
+        [244, 0, 6].into_iter().for_each(|n| self.int(n));
         self.int(254);
-        [0].map(|n| self.int(n));
+        self.int(0);
         self.symbol("sum");
-        [2, 254].map(|n| self.int(n));
+        [2, 254].into_iter().for_each(|n| self.int(n));
         self.int(14);
         self.item(&R::Real(vec![1.0]));
-        [0, 254].map(|n| self.int(n));
-        [243, 0].map(|n| self.int(n));
+        [0, 254].into_iter().for_each(|n| self.int(n));
+        [243, 0].into_iter().for_each(|n| self.int(n));
         self.int(13);
         self.item(&R::Integer(vec![7]));
     }
