@@ -61,6 +61,9 @@ pub struct InferArgs {
     /// Answers that were kept, and no server: replays an earlier run
     #[arg(long, requires = "endpoint")]
     pub(super) offline: bool,
+    /// Ask a server at a private or otherwise special address; this machine needs no leave
+    #[arg(long, requires = "endpoint")]
+    pub(super) allow_private: bool,
     /// Threads; all processors without it
     #[arg(long, value_name = "N", value_parser = at_least_1)]
     pub(super) threads: Option<usize>,

@@ -22,7 +22,7 @@ pub(super) fn lines(found: &Found) -> Vec<String> {
     let mut lines = Vec::new();
     if let Some((words, published)) = &found.published {
         lines.push(format!(
-            "score as published: {:.3} over {} cells; {} answers are not in the table and are {words}",
+            "score as published: {:.3} over {} cells; answers that the table does not have: {}, {words}",
             published.score,
             published.n_cells - if *words == "left out" { published.n_missing } else { 0 },
             published.n_missing
@@ -30,13 +30,13 @@ pub(super) fn lines(found: &Found) -> Vec<String> {
     }
     if let Some(scores) = &found.ontology {
         lines.push(format!(
-            "score by the Cell Ontology: {:.3} over all {} cells; {} answers or labels are in no ontology",
+            "score by the Cell Ontology: {:.3} over all {} cells; answers or labels that it does not have: {}",
             scores.score, scores.n_cells, scores.unmapped
         ));
     }
     let n_empty = empty(found);
     if n_empty > 0 {
-        lines.push(format!("{n_empty} answers are empty"));
+        lines.push(format!("empty answers: {n_empty}"));
     }
     lines
 }

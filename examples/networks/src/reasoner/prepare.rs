@@ -53,7 +53,7 @@ pub(super) fn run(args: &PreprocessArgs) -> Result<()> {
     std::fs::create_dir_all(&args.out).with_context(|| format!("cannot create {}", args.out.display()))?;
     prepared.write(&args.out, &name, args.force)?;
     say(&format!(
-        "{} cells; {} of the {} listed genes are in the data, and {} genes of the data are in no list",
+        "{} cells; {} of the {} listed genes are in the data, {} genes of which are not listed",
         thousands(adata.n_obs()),
         thousands(prepared.matrix.column_names().len()),
         thousands(genes.genes().len()),

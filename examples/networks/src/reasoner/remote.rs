@@ -32,6 +32,7 @@ pub(super) fn ask(
     params.cache = Some(out.with_extension("answers"));
     params.mode = if args.offline { Mode::Offline } else { Mode::Online };
     params.max_cost = args.max_cost;
+    params.allow_private = args.allow_private;
     if let Some(path) = &args.prices {
         params.prices = Prices::from_file(path)?;
     }

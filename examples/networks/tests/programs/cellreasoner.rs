@@ -85,7 +85,9 @@ fn both_scores_and_what_the_published_one_drops() {
     let flags = ["--input", text(&results), "--pairs", text(&pairs), "--out", text(&out)];
     let ended = done("evaluate", &flags);
     assert!(
-        ended.stderr.contains("score as published: 0.750 over 3 cells; 1 answers are not"),
+        ended.stderr.contains(
+            "score as published: 0.750 over 3 cells; answers that the table does not have: 1, left out"
+        ),
         "{}",
         ended.stderr
     );
