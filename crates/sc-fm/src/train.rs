@@ -51,7 +51,8 @@ mod variables;
 
 pub use adam::{Adam, AdamParams};
 pub use error::Error;
-pub(crate) use fingerprint::{Fingerprint, hash_tensors, hash_tokens, hex};
+pub use fingerprint::{Fingerprint, hash_tensors};
+pub(crate) use fingerprint::{hash_tokens, hex};
 pub use gradients::Gradients;
 pub use history::{EpochRecord, Scores, Select};
 pub use loop_params::LoopParams;
@@ -60,5 +61,6 @@ pub use progress::{TrainProgress, unwatched};
 pub(crate) use sampler::below;
 pub use schedule::{Decline, Schedule, Warmup};
 pub use trainable::Trainable;
-pub(crate) use trainer::{At, Outcome, Task, Trainer, backward, checkpointed};
+pub use trainer::{At, Outcome, Task, Trainer, Watch};
+pub(crate) use trainer::{backward, checkpointed};
 pub use variables::Variables;
