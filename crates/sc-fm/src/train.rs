@@ -1,7 +1,8 @@
 //! Training: which tensors are trained, how they change at each step, and what is minimised.
 //!
 //! A model is trained where it stands: [`Variables::of`] turns tensors of [`Weights`](crate::checkpoint::Weights) into
-//! variables, and the model that is built of these weights sees every step of the optimizer.
+//! variables, and the model that is built of these weights sees every step of the optimizer. A [`Task`] says what is
+//! minimised over which items, and a [`Trainer`] takes it through epochs, with a state on disk to go on from.
 //!
 //! ```
 //! use candle_core::Device;

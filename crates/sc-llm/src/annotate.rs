@@ -42,13 +42,13 @@ use std::time::Instant;
 pub use error::Error;
 pub use results::{Annotation, Annotations};
 
+use crate::Result;
 use crate::answer::LabelSet;
 use crate::calibrate;
 use crate::decode::generate::GenerateParams;
 use crate::decode::trie::Posterior;
 use crate::models::{LanguageModel, Scoring, State};
 use crate::tokenizer::{LabelTokens, Tokenizer};
-use crate::Result;
 
 /// How an answer is found.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -241,7 +241,8 @@ impl<'a> Annotator<'a> {
             let n = prompts[first..].iter().take_while(fits).count().max(1);
             let batch = first..first + n;
             let answers = self.batch(&shared, &items[batch.clone()], &prompts[batch.clone()])?;
-            let cost = |place: usize, n_generated: usize| prompts[place].len() - shared.n_tokens + n_generated;
+            let cost =
+                |place: usize, n_generated: usize| prompts[place].len() - shared.n_tokens + n_generated;
             let total: usize = answers.iter().zip(first..).map(|(said, i)| cost(i, said.n_generated)).sum();
             let per_token = clock.elapsed().as_secs_f64() / total.max(1) as f64;
             for (said, item) in answers.into_iter().zip(batch) {
@@ -307,7 +308,8 @@ impl<'a> Annotator<'a> {
     /// Reads what all prompts begin with, but the last token of none.
     fn shared(&self, prompts: &[&[u32]]) -> Result<Shared> {
         let mut state = self.model.empty();
-        let Some((first, rest)) = prompts.split_first().filter(|_| self.model.answer_start().is_none()) else {
+        let Some((first, rest)) = prompts.split_first().filter(|_| self.model.answer_start().is_none())
+        else {
             return Ok(Shared { state, n_tokens: 0 });
         };
         let common = |n: usize, prompt: &&[u32]| {

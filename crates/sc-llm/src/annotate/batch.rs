@@ -82,7 +82,8 @@ impl Annotator<'_> {
             return Ok(walkers.iter().map(|walker| self.said(0, walker.n_tokens)).collect());
         }
         let vocabulary = self.model.vocabulary_of(&self.asked)?;
-        let (mut states, mut logits) = match walkers.first().filter(|walker| walker.cursor.label().is_none()) {
+        let (mut states, mut logits) = match walkers.first().filter(|walker| walker.cursor.label().is_none())
+        {
             Some(first) => self.begin(shared, prompts, &first.unread, &vocabulary)?,
             None => (vec![shared.state.clone(); prompts.len()], Vec::new()),
         };
@@ -219,5 +220,6 @@ impl Annotator<'_> {
 
 /// The stream of chance of an item: FNV-1a of its name, so that it does not matter which others are named.
 fn stream_of(id: &str) -> u64 {
-    id.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
+    id.bytes()
+        .fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
 }

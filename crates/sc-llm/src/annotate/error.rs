@@ -75,7 +75,9 @@ impl Error {
     pub fn help(&self) -> Option<&'static str> {
         match self {
             Self::Prompt { source, .. } => source.help(),
-            Self::TooLong { .. } => Some("fit the prompt to fewer tokens (Prompter::fit), or name fewer labels"),
+            Self::TooLong { .. } => {
+                Some("fit the prompt to fewer tokens (Prompter::fit), or name fewer labels")
+            }
             Self::Token { .. } => Some("tokenise with the model's own tokenizer.json"),
             _ => None,
         }

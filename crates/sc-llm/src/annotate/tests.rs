@@ -10,11 +10,11 @@ use crate::decode::generate::{Generated, Sampling};
 use crate::models::{Architecture, Config, OpenParams};
 use crate::tokenizer::End;
 
-const NAMES: [&[&str]; 4] =
-    [&["T cell"], &["T cell regulatory", "Treg"], &["B cell"], &["γδ T cell"]];
+const NAMES: [&[&str]; 4] = [&["T cell"], &["T cell regulatory", "Treg"], &["B cell"], &["γδ T cell"]];
 
 fn tokenizer() -> Tokenizer {
-    let texts = ["Genes of a cell: CD3D MS4A1 NKG7 LYZ PPBP\nAnswer: T cell regulatory\n", "Answer: B cell\n"];
+    let texts =
+        ["Genes of a cell: CD3D MS4A1 NKG7 LYZ PPBP\nAnswer: T cell regulatory\n", "Answer: B cell\n"];
     Tokenizer::of_words(&texts, 1000).unwrap()
 }
 
@@ -98,7 +98,9 @@ fn every_architecture_answers_alike_in_any_company_and_any_way_of_asking() {
             let shared = together.n_shared;
             assert_eq!(shared > 0, model.answer_start().is_none(), "{what}");
             let together = without_time(together);
-            for (batch_tokens, scoring) in [(1, Scoring::Tree), (6, Scoring::Batched), (2048, Scoring::Serial)] {
+            for (batch_tokens, scoring) in
+                [(1, Scoring::Tree), (6, Scoring::Batched), (2048, Scoring::Serial)]
+            {
                 assert_eq!(without_time(run(&items, batch_tokens, scoring)), together, "{what}");
             }
             // Alone, nothing is shared; the last two, another beginning may be.
@@ -114,7 +116,8 @@ fn a_constrained_answer_is_the_walk_of_the_trie() {
     let tokenizer = tokenizer();
     let items = items(&tokenizer);
     for (model, labels) in models() {
-        let annotator = Annotator::new(&model, &tokenizer, &NAMES, &labels, AnnotateParams::default()).unwrap();
+        let annotator =
+            Annotator::new(&model, &tokenizer, &NAMES, &labels, AnnotateParams::default()).unwrap();
         for (item, found) in items.iter().zip(annotator.run(&items, &mut go).unwrap().items) {
             let walk = labels.trie().walk(|prefix, allowed| -> Result<Vec<f64>> {
                 let (mut state, mut logits) = model.start(&[&item.tokens])?.remove(0);
@@ -186,7 +189,11 @@ fn what_the_model_says_without_a_cell_is_taken_off() {
             assert!((scores(&corrected, item).log_prob[label] - expected).abs() < 1e-12);
         }
     }
-    assert_eq!(scores(&corrected, 2).probability, [0.25; 4], "of the cell that stands for none nothing is left");
+    assert_eq!(
+        scores(&corrected, 2).probability,
+        [0.25; 4],
+        "of the cell that stands for none nothing is left"
+    );
 }
 
 #[test]

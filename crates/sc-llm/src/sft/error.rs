@@ -87,7 +87,9 @@ impl Error {
     /// What the user can do next; a program prints it after the cause chain.
     pub fn help(&self) -> Option<&'static str> {
         match self {
-            Self::Unsupported { .. } => Some("lower `batch_size` and raise `accumulate` where memory is short"),
+            Self::Unsupported { .. } => {
+                Some("lower `batch_size` and raise `accumulate` where memory is short")
+            }
             Self::TooLong { .. } => Some("fit the prompt to fewer tokens (Prompter::fit), never cut its end"),
             Self::Token { .. } => Some("tokenise with the model's own tokenizer.json"),
             _ => None,

@@ -3,6 +3,7 @@
 
 mod away;
 mod foundation_models;
+mod llm_benchmark;
 mod pretrain;
 #[path = "../../../tests/programs/support.rs"]
 mod support;
