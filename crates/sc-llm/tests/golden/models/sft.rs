@@ -66,9 +66,9 @@ fn the_loss_of_answers_and_its_gradients_are_those_of_the_reference() {
 
 #[test]
 fn four_steps_of_adamw_are_those_of_the_reference() {
-    for folder in folders(|_| true) {
-        let expected = &folder.json("expected.json")["sft"]["adamw"];
-        let Some(losses) = expected["losses_before_each_of_4_steps"].as_array() else { continue };
+    for folder in folders(|_| true).into_iter().filter(|folder| folder.io.has("sft.labels")) {
+        let expected = folder.json("expected.json")["sft"]["adamw"].clone();
+        let losses = expected["losses_before_each_of_4_steps"].as_array().unwrap();
         let number = |name: &str| expected[name].as_f64().unwrap();
         let examples = examples(&folder);
         let schedule =
