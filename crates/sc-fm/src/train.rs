@@ -1,7 +1,8 @@
 //! Training: which tensors are trained, how they change at each step, and what is minimised.
 //!
 //! A model is trained where it stands: [`Variables::of`] turns tensors of [`Weights`](crate::checkpoint::Weights) into
-//! variables, and the model that is built of these weights sees every step of the optimizer.
+//! variables, and the model that is built of these weights sees every step of the optimizer. A [`Task`] says what is
+//! minimised over which items, and a [`Trainer`] takes it through epochs, with a state on disk to go on from.
 //!
 //! ```
 //! use candle_core::Device;
@@ -51,7 +52,8 @@ mod variables;
 
 pub use adam::{Adam, AdamParams};
 pub use error::Error;
-pub(crate) use fingerprint::{Fingerprint, hash_tensors, hash_tokens, hex};
+pub use fingerprint::{Fingerprint, hash_tensors};
+pub(crate) use fingerprint::{hash_tokens, hex};
 pub use gradients::Gradients;
 pub use history::{EpochRecord, Scores, Select};
 pub use loop_params::LoopParams;
@@ -60,5 +62,6 @@ pub use progress::{TrainProgress, unwatched};
 pub(crate) use sampler::below;
 pub use schedule::{Decline, Schedule, Warmup};
 pub use trainable::Trainable;
-pub(crate) use trainer::{At, Outcome, Task, Trainer, backward, checkpointed};
+pub use trainer::{At, Outcome, Task, Trainer, Watch};
+pub(crate) use trainer::{backward, checkpointed};
 pub use variables::Variables;

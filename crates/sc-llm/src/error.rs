@@ -94,6 +94,18 @@ pub enum Error {
     #[cfg(feature = "local")]
     #[error(transparent)]
     Model(#[from] crate::models::Error),
+    /// Items that cannot be named.
+    #[cfg(feature = "local")]
+    #[error(transparent)]
+    Annotate(#[from] crate::annotate::Error),
+    /// Examples that cannot be trained on, or a folder that cannot be written.
+    #[cfg(feature = "local")]
+    #[error(transparent)]
+    Sft(#[from] crate::sft::Error),
+    /// Training that cannot begin or go on.
+    #[cfg(feature = "local")]
+    #[error(transparent)]
+    Training(#[from] sc_fm::Error),
     /// Files of a model that cannot be used.
     #[cfg(feature = "local")]
     #[error(transparent)]
@@ -141,6 +153,12 @@ impl Error {
             }
             #[cfg(feature = "local")]
             Self::Model(error) => error.help(),
+            #[cfg(feature = "local")]
+            Self::Annotate(error) => error.help(),
+            #[cfg(feature = "local")]
+            Self::Sft(error) => error.help(),
+            #[cfg(feature = "local")]
+            Self::Training(error) => error.help(),
             #[cfg(feature = "local")]
             Self::Checkpoint(error) => error.help(),
             Self::Calibrate(error) => error.help(),

@@ -1,5 +1,7 @@
 #![doc = include_str!("../README.md")]
 
+#[cfg(feature = "local")]
+pub mod annotate;
 pub mod answer;
 pub mod calibrate;
 pub mod cellreasoner;
@@ -12,6 +14,8 @@ pub mod evidence;
 #[cfg(feature = "local")]
 pub mod models;
 pub mod prompt;
+#[cfg(feature = "local")]
+pub mod sft;
 #[cfg(feature = "local")]
 pub mod tokenizer;
 

@@ -131,18 +131,38 @@ impl Config {
     /// [`Error::Read`], [`Error::Parse`], [`Error::Architecture`].
     pub fn read(path: &Path) -> Result<Self, Error> {
         let Kind { model_type } = config::read(path, "a language model")?;
-        let known = Architecture::ALL.into_iter().find(|architecture| architecture.name() == model_type);
-        match known {
-            Some(Architecture::GptNeo) => config::read(path, "GPT-Neo").map(Self::GptNeo),
-            Some(Architecture::Opt) => config::read(path, "OPT").map(Self::Opt),
-            Some(Architecture::Phi) => config::read(path, "Phi").map(Self::Phi),
-            Some(Architecture::Qwen2) => config::read(path, "Qwen2").map(Self::Qwen2),
-            Some(Architecture::T5) => config::read(path, "T5").map(Self::T5),
-            None => Err(Error::Architecture {
-                found: model_type,
-                known: Architecture::ALL.map(Architecture::name).to_vec(),
-            }),
+        match Self::known(model_type)? {
+            Architecture::GptNeo => config::read(path, "GPT-Neo").map(Self::GptNeo),
+            Architecture::Opt => config::read(path, "OPT").map(Self::Opt),
+            Architecture::Phi => config::read(path, "Phi").map(Self::Phi),
+            Architecture::Qwen2 => config::read(path, "Qwen2").map(Self::Qwen2),
+            Architecture::T5 => config::read(path, "T5").map(Self::T5),
         }
+    }
+
+    /// As [`read`](Self::read), of what such a file says.
+    ///
+    /// # Errors
+    /// Those of [`read`](Self::read), with `config.json` for the file.
+    pub fn from_json(json: &serde_json::Value) -> Result<Self, Error> {
+        let parsed = |source| Error::Parse { path: "config.json".into(), model: "a language model", source };
+        let Kind { model_type } = Kind::deserialize(json).map_err(parsed)?;
+        match Self::known(model_type)? {
+            Architecture::GptNeo => GptNeoConfig::deserialize(json).map(Self::GptNeo),
+            Architecture::Opt => OptConfig::deserialize(json).map(Self::Opt),
+            Architecture::Phi => PhiConfig::deserialize(json).map(Self::Phi),
+            Architecture::Qwen2 => Qwen2Config::deserialize(json).map(Self::Qwen2),
+            Architecture::T5 => T5Config::deserialize(json).map(Self::T5),
+        }
+        .map_err(parsed)
+    }
+
+    fn known(model_type: String) -> Result<Architecture, Error> {
+        let known = Architecture::ALL.into_iter().find(|architecture| architecture.name() == model_type);
+        known.ok_or(Error::Architecture {
+            found: model_type,
+            known: Architecture::ALL.map(Architecture::name).to_vec(),
+        })
     }
 
     /// Which architecture it is of.

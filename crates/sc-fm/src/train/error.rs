@@ -106,6 +106,12 @@ pub enum Error {
     /// A file that cannot be read or written.
     #[error(transparent)]
     Io(#[from] sc_io::Error),
+    /// What a task of another crate reports.
+    #[error("the loss cannot be computed")]
+    Task {
+        /// The report.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
     /// The callback wanted no more.
     #[error("stopped by the caller")]
     Cancelled,

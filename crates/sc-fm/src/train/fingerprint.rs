@@ -9,7 +9,7 @@ use crate::Result;
 use crate::tokenize::Tokens;
 
 /// What a training is of, each thing under its name: a state where one differs is of another training.
-pub(crate) type Fingerprint = BTreeMap<String, String>;
+pub type Fingerprint = BTreeMap<String, String>;
 
 /// In lower-case hexadecimal.
 pub(crate) fn hex(sha: Sha256) -> String {
@@ -28,8 +28,11 @@ pub(crate) fn hash_tokens(tokens: &Tokens) -> String {
     hex(sha)
 }
 
-/// SHA-256 of tensors of f32 with their names and shapes, in the order given.
-pub(crate) fn hash_tensors<'t>(tensors: impl Iterator<Item = (&'t str, &'t Tensor)>) -> Result<String> {
+/// SHA-256 of tensors of f32 with their names and shapes, in the order given, for a [`Fingerprint`].
+///
+/// # Errors
+/// What the tensor library reports, of another type of numbers above all.
+pub fn hash_tensors<'t>(tensors: impl Iterator<Item = (&'t str, &'t Tensor)>) -> Result<String> {
     let mut sha = Sha256::new();
     let mut bytes = vec![];
     for (name, tensor) in tensors {

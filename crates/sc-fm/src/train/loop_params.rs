@@ -94,7 +94,7 @@ impl LoopParams {
     }
 
     /// Everything that decides about the bits of the result.
-    pub(crate) fn fingerprint(&self) -> Fingerprint {
+    pub fn fingerprint(&self) -> Fingerprint {
         let entries = [
             ("version", concat!("sc-fm ", env!("CARGO_PKG_VERSION")).to_owned()),
             ("epochs", self.epochs.to_string()),

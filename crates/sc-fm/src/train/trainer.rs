@@ -16,32 +16,44 @@ use crate::models::{Geneformer, Hidden, Layer, TokenBatch};
 use crate::nn::TrainingStep;
 
 /// What a caller is told, and answers.
-pub(crate) type Watch<'w> = dyn FnMut(&TrainProgress) -> ControlFlow<()> + 'w;
+pub type Watch<'w> = dyn FnMut(&TrainProgress) -> ControlFlow<()> + 'w;
 
 /// Which step it is; random numbers of the step belong to it and to the items.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct At {
+pub struct At {
     /// Seed of the training.
-    pub(crate) seed: u64,
+    pub seed: u64,
     /// Epochs that are complete.
-    pub(crate) epoch: usize,
+    pub epoch: usize,
     /// Steps of all epochs that are done.
-    pub(crate) step: usize,
+    pub step: usize,
 }
 
-/// What is trained, and on what.
-pub(crate) trait Task {
+/// What is trained, and on what: whatever has items with a loss. Items are numbered from 0, as the lengths of a [`Trainer`].
+///
+/// Random numbers of a loss should belong to the seed, the step and the item alone, so that a training that goes on where
+/// another was cut off has the same bits.
+pub trait Task {
     /// What the mean loss of some items counts for beside that of others: how many they are, unless some have no say or
-    /// more say.
+    /// more say. With tokens for items of a mean, their number: then a step of several batches is that of one large batch.
+    ///
+    /// # Errors
+    /// What keeps the items from being read.
     fn weight(&mut self, items: &[usize], at: At) -> Result<f64>;
 
     /// Hears of all items of a step before their parts are asked for.
     fn begin(&mut self, _items: &[usize]) {}
 
-    /// The mean loss of some items, with its graph.
+    /// The mean loss of some items, a single number with its graph.
+    ///
+    /// # Errors
+    /// What the model reports.
     fn loss(&mut self, items: &[usize], at: At) -> Result<Tensor>;
 
     /// The loss, and the gradient of `factor` times the loss.
+    ///
+    /// # Errors
+    /// As [`loss`](Self::loss), and what the tensor library reports on the way back.
     fn gradients(
         &mut self,
         variables: &Variables,
@@ -53,6 +65,9 @@ pub(crate) trait Task {
     }
 
     /// How the model does with the variables as they are; `None` without validation items.
+    ///
+    /// # Errors
+    /// What the model reports.
     fn evaluate(&mut self, variables: &Variables) -> Result<Option<Scores>>;
 
     /// The row of the data set that an item is, for messages.
@@ -91,20 +106,25 @@ fn times(loss: &Tensor, factor: f64) -> candle_core::Result<Tensor> {
 
 /// A training that is over; the variables have the values of the epoch that is kept.
 #[derive(Clone, Debug)]
-pub(crate) struct Outcome {
-    pub(crate) history: Vec<EpochRecord>,
+pub struct Outcome {
+    /// Every epoch.
+    pub history: Vec<EpochRecord>,
     /// Place in the history of the epoch that is kept.
-    pub(crate) best: usize,
+    pub best: usize,
 }
 
-/// Items on their way through a task.
-pub(crate) struct Trainer<'t> {
-    pub(crate) params: &'t LoopParams,
-    pub(crate) variables: &'t Variables,
-    /// Tokens of each item.
-    pub(crate) lengths: &'t [usize],
-    /// Items that are read together.
-    pub(crate) chunks: &'t [std::ops::Range<usize>],
+/// Items on their way through a [`Task`].
+#[derive(Clone, Copy, Debug)]
+pub struct Trainer<'t> {
+    /// Steps, epochs, the optimizer; valid, see [`LoopParams::validate`].
+    pub params: &'t LoopParams,
+    /// What is trained.
+    pub variables: &'t Variables,
+    /// Tokens of each item, by which batches may be grouped.
+    pub lengths: &'t [usize],
+    /// Ranges of items that are shuffled among themselves, as those of one file; together all items. One range of all is
+    /// the rule.
+    pub chunks: &'t [std::ops::Range<usize>],
 }
 
 /// Weights as they change.
@@ -120,9 +140,12 @@ struct Now {
 impl Trainer<'_> {
     /// Trains, or goes on where the state on disk left off.
     ///
+    /// * `state`: a folder for everything that changes, and what the training is of, each thing that decides about its bits
+    ///   under its name ([`LoopParams::fingerprint`] and the data): a folder where one differs is refused.
+    ///
     /// # Errors
     /// [`Error::NotFinite`], [`Error::Cancelled`]; those of the state's files and of the task.
-    pub(crate) fn run(
+    pub fn run(
         &self,
         task: &mut dyn Task,
         state: Option<(&std::path::Path, Fingerprint)>,

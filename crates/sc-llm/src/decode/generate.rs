@@ -101,41 +101,76 @@ pub fn generate<E: From<Error>>(
     item: u64,
     mut logits: impl FnMut(&[u32]) -> Result<Vec<f32>, E>,
 ) -> Result<Generated, E> {
-    params.validate()?;
-    let mut rng = match params.sampling {
-        Sampling::Greedy => None,
-        Sampling::Random { seed, .. } => {
-            let mut rng = ChaCha8Rng::seed_from_u64(seed);
-            rng.set_stream(item);
-            Some(rng)
-        }
-    };
-    let mut text = prompt.to_vec();
+    let mut writing = Writing::new(prompt, params, item, usize::MAX)?;
     let mut seen = 0;
-    while text.len() - prompt.len() < params.max_new_tokens {
-        let step = text.len() - prompt.len();
-        let mut logits = logits(&text[seen..])?;
-        seen = text.len();
-        logits.truncate(params.n_tokens.unwrap_or(usize::MAX));
+    while !writing.is_over() {
+        let logits = logits(&writing.text[seen..])?;
+        seen = writing.text.len();
+        writing.step(logits)?;
+    }
+    Ok(writing.finish())
+}
+
+/// A text that is being generated; what is asked for logits, and of how many texts at a time, is the caller's business.
+#[derive(Clone, Debug)]
+pub(crate) struct Writing<'p> {
+    params: &'p GenerateParams,
+    rng: Option<ChaCha8Rng>,
+    text: Vec<u32>,
+    n_prompt: usize,
+    /// Tokens that may still come.
+    left: usize,
+    is_complete: bool,
+}
+
+impl<'p> Writing<'p> {
+    /// Behind a prompt, with `room` for so many tokens.
+    pub(crate) fn new(prompt: &[u32], params: &'p GenerateParams, item: u64, room: usize) -> Result<Self> {
+        params.validate()?;
+        let rng = match params.sampling {
+            Sampling::Greedy => None,
+            Sampling::Random { seed, .. } => {
+                let mut rng = ChaCha8Rng::seed_from_u64(seed);
+                rng.set_stream(item);
+                Some(rng)
+            }
+        };
+        let left = params.max_new_tokens.min(room);
+        Ok(Self { params, rng, text: prompt.to_vec(), n_prompt: prompt.len(), left, is_complete: false })
+    }
+
+    /// Whether no token may come any more.
+    pub(crate) fn is_over(&self) -> bool {
+        self.is_complete || self.left == 0
+    }
+
+    /// Adds the token that these logits mean, and returns it.
+    pub(crate) fn step(&mut self, mut logits: Vec<f32>) -> Result<u32> {
+        let step = self.text.len() - self.n_prompt;
+        logits.truncate(self.params.n_tokens.unwrap_or(usize::MAX));
         if logits.iter().any(|logit| logit.is_nan()) {
-            return Err(Error::NoToken { step, problem: "a logit is NaN" }.into());
+            return Err(Error::NoToken { step, problem: "a logit is NaN" });
         }
-        penalise(&mut logits, &text, params.repetition_penalty);
-        let token = match (params.sampling, &mut rng) {
+        penalise(&mut logits, &self.text, self.params.repetition_penalty);
+        let token = match (self.params.sampling, &mut self.rng) {
             (Sampling::Random { temperature, top_k, top_p, .. }, Some(rng)) => {
                 draw(&logits, temperature, top_k, top_p, rng)
             }
             _ => highest(&logits),
         };
         let Some(token) = token else {
-            return Err(Error::NoToken { step, problem: "no logit is above minus infinity" }.into());
+            return Err(Error::NoToken { step, problem: "no logit is above minus infinity" });
         };
-        text.push(token);
-        if params.stop.contains(&token) {
-            return Ok(Generated { tokens: text.split_off(prompt.len()), is_complete: true });
-        }
+        self.text.push(token);
+        self.left = self.left.saturating_sub(1);
+        self.is_complete = self.params.stop.contains(&token);
+        Ok(token)
     }
-    Ok(Generated { tokens: text.split_off(prompt.len()), is_complete: false })
+
+    /// What was generated.
+    pub(crate) fn finish(mut self) -> Generated {
+        Generated { tokens: self.text.split_off(self.n_prompt), is_complete: self.is_complete }
+    }
 }
 
 /// Makes tokens of the text less likely, each once.

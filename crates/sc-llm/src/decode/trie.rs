@@ -126,6 +126,16 @@ impl Trie {
         nodes
     }
 
+    /// The tokens among which there is a choice somewhere, rising.
+    #[cfg(feature = "local")]
+    pub(crate) fn choices(&self) -> Vec<u32> {
+        let children = self.first.windows(2).map(|ends| &self.tokens[ends[0]..ends[1]]);
+        let mut tokens = children.filter(|children| children.len() > 1).collect::<Vec<_>>().concat();
+        tokens.sort_unstable();
+        tokens.dedup();
+        tokens
+    }
+
     /// A place in the trie, at a node.
     #[cfg(feature = "local")]
     pub(crate) fn at(&self, node: usize) -> Cursor<'_> {

@@ -127,6 +127,11 @@ impl LabelTokens {
         &self.trie
     }
 
+    /// Number of labels, however many forms they have.
+    pub fn n_labels(&self) -> usize {
+        self.n_labels
+    }
+
     /// The label of a leaf of the trie.
     pub fn label_of(&self, form: usize) -> Option<usize> {
         self.label_of.get(form).copied()

@@ -3,4 +3,5 @@
 mod decoders;
 mod gradients;
 mod labels;
+mod sft;
 mod t5;

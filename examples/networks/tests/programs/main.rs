@@ -4,6 +4,7 @@
 mod away;
 mod cellreasoner;
 mod foundation_models;
+mod llm_benchmark;
 mod pretrain;
 #[path = "../../../tests/programs/support.rs"]
 mod support;

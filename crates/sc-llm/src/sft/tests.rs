@@ -1,0 +1,133 @@
+use std::ops::ControlFlow;
+
+use sc_fm::train::{Gradients, LoopParams, Schedule, unwatched};
+
+use super::*;
+use crate::tokenizer::Tokenizer;
+
+const PAIRS: [(&str, &str); 4] = [
+    ("CD3D IL7R\nAnswer:", " T cell"),
+    ("MS4A1 CD79A\nAnswer:", " B cell"),
+    ("NKG7\nAnswer:", " NK cell"),
+    ("CD3D CD8A IL7R\nAnswer:", " T cell"),
+];
+
+fn small() -> (Tokenizer, Base, Vec<Example>) {
+    let texts = PAIRS.map(|(prompt, answer)| format!("{prompt}{answer}\n"));
+    let params =
+        SmallParams { width: 16, n_heads: 2, n_layers: 2, max_positions: 32, ..SmallParams::default() };
+    let (tokenizer, base) = small_decoder(&texts, &params).unwrap();
+    let examples = PAIRS.map(|(prompt, answer)| Example {
+        prompt: tokenizer.encode(prompt, true).unwrap(),
+        answer: tokenizer.encode(&format!("{answer}\n"), false).unwrap(),
+    });
+    (tokenizer, base, examples.into())
+}
+
+fn params(epochs: usize) -> LoopParams {
+    LoopParams { epochs, batch_size: 2, accumulate: 2, schedule: Schedule::linear(1e-2), ..sft_params() }
+}
+
+fn bits(base: &Base) -> Vec<u32> {
+    let values = |(_, tensor): (&str, &candle_core::Tensor)| tensor.flatten_all().unwrap().to_vec1().unwrap();
+    base.tensors().flat_map(values).map(f32::to_bits).collect()
+}
+
+#[test]
+fn a_small_decoder_learns_its_examples_and_says_them_after_it_was_saved_and_opened() {
+    let (tokenizer, base, examples) = small();
+    let trained = train(&base, &examples, &examples, &params(40), None, &mut unwatched).unwrap();
+    let last = trained.best_epoch().validation.unwrap();
+    assert_eq!(last.accuracy, 1.0, "{last:?}");
+    let folder = tempfile::tempdir().unwrap();
+    trained.base().save(folder.path(), false).unwrap();
+    tokenizer.save(folder.path()).unwrap();
+    let model = crate::models::open(folder.path(), &OpenParams::default()).unwrap();
+    let params = crate::decode::generate::GenerateParams {
+        stop: tokenizer.encode("\n", false).unwrap(),
+        ..Default::default()
+    };
+    for example in &examples {
+        assert_eq!(model.generate(&example.prompt, &params, 0).unwrap().tokens, example.answer);
+    }
+    assert_eq!(bits(&Base::open(folder.path()).unwrap()), bits(trained.base()));
+    assert!(trained.base().save(folder.path(), false).is_err(), "a model that is there stays");
+}
+
+#[test]
+fn batches_of_a_step_are_one_large_batch() {
+    let (_, base, examples) = small();
+    let gradients = |batch_size, accumulate| {
+        let params = LoopParams { epochs: 1, batch_size, accumulate, max_grad_norm: None, ..params(1) };
+        train(&base, &examples, &[], &params, None, &mut unwatched).unwrap().history()[0]
+    };
+    let (whole, parts) = (gradients(4, 1), gradients(1, 4));
+    assert!((whole.train_loss - parts.train_loss).abs() < 1e-5, "{whole:?} {parts:?}");
+    assert!((whole.gradient_norm - parts.gradient_norm).abs() < 1e-4 * whole.gradient_norm);
+}
+
+#[test]
+fn only_the_answer_is_learnt() {
+    let (_, base, examples) = small();
+    let mut weights = base.weights();
+    let variables = Variables::of(&mut weights, |_| true).unwrap();
+    let open = OpenParams { trainable: true, ..OpenParams::default() };
+    let model = LanguageModel::new(&base.parsed().unwrap(), weights, &open).unwrap();
+    let each: Vec<&Example> = examples.iter().collect();
+    let n: usize = examples.iter().map(|example| example.answer.len()).sum();
+    let together = loss(&model, &each).unwrap();
+    let mut sum = 0.0;
+    for example in &examples {
+        let mut state = [model.empty()];
+        let text = [example.prompt.as_slice(), &example.answer].concat();
+        let logits = model.all_logits(&mut state, &[&text]).unwrap().remove(0);
+        for (place, &token) in example.answer.iter().enumerate() {
+            let row = logits.row(example.prompt.len() + place - 1).to_vec();
+            sum += sc_fm::nn::log_sum_exp(&row) - f64::from(row[token as usize]);
+        }
+    }
+    let found = f64::from(together.to_scalar::<f32>().unwrap());
+    assert!((found - sum / n as f64).abs() < 1e-5, "{found} {}", sum / n as f64);
+    let gradients = Gradients::of(&together, &variables).unwrap();
+    assert!((0..variables.len()).all(|i| gradients.get(i).is_some()), "every tensor has a gradient");
+}
+
+#[test]
+fn a_training_that_was_cut_off_goes_on_to_the_same_bits() {
+    let (_, base, examples) = small();
+    let whole = train(&base, &examples, &[], &params(3), None, &mut unwatched).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let mut steps = 0;
+    let error = train(&base, &examples, &[], &params(3), Some(folder.path()), &mut |_| {
+        steps += 1;
+        if steps == 2 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    });
+    assert!(error.unwrap_err().to_string().contains("stopped by the caller"));
+    let rest = train(&base, &examples, &[], &params(3), Some(folder.path()), &mut unwatched).unwrap();
+    assert_eq!(bits(rest.base()), bits(whole.base()));
+    let other = train(&base, &examples[1..], &[], &params(3), Some(folder.path()), &mut unwatched);
+    assert!(other.unwrap_err().to_string().contains("another training"));
+}
+
+#[test]
+fn examples_that_cannot_be_learnt_are_named() {
+    let (_, base, examples) = small();
+    let of = |example: Example, params: &LoopParams| {
+        let error = train(&base, &[examples[0].clone(), example], &[], params, None, &mut unwatched);
+        let error = error.unwrap_err();
+        (error.to_string(), error.help().is_some())
+    };
+    let (first, params) = (&examples[0], params(1));
+    let (text, _) = of(Example { answer: vec![], ..first.clone() }, &params);
+    assert_eq!(text, "the answer of training example 1 has no tokens");
+    let (text, helps) = of(Example { prompt: vec![2; 40], ..first.clone() }, &params);
+    assert!(text.starts_with("training example 1 has 42 tokens") && helps, "{text}");
+    let (text, helps) = of(Example { prompt: vec![9999], ..first.clone() }, &params);
+    assert!(text.contains("token 9999") && helps, "{text}");
+    let (text, helps) = of(first.clone(), &LoopParams { memory: Some(1), ..params.clone() });
+    assert!(text.contains("`memory`") && helps, "{text}");
+    let error = train(&base, &[], &[], &params, None, &mut unwatched).unwrap_err();
+    assert_eq!(error.to_string(), "there are no examples");
+    let odd = SmallParams { width: 10, ..SmallParams::default() };
+    assert!(small_decoder(&["x"], &odd).unwrap_err().to_string().contains("`width`"));
+}

@@ -1,0 +1,14 @@
+//! Language models that name cells, beside baselines: tasks, models, what they answered, the report.
+
+mod args;
+mod baselines;
+mod markers;
+mod models;
+mod records;
+mod report;
+mod scores;
+mod study;
+mod tasks;
+
+pub use args::LlmArgs;
+pub use study::run;

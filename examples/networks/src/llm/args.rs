@@ -1,0 +1,135 @@
+//! The flags.
+
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use clap::{Args, ValueEnum};
+use sc_examples::cells::CellArgs;
+use sc_examples::run::{RunArgs, at_least_1};
+use sc_llm::annotate;
+use serde::Serialize;
+
+/// The flags of the program.
+#[derive(Args, Clone, Debug)]
+pub struct LlmArgs {
+    #[command(flatten)]
+    pub(super) cells: CellArgs,
+    /// Folders of models, as released: FOLDER or NAME=FOLDER; without it, a small decoder is trained on the training cells
+    #[arg(long, value_name = "[NAME=]FOLDER", num_args = 1..)]
+    pub(super) model: Vec<Named>,
+    /// What is asked
+    #[arg(long, value_name = "TASK", num_args = 1.., value_delimiter = ',', value_enum,
+          default_values = ["markers", "expression", "barcode-cluster"])]
+    pub(super) tasks: Vec<TaskName>,
+    /// How an answer is found: free (parsed), strict (word for word, else wrong), constrained (a label by construction),
+    /// posterior (the label of the highest exact probability)
+    #[arg(long, value_name = "WAY", num_args = 1.., value_delimiter = ',', value_enum,
+          default_values = ["free", "strict", "constrained", "posterior"])]
+    pub(super) decoding: Vec<Decoding>,
+    /// The tissue, for the prompt, such as "peripheral blood"
+    #[arg(long, value_name = "TISSUE")]
+    pub(super) tissue: Option<String>,
+    /// The species, for the prompt
+    #[arg(long, value_name = "SPECIES", default_value = "human")]
+    pub(super) species: String,
+    /// Genes of a cell in the prompt of task expression
+    #[arg(long, value_name = "N", default_value_t = 30, value_parser = at_least_1)]
+    pub(super) n_genes: usize,
+    /// Markers of a cluster in the prompt of task markers
+    #[arg(long, value_name = "N", default_value_t = 10, value_parser = at_least_1)]
+    pub(super) n_markers: usize,
+    /// Ask about so many test cells at most, drawn with the shares of the types
+    #[arg(long, value_name = "N", value_parser = at_least_1)]
+    pub(super) max_test: Option<usize>,
+    /// Tokens of a free answer at most
+    #[arg(long, value_name = "N", default_value_t = 24, value_parser = at_least_1)]
+    pub(super) max_new_tokens: usize,
+    /// Epochs of the small decoder
+    #[arg(long, value_name = "N", default_value_t = 8, value_parser = at_least_1)]
+    pub(super) epochs: usize,
+    /// Take what the model says without a cell off its posterior
+    #[arg(long)]
+    pub(super) calibrate: bool,
+    #[command(flatten)]
+    pub(super) run: RunArgs,
+    /// Go on with a run that was interrupted
+    #[arg(long, conflicts_with = "force")]
+    pub(super) resume: bool,
+    /// Folder of the results
+    #[arg(long, value_name = "FOLDER", default_value = "results/llm_benchmark")]
+    pub(super) out: PathBuf,
+}
+
+/// What is asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum TaskName {
+    /// The type of a cluster from its markers.
+    Markers,
+    /// The type of a cell from its genes and their values.
+    Expression,
+    /// The cluster of a cell from its barcode.
+    BarcodeCluster,
+}
+
+/// How an answer is found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum Decoding {
+    /// Free text, parsed.
+    Free,
+    /// Free text, word for word.
+    Strict,
+    /// Along the trie of labels.
+    Constrained,
+    /// The exact probability of every label.
+    Posterior,
+}
+
+impl From<Decoding> for annotate::Decoding {
+    fn from(decoding: Decoding) -> Self {
+        match decoding {
+            Decoding::Free => Self::Free,
+            Decoding::Strict => Self::Strict,
+            Decoding::Constrained => Self::Constrained,
+            Decoding::Posterior => Self::Posterior,
+        }
+    }
+}
+
+/// A folder and the name that its model has in tables.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Named {
+    pub(super) name: String,
+    pub(super) folder: PathBuf,
+}
+
+impl FromStr for Named {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if let Some((name, folder)) = text.split_once('=').filter(|(name, _)| !name.contains(['/', '\\'])) {
+            return match name.is_empty() || folder.is_empty() {
+                true => Err("expected FOLDER or NAME=FOLDER".to_owned()),
+                false => Ok(Self { name: name.to_owned(), folder: folder.into() }),
+            };
+        }
+        let folder = PathBuf::from(text);
+        let name = folder.file_name().ok_or("the folder has no name: give it one, NAME=FOLDER")?;
+        Ok(Self { name: name.to_string_lossy().into_owned(), folder })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_model_is_named_by_its_folder_or_as_the_user_likes() {
+        let named = |text: &str| text.parse::<Named>().map(|named| (named.name, named.folder));
+        assert_eq!(named("models/phi-1_5").unwrap(), ("phi-1_5".to_owned(), "models/phi-1_5".into()));
+        assert_eq!(named("phi=models/x").unwrap(), ("phi".to_owned(), "models/x".into()));
+        assert_eq!(named("./a=b").unwrap().0, "a=b");
+        assert!(named("=x").is_err() && named("..").is_err());
+    }
+}

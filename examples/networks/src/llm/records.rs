@@ -1,0 +1,121 @@
+//! Answers on disk, a line of JSON each, written as they come.
+
+use std::collections::BTreeMap;
+use std::fs::{File, OpenOptions};
+use std::io::Write;
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use serde::{Deserialize, Serialize};
+
+/// An answer.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct Line {
+    pub(super) task: String,
+    pub(super) method: String,
+    pub(super) decoding: String,
+    pub(super) id: String,
+    pub(super) truth: String,
+    /// The label; absent for an answer that is none.
+    pub(super) label: Option<String>,
+    /// How the label was written, or why the answer is none.
+    pub(super) outcome: String,
+    /// What the model said.
+    pub(super) text: String,
+    /// Probability of the label, where probabilities were asked for.
+    pub(super) probability: Option<f64>,
+    pub(super) n_prompt: usize,
+    pub(super) n_shared: usize,
+    pub(super) n_generated: usize,
+    pub(super) seconds: f64,
+}
+
+/// Which question a line answers: task, method, decoding, item.
+type Key = [String; 4];
+
+/// The lines so far, and the file that takes more.
+pub(super) struct Records {
+    lines: BTreeMap<Key, Line>,
+    file: File,
+}
+
+fn key(parts: [&str; 4]) -> Key {
+    parts.map(str::to_owned)
+}
+
+impl Records {
+    /// Opens the file, empty or with the lines of the run that is gone on with. A line that was cut off is dropped.
+    pub(super) fn open(path: &Path, resume: bool) -> Result<Self> {
+        let what = || format!("cannot open {}", path.display());
+        let mut lines = BTreeMap::new();
+        let mut kept = String::new();
+        if resume && path.exists() {
+            let text = std::fs::read(path).with_context(what)?;
+            for text in String::from_utf8_lossy(&text).lines() {
+                let Ok(line) = serde_json::from_str::<Line>(text) else { continue };
+                kept += text;
+                kept.push('\n');
+                lines.insert(key([&line.task, &line.method, &line.decoding, &line.id]), line);
+            }
+        }
+        sc_io::atomic::write_aside(path, true, |file| file.write_all(kept.as_bytes()))?;
+        let file = OpenOptions::new().append(true).open(path).with_context(what)?;
+        Ok(Self { lines, file })
+    }
+
+    /// The answer to a question, if it is there.
+    pub(super) fn get(&self, task: &str, method: &str, decoding: &str, id: &str) -> Option<&Line> {
+        self.lines.get(&key([task, method, decoding, id]))
+    }
+
+    /// Keeps an answer.
+    pub(super) fn add(&mut self, line: Line) -> Result<()> {
+        let mut text = serde_json::to_string(&line)?;
+        text.push('\n');
+        self.file.write_all(text.as_bytes()).context("cannot write the records")?;
+        self.lines.insert(key([&line.task, &line.method, &line.decoding, &line.id]), line);
+        Ok(())
+    }
+
+    /// All answers, by task, method, decoding and item.
+    pub(super) fn lines(&self) -> impl Iterator<Item = &Line> {
+        self.lines.values()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_run_goes_on_behind_its_last_whole_line() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("records.jsonl");
+        let line = |id: &str| Line {
+            task: "markers".into(),
+            method: "m".into(),
+            decoding: "free".into(),
+            id: id.into(),
+            truth: "B cell".into(),
+            label: None,
+            outcome: "empty".into(),
+            text: "\n".into(),
+            probability: None,
+            n_prompt: 3,
+            n_shared: 1,
+            n_generated: 1,
+            seconds: 0.5,
+        };
+        let mut records = Records::open(&path, false).unwrap();
+        records.add(line("a")).unwrap();
+        records.add(line("b")).unwrap();
+        let text = std::fs::read_to_string(&path).unwrap();
+        std::fs::write(&path, &text[..text.len() - 9]).unwrap();
+        let mut records = Records::open(&path, true).unwrap();
+        assert!(records.get("markers", "m", "free", "a").is_some());
+        assert!(records.get("markers", "m", "free", "b").is_none());
+        records.add(line("b")).unwrap();
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), text);
+        assert_eq!(Records::open(&path, false).unwrap().lines().count(), 0);
+    }
+}
