@@ -152,8 +152,10 @@ pub fn train(
     }
     let lengths: Vec<usize> =
         examples.iter().map(|example| example.prompt.len() + example.answer.len()).collect();
-    let chunks = [0..examples.len()];
-    let trainer = Trainer { params, variables: &variables, lengths: &lengths, chunks: &chunks };
+    // One chunk: all of them are in memory.
+    let whole = 0..examples.len();
+    let chunks = std::slice::from_ref(&whole);
+    let trainer = Trainer { params, variables: &variables, lengths: &lengths, chunks };
     let mut task = Answers { model, examples, validation, batch_size: params.batch_size };
     let outcome = trainer.run(&mut task, state.map(|folder| (folder, fingerprint)), watch)?;
     let tensors = variables.all().map(|(name, tensor)| Ok((name.to_owned(), tensor.copy()?.detach())));
