@@ -102,14 +102,14 @@ fn both_scores_and_what_the_published_one_drops() {
     let other = step("evaluate", &[&flags[..], &["--ontology", text(&ontology), "--force"]].concat());
     assert_ne!(other.code, 0, "{}", other.stderr);
     let unlabelled = write("y.csv", "cell_name,response\na,B cell\n");
+    let flags = ["--input", text(&unlabelled), "--out", text(&out), "--force"];
     refused(
-        &step(
-            "evaluate",
-            &["--input", text(&unlabelled), "--pairs", text(&pairs), "--out", text(&out), "--force"],
-        ),
-        2,
-        &["no label for a", "--label-column"],
+        &step("evaluate", &[&flags[..], &["--pairs", text(&pairs)]].concat()),
+        3,
+        &["have no label", "\"a\""],
     );
+    let by_ontology = step("evaluate", &[&flags[..], &["--ontology", text(&ontology)]].concat());
+    refused(&by_ontology, 2, &["no label for a", "--label-column"]);
 }
 
 /// A small model with random weights.
@@ -162,7 +162,9 @@ fn a_model_answers_with_labels_alone_and_goes_on_where_it_was() {
     let first = fs::read(&free).unwrap();
     done("infer", &[&flags[..], &["--force", "--threads", "1"]].concat());
     assert_eq!(fs::read(&free).unwrap(), first);
-    let no_model = step("infer", &["--input", text(&path), "--checkpoint", text(dir.path())]);
+    let elsewhere = dir.path().join("elsewhere.csv");
+    let no_model =
+        step("infer", &["--input", text(&path), "--checkpoint", text(dir.path()), "--out", text(&elsewhere)]);
     assert_ne!(no_model.code, 0);
     assert!(no_model.stderr.contains("config.json"), "{}", no_model.stderr);
     let no_labels =
