@@ -31,6 +31,25 @@ const STEPS: &[(&str, &[&str])] = &[
         "sc-eval, smartcore alone",
         &["clippy", "-p", "sc-eval", "--lib", "-F", "smartcore", "--", "-D", "warnings"],
     ),
+    (
+        "sc-llm, no features",
+        &["clippy", "-p", "sc-llm", "--lib", "--no-default-features", "--", "-D", "warnings"],
+    ),
+    (
+        "sc-llm, endpoint alone",
+        &[
+            "clippy",
+            "-p",
+            "sc-llm",
+            "--lib",
+            "--no-default-features",
+            "-F",
+            "endpoint",
+            "--",
+            "-D",
+            "warnings",
+        ],
+    ),
     ("tests", &["test", "--workspace", ALL_FEATURES]),
     ("docs", &["doc", "--workspace", ALL_FEATURES, "--no-deps"]),
 ];

@@ -1,4 +1,5 @@
 //! The published demo, from the Seurat object to the records, and the published table of pairs.
+#![cfg(all(feature = "rds", feature = "xlsx"))]
 #![allow(
     clippy::unwrap_used,
     clippy::print_stderr,
@@ -22,7 +23,6 @@ fn data(name: &str) -> Option<PathBuf> {
     None
 }
 
-#[cfg(feature = "rds")]
 #[test]
 fn the_demo_becomes_the_records_that_python_makes_of_it() {
     let (Some(rds), Some(list)) = (data("rds/pbmc_demo.rds"), data("cellreasoner/ranked_hvg.list")) else {
@@ -54,7 +54,6 @@ fn the_demo_becomes_the_records_that_python_makes_of_it() {
     }
 }
 
-#[cfg(feature = "xlsx")]
 #[test]
 fn the_published_table_of_pairs_is_read() {
     use sc_llm::cellreasoner::PairScores;
