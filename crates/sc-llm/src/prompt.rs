@@ -11,7 +11,7 @@ mod template;
 mod untrusted;
 
 #[cfg(feature = "local")]
-pub use fit::Fitted;
+pub use fit::{Fitted, most};
 pub use template::{Task, Template};
 
 use crate::chat::{self, Chat};

@@ -38,6 +38,34 @@ pub(crate) fn check_divides(field: &'static str, size: usize, of: &str, whole: u
     }
 }
 
+/// The sizes of a decoder whose configuration has the names of Llama's, which Phi's and Qwen2's have.
+pub(crate) struct Sizes {
+    pub(crate) vocab_size: usize,
+    pub(crate) hidden_size: usize,
+    pub(crate) intermediate_size: usize,
+    pub(crate) num_hidden_layers: usize,
+    pub(crate) num_attention_heads: usize,
+    pub(crate) num_key_value_heads: usize,
+    pub(crate) max_position_embeddings: usize,
+}
+
+impl Sizes {
+    /// Refuses sizes that do not fit one another.
+    pub(crate) fn check(&self) -> Result<(), Error> {
+        check_sizes(&[
+            ("vocab_size", self.vocab_size),
+            ("hidden_size", self.hidden_size),
+            ("intermediate_size", self.intermediate_size),
+            ("num_hidden_layers", self.num_hidden_layers),
+            ("num_attention_heads", self.num_attention_heads),
+            ("max_position_embeddings", self.max_position_embeddings),
+        ])?;
+        let heads = ("num_attention_heads", self.num_attention_heads);
+        check_divides(heads.0, heads.1, "hidden_size", self.hidden_size)?;
+        check_divides("num_key_value_heads", self.num_key_value_heads, heads.0, heads.1)
+    }
+}
+
 /// Refuses what cannot be added to a variance.
 pub(crate) fn check_eps(field: &'static str, eps: f64) -> Result<(), Error> {
     match eps > 0.0 && eps < 1.0 {

@@ -4,7 +4,7 @@
 use sc_fm::nn::{CausalAttention, Rotary};
 use serde::Deserialize;
 
-use super::config::{Rope, activation, check_divides, check_eps, check_sizes, refuse};
+use super::config::{Rope, Sizes, activation, check_eps, refuse};
 use super::decoder::{Block, Decoder, FeedForward, Norm, Order, Positions, Projections, Table};
 use super::parts::{Parts, failed};
 use super::{Error, Limits};
@@ -64,21 +64,16 @@ impl Qwen2Config {
     /// # Errors
     /// [`Error::Config`].
     pub fn validate(&self) -> Result<(), Error> {
-        check_sizes(&[
-            ("vocab_size", self.vocab_size),
-            ("hidden_size", self.hidden_size),
-            ("intermediate_size", self.intermediate_size),
-            ("num_hidden_layers", self.num_hidden_layers),
-            ("num_attention_heads", self.num_attention_heads),
-            ("max_position_embeddings", self.max_position_embeddings),
-        ])?;
-        check_divides("num_attention_heads", self.num_attention_heads, "hidden_size", self.hidden_size)?;
-        check_divides(
-            "num_key_value_heads",
-            self.n_kv_heads(),
-            "num_attention_heads",
-            self.num_attention_heads,
-        )?;
+        let sizes = Sizes {
+            vocab_size: self.vocab_size,
+            hidden_size: self.hidden_size,
+            intermediate_size: self.intermediate_size,
+            num_hidden_layers: self.num_hidden_layers,
+            num_attention_heads: self.num_attention_heads,
+            num_key_value_heads: self.n_kv_heads(),
+            max_position_embeddings: self.max_position_embeddings,
+        };
+        sizes.check()?;
         check_eps("rms_norm_eps", self.rms_norm_eps)?;
         if self.use_sliding_window && self.sliding_window == Some(0) {
             return Err(refuse("sliding_window", 0, "at least 1"));

@@ -18,6 +18,29 @@ pub struct Fitted {
     pub n_unshared: usize,
 }
 
+/// What is made of the most items that fit, of at least one; none where one is too many.
+///
+/// * `n`: number of items, at least 1.
+/// * `make`: what is made of so many items, or none if they do not fit. More items never fit better.
+///
+/// # Errors
+/// What `make` returns.
+pub fn most<T, E>(n: usize, mut make: impl FnMut(usize) -> Result<Option<T>, E>) -> Result<Option<T>, E> {
+    if let whole @ Some(_) = make(n)? {
+        return Ok(whole);
+    }
+    // Between a number that fits and one that does not.
+    let (mut fits, mut too_many, mut fitting) = (0, n, None);
+    while too_many - fits > 1 {
+        let half = fits + (too_many - fits) / 2;
+        match make(half)? {
+            made @ Some(_) => (fits, fitting) = (half, made),
+            None => too_many = half,
+        }
+    }
+    Ok(fitting)
+}
+
 impl Prompter {
     /// The prompt for one cell in at most `max_tokens` tokens. Genes are cut from the end of the list, and nothing else
     /// is; [`Prompt::n_cut`] says how many.
@@ -36,25 +59,13 @@ impl Prompter {
             let ids = tokenizer.encode(&prompt.text(), true)?;
             Ok::<_, Error>((prompt, ids))
         };
-        let mut fitting = encode(shown.len())?;
-        if fitting.1.len() > max_tokens {
-            // More genes are more tokens; the most that fit, between one that fits and one that does not.
-            let (mut fits, mut too_many) = (1, shown.len());
-            fitting = encode(fits)?;
-            if fitting.1.len() > max_tokens {
-                return Err(Error::TooLong { found: fitting.1.len(), limit: max_tokens });
-            }
-            while too_many - fits > 1 {
-                let half = fits + (too_many - fits) / 2;
-                let tried = encode(half)?;
-                if tried.1.len() > max_tokens {
-                    too_many = half;
-                } else {
-                    (fits, fitting) = (half, tried);
-                }
-            }
-        }
-        let (prompt, ids) = fitting;
+        let fitting = most(shown.len(), |n_genes| {
+            let made = encode(n_genes)?;
+            Ok::<_, Error>((made.1.len() <= max_tokens).then_some(made))
+        })?;
+        let Some((prompt, ids)) = fitting else {
+            return Err(Error::TooLong { found: encode(1)?.1.len(), limit: max_tokens });
+        };
         let before = tokenizer.special().before.iter().copied();
         let prefix: Vec<u32> = before.chain(tokenizer.encode(&self.prefix, false)?).collect();
         let n_shared = prefix.iter().zip(&ids).take_while(|(a, b)| a == b).count();

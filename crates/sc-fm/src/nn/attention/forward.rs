@@ -7,7 +7,7 @@ use pulp::{Simd, WithSimd};
 
 use super::dropped::Dropped;
 use super::head::{Heads, KEYS, QUERIES, Visible, scores};
-use super::tile::{Out, Right, Transposed, product};
+use super::tile::{Right, add_values};
 use crate::nn::cpu::Matrix;
 use crate::nn::simd::exp;
 
@@ -163,36 +163,6 @@ impl Lanes {
                 (&mut self.sum, sum),
             ] {
                 S::as_mut_simd_f32s(&mut values[at.clone()]).0[0] = x;
-            }
-        }
-    }
-}
-
-/// Adds the weighted values of the keys that each of `n` queries sees.
-#[inline(always)]
-fn add_values<S: Simd>(
-    simd: S,
-    weights: &[f32],
-    values: Right<'_>,
-    n: usize,
-    padded: usize,
-    seen: impl Fn(usize) -> usize,
-    sums: &mut [f32],
-) {
-    const ROWS: usize = 6;
-    for first in (0..n).step_by(ROWS) {
-        // What the first of the queries sees they all see.
-        let depth = seen(first);
-        let left = Transposed { data: &weights[first..], stride: QUERIES };
-        let out = Out { data: &mut sums[first * padded..], stride: padded, width: padded, add: true };
-        product::<S, ROWS, 4>(simd, depth, left, values, out);
-        for i in first + 1..first + ROWS {
-            let more = seen(i) - depth;
-            if more > 0 {
-                let left = Transposed { data: &weights[depth * QUERIES + i..], stride: QUERIES };
-                let right = Right { data: &values.data[depth * values.stride..], ..values };
-                let out = Out { data: &mut sums[i * padded..], stride: padded, width: padded, add: true };
-                product::<S, 1, 4>(simd, more, left, right, out);
             }
         }
     }

@@ -10,7 +10,7 @@ use rayon::prelude::*;
 
 use super::forward::Lanes;
 use super::head::{Heads, KEYS, QUERIES, View, scores};
-use super::tile::{Out, Right, Transposed, product};
+use super::tile::add_values;
 use super::{CausalAttention, op};
 use crate::nn::cpu::{self, Matrix};
 use crate::nn::simd::LANES;
@@ -345,36 +345,6 @@ impl WithSimd for Task<'_, '_> {
             out.iter_mut().zip(&sums[i * padded..]).for_each(|(out, x)| *out = x * factor);
         }
         out
-    }
-}
-
-/// Adds the weighted values of the first `seen(i)` keys to the sums of lane `i`.
-#[inline(always)]
-fn add_values<S: Simd>(
-    simd: S,
-    weights: &[f32],
-    values: Right<'_>,
-    n: usize,
-    padded: usize,
-    seen: impl Fn(usize) -> usize,
-    sums: &mut [f32],
-) {
-    const ROWS: usize = 6;
-    for first in (0..n).step_by(ROWS) {
-        // What all of them see, and the rest of each alone: a value that is no number stays where it is seen.
-        let depth = (first..first + ROWS).map(&seen).min().unwrap_or(0);
-        let left = Transposed { data: &weights[first..], stride: QUERIES };
-        let out = Out { data: &mut sums[first * padded..], stride: padded, width: padded, add: true };
-        product::<S, ROWS, 4>(simd, depth, left, values, out);
-        for i in first..(first + ROWS).min(n) {
-            let more = seen(i) - depth;
-            if more > 0 {
-                let left = Transposed { data: &weights[depth * QUERIES + i..], stride: QUERIES };
-                let right = Right { data: &values.data[depth * values.stride..], ..values };
-                let out = Out { data: &mut sums[i * padded..], stride: padded, width: padded, add: true };
-                product::<S, 1, 4>(simd, more, left, right, out);
-            }
-        }
     }
 }
 

@@ -5,6 +5,8 @@
 
 use pulp::Simd;
 
+use super::head::QUERIES;
+
 /// The left factor of a product: `M` rows, read one column at a time.
 pub(super) trait Left<const M: usize>: Copy {
     /// The values of column `k`.
@@ -120,5 +122,35 @@ fn tile<S: Simd, const M: usize, const N: usize>(
     }
     for (m, sums) in sums.iter().enumerate() {
         S::as_mut_simd_f32s(&mut out.data[m * out.stride + first..][..width]).0.copy_from_slice(sums);
+    }
+}
+
+/// Adds the weighted values of the first `seen(i)` keys to the sums of lane `i`.
+#[inline(always)]
+pub(super) fn add_values<S: Simd>(
+    simd: S,
+    weights: &[f32],
+    values: Right<'_>,
+    n: usize,
+    padded: usize,
+    seen: impl Fn(usize) -> usize,
+    sums: &mut [f32],
+) {
+    const ROWS: usize = 6;
+    for first in (0..n).step_by(ROWS) {
+        // What all of them see, and the rest of each alone: a value that is no number stays where it is seen.
+        let depth = (first..first + ROWS).map(&seen).min().unwrap_or(0);
+        let left = Transposed { data: &weights[first..], stride: QUERIES };
+        let out = Out { data: &mut sums[first * padded..], stride: padded, width: padded, add: true };
+        product::<S, ROWS, 4>(simd, depth, left, values, out);
+        for i in first..(first + ROWS).min(n) {
+            let more = seen(i) - depth;
+            if more > 0 {
+                let left = Transposed { data: &weights[depth * QUERIES + i..], stride: QUERIES };
+                let right = Right { data: &values.data[depth * values.stride..], ..values };
+                let out = Out { data: &mut sums[i * padded..], stride: padded, width: padded, add: true };
+                product::<S, 1, 4>(simd, more, left, right, out);
+            }
+        }
     }
 }
