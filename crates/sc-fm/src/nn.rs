@@ -21,6 +21,7 @@ mod packing;
 mod rotary;
 mod simd;
 mod softmax;
+mod sum;
 #[cfg(test)]
 pub(crate) mod testing;
 
@@ -33,7 +34,7 @@ pub use cross_entropy::{cross_entropy, weighted_cross_entropy};
 pub use dropout::{Dropout, Site, TrainingStep};
 pub use embedding::embedding;
 pub use encoder_layer::{EncoderLayer, LayerDropout, NormOrder, Projection};
-pub use feed_forward::FeedForward;
+pub use feed_forward::{FeedForward, feed_forward};
 pub use kv_cache::{CacheRows, KvCache, cached_attention};
 pub use linear::Linear;
 pub use norm::{LayerNorm, RmsNorm};
@@ -42,3 +43,4 @@ pub use rotary::{Rotary, Turns};
 #[cfg(test)]
 pub(crate) use simd::every_arch;
 pub use softmax::{log_sum_exp, softmax};
+pub use sum::sum;

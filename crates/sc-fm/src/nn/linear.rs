@@ -13,7 +13,7 @@ use self::adapter::Adapter;
 use self::op::{Frozen, Product};
 use super::Activation;
 use super::dropout::Site;
-use super::gemm::{Kernel, Packed, Precision};
+use super::gemm::{Kernel, Packed, Precision, View};
 use super::{cpu, embedding};
 
 /// A linear layer, with the weight as PyTorch stores it: `out × in`.
@@ -195,6 +195,12 @@ impl Linear {
             (None, Some(frozen)) => Ok((frozen.packed().outputs(), frozen.packed().inputs())),
             (None, None) => unreachable!("a layer has a weight"),
         }
+    }
+
+    /// The product alone, into memory that is there: of a layer that has neither an adapter nor anything to train.
+    pub(super) fn frozen_product(&self) -> Option<impl Fn(View<'_>, &mut [f32])> {
+        let frozen = self.frozen.as_deref().filter(|_| self.adapter.is_none())?;
+        Some(|x: View<'_>, out: &mut [f32]| frozen.forward(x, out))
     }
 
     /// Whether something is added to the weight's product.

@@ -3,7 +3,7 @@
 use candle_core::{DType, Result, Tensor};
 use sc_fm::nn::{
     Activation, CacheRows, CausalAttention, KvCache, LayerNorm, Linear, Packing, RmsNorm, Rotary, Turns,
-    cached_attention, causal_attention, embedding,
+    cached_attention, causal_attention, embedding, feed_forward, sum,
 };
 
 /// A norm of either kind.
@@ -45,12 +45,9 @@ pub(crate) enum FeedForward {
 impl FeedForward {
     pub(crate) fn forward(&self, x: &Tensor) -> Result<Tensor> {
         match self {
-            Self::Plain { first, second, activation } => {
-                second.forward(&first.forward(x, *activation)?, Activation::Identity)
-            }
+            Self::Plain { first, second, activation } => feed_forward(x, None, (first, second), *activation),
             Self::Gated { gate, first, second, activation } => {
-                let gated = (gate.forward(x, *activation)? * first.forward(x, Activation::Identity)?)?;
-                second.forward(&gated, Activation::Identity)
+                feed_forward(x, Some(gate), (first, second), *activation)
             }
         }
     }
@@ -202,8 +199,8 @@ impl Block {
         let mut attend = |x: &Tensor| self.attention(x, layer, head_size, turns, rows);
         match &self.order {
             Order::Pre { attention, feed_forward } => {
-                let h = (&h + attend(&attention.forward(&h)?)?)?;
-                &h + self.feed_forward.forward(&feed_forward.forward(&h)?)?
+                let h = sum(&h, &attend(&attention.forward(&h)?)?)?;
+                sum(&h, &self.feed_forward.forward(&feed_forward.forward(&h)?)?)
             }
             Order::Post { attention, feed_forward } => {
                 let h = attention.forward_residual(&attend(&h)?, &h)?;
@@ -211,7 +208,7 @@ impl Block {
             }
             Order::Parallel { norm } => {
                 let x = norm.forward(&h)?;
-                (attend(&x)? + self.feed_forward.forward(&x)?)? + h
+                sum(&sum(&attend(&x)?, &self.feed_forward.forward(&x)?)?, &h)
             }
         }
     }

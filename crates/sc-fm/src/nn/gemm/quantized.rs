@@ -115,10 +115,21 @@ impl Quantized {
 
     /// Rows of the left operand that a tile has, at most.
     fn rows(self) -> usize {
-        match self.unit {
+        match (self.weight, self.unit) {
             #[cfg(target_arch = "x86_64")]
-            Unit::Avx512Vnni => 12,
+            (Weight::Q8, Unit::Avx512Vnni) => 6,
+            #[cfg(target_arch = "x86_64")]
+            (Weight::Q4, Unit::Avx512Vnni) => 12,
             _ => 4,
+        }
+    }
+
+    /// Panels that a tile has, at most: with two, each value of the left operand is loaded once for both.
+    fn panels(self) -> usize {
+        match (self.weight, self.unit) {
+            #[cfg(target_arch = "x86_64")]
+            (Weight::Q8, Unit::Avx512Vnni) => 2,
+            _ => 1,
         }
     }
 }

@@ -110,6 +110,11 @@ impl Frozen {
         Packed::from_pieces((outputs, inputs), self.packed.kernel(), sum).map_err(Error::wrap)
     }
 
+    /// `out = x Wᵀ + b`.
+    pub(super) fn forward(&self, x: View<'_>, out: &mut [f32]) {
+        gemm(x, &self.packed, Epilogue { bias: self.bias.as_deref(), ..Epilogue::default() }, out);
+    }
+
     /// `grad · W`: the derivative by `x`.
     fn by_input(&self, grad: View<'_>) -> Result<Vec<f32>> {
         let plain = Epilogue::default();

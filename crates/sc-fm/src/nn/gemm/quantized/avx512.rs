@@ -14,23 +14,16 @@ use super::{GROUPS, PANEL};
 /// processor looks by itself.
 const AHEAD: usize = 1024;
 
+/// Calls a kernel for as many rows as a tile has.
 macro_rules! with_rows {
-    ($kernel:ident, $sums:expr, $($argument:expr),+) => {
-        match $sums.len() {
-            1 => $kernel::<1>($($argument),+, $sums),
-            2 => $kernel::<2>($($argument),+, $sums),
-            3 => $kernel::<3>($($argument),+, $sums),
-            4 => $kernel::<4>($($argument),+, $sums),
-            5 => $kernel::<5>($($argument),+, $sums),
-            6 => $kernel::<6>($($argument),+, $sums),
-            7 => $kernel::<7>($($argument),+, $sums),
-            8 => $kernel::<8>($($argument),+, $sums),
-            9 => $kernel::<9>($($argument),+, $sums),
-            10 => $kernel::<10>($($argument),+, $sums),
-            11 => $kernel::<11>($($argument),+, $sums),
-            _ => $kernel::<12>($($argument),+, $sums),
+    ($kernel:ident, $n:expr, [$($rows:literal),+], $arguments:tt) => {
+        match $n {
+            $($rows => with_rows!(@call $kernel, $rows, $arguments),)+
+            _ => unreachable!("a tile has no more rows"),
         }
     };
+    (@call q8_rows, $rows:literal, ($($argument:expr),+)) => { q8_rows::<$rows, P>($($argument),+) };
+    (@call q4_rows, $rows:literal, ($($argument:expr),+)) => { q4_rows::<$rows>($($argument),+) };
 }
 
 /// Weights of 8 bits.
@@ -38,12 +31,34 @@ macro_rules! with_rows {
 /// # Safety
 /// The processor has AVX-512 F, BW and VNNI.
 pub(super) unsafe fn q8(a: &[u32], quants: &[u32], scales: &[u32], sums: &mut Sums) {
-    let blocks = quants.len() / BLOCK_WORDS;
-    assert!(sums.len() <= 12, "a tile has at most 12 rows");
-    assert!(a.len() >= blocks * ROW_WORDS * sums.len(), "every row of the tile is packed");
-    assert!(scales.len() >= blocks * Q8_SCALES, "every block has scales");
+    // SAFETY: the caller says.
+    unsafe { q8_panels(a, [quants], [scales], [sums]) }
+}
+
+/// Two panels of weights of 8 bits.
+///
+/// # Safety
+/// As [`q8`].
+pub(super) unsafe fn q8_two(a: &[u32], quants: [&[u32]; 2], scales: [&[u32]; 2], sums: [&mut Sums; 2]) {
+    // SAFETY: the caller says.
+    unsafe { q8_panels(a, quants, scales, sums) }
+}
+
+/// # Safety
+/// As [`q8`].
+unsafe fn q8_panels<const P: usize>(
+    a: &[u32],
+    quants: [&[u32]; P],
+    scales: [&[u32]; P],
+    sums: [&mut Sums; P],
+) {
+    let (blocks, rows) = (quants[0].len() / BLOCK_WORDS, sums[0].len());
+    assert!(sums.iter().all(|sums| sums.len() == rows), "every panel has sums for the rows of the tile");
+    assert!(a.len() >= blocks * ROW_WORDS * rows, "every row of the tile is packed");
+    assert!(quants.iter().all(|quants| quants.len() == blocks * BLOCK_WORDS), "panels are as long");
+    assert!(scales.iter().all(|scales| scales.len() >= blocks * Q8_SCALES), "every block has scales");
     // SAFETY: the caller says that the instructions exist; the operands reach as far as the blocks.
-    unsafe { with_rows!(q8_rows, sums, a, quants, scales, blocks) }
+    unsafe { with_rows!(q8_rows, rows, [0, 1, 2, 3, 4, 5, 6], (a, quants, scales, blocks, sums)) }
 }
 
 /// Weights of 4 bits.
@@ -52,48 +67,75 @@ pub(super) unsafe fn q8(a: &[u32], quants: &[u32], scales: &[u32], sums: &mut Su
 /// As [`q8`].
 pub(super) unsafe fn q4(a: &[u32], quants: &[u32], scales: &[u32], sums: &mut Sums) {
     let blocks = quants.len() / (PARTS / 2 * BLOCK_WORDS);
-    assert!(sums.len() <= 12, "a tile has at most 12 rows");
     assert!(a.len() >= blocks * PARTS * ROW_WORDS * sums.len(), "every row of the tile is packed");
     assert!(scales.len() >= blocks * Q4_SCALES, "every block has scales");
     // SAFETY: as in `q8`.
-    unsafe { with_rows!(q4_rows, sums, a, quants, scales, blocks) }
+    unsafe {
+        with_rows!(
+            q4_rows,
+            sums.len(),
+            [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12],
+            (a, quants, scales, blocks, sums)
+        )
+    }
 }
 
 /// # Safety
-/// As [`q8`]; `sums` has `R` rows, and the operands hold `blocks` blocks.
+/// As [`q8`]; each of `sums` has `R` rows, and the operands hold `blocks` blocks.
 #[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
-unsafe fn q8_rows<const R: usize>(a: &[u32], quants: &[u32], scales: &[u32], blocks: usize, sums: &mut Sums) {
-    let (mut a, mut quants, mut scales) = (a.as_ptr(), quants.as_ptr(), scales.as_ptr());
-    let mut chains = [_mm512_setzero_ps(); R];
+unsafe fn q8_rows<const R: usize, const P: usize>(
+    a: &[u32],
+    quants: [&[u32]; P],
+    scales: [&[u32]; P],
+    blocks: usize,
+    sums: [&mut Sums; P],
+) {
+    let mut a = a.as_ptr();
+    let (mut quants, mut scales) = (quants.map(<[u32]>::as_ptr), scales.map(<[u32]>::as_ptr));
+    let mut chains = [[_mm512_setzero_ps(); P]; R];
     for _ in 0..blocks {
         // SAFETY: the caller says that another block follows in each operand; a prefetch touches nothing.
         unsafe {
-            let mut dots = [_mm512_setzero_si512(); R];
-            for (i, dot) in dots.iter_mut().enumerate() {
-                *dot = _mm512_set1_epi32(*a.add((GROUPS + 1) * R + i).cast());
+            let mut dots = [[_mm512_setzero_si512(); P]; R];
+            for (i, dots) in dots.iter_mut().enumerate() {
+                *dots = [_mm512_set1_epi32(*a.add((GROUPS + 1) * R + i).cast()); P];
             }
             for g in 0..GROUPS {
-                let w = _mm512_loadu_si512(quants.add(g * PANEL).cast());
-                if R <= 4 {
-                    _mm_prefetch::<_MM_HINT_T0>(quants.wrapping_add(AHEAD + g * PANEL).cast());
+                let mut w = [_mm512_setzero_si512(); P];
+                for (w, quants) in w.iter_mut().zip(quants) {
+                    *w = _mm512_loadu_si512(quants.add(g * PANEL).cast());
+                    if R <= 4 {
+                        _mm_prefetch::<_MM_HINT_T0>(quants.wrapping_add(AHEAD + g * PANEL).cast());
+                    }
                 }
-                for (i, dot) in dots.iter_mut().enumerate() {
-                    *dot = _mm512_dpbusd_epi32(*dot, w, _mm512_set1_epi32(*a.add(g * R + i).cast()));
+                for (i, dots) in dots.iter_mut().enumerate() {
+                    let a = _mm512_set1_epi32(*a.add(g * R + i).cast());
+                    for (dot, &w) in dots.iter_mut().zip(&w) {
+                        *dot = _mm512_dpbusd_epi32(*dot, w, a);
+                    }
                 }
             }
-            let d = _mm512_cvtph_ps(_mm256_loadu_si256(scales.cast()));
+            let mut d = [_mm512_setzero_ps(); P];
+            for (d, scales) in d.iter_mut().zip(scales) {
+                *d = _mm512_cvtph_ps(_mm256_loadu_si256(scales.cast()));
+            }
             for i in 0..R {
-                let scale = _mm512_mul_ps(d, _mm512_set1_ps(*a.add(GROUPS * R + i).cast()));
-                chains[i] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(dots[i]), scale, chains[i]);
+                let of_row = _mm512_set1_ps(*a.add(GROUPS * R + i).cast());
+                for p in 0..P {
+                    let scale = _mm512_mul_ps(d[p], of_row);
+                    chains[i][p] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(dots[i][p]), scale, chains[i][p]);
+                }
             }
             a = a.add(ROW_WORDS * R);
-            quants = quants.add(BLOCK_WORDS);
-            scales = scales.add(Q8_SCALES);
+            quants = quants.map(|quants| quants.add(BLOCK_WORDS));
+            scales = scales.map(|scales| scales.add(Q8_SCALES));
         }
     }
-    for (sums, chain) in sums.iter_mut().zip(chains) {
-        // SAFETY: a row of sums is one vector.
-        unsafe { _mm512_storeu_ps(sums.as_mut_ptr(), chain) };
+    for (p, sums) in sums.into_iter().enumerate() {
+        for (sums, chain) in sums.iter_mut().zip(&chains) {
+            // SAFETY: a row of sums is one vector.
+            unsafe { _mm512_storeu_ps(sums.as_mut_ptr(), chain[p]) };
+        }
     }
 }
 

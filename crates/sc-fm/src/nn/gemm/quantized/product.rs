@@ -91,23 +91,61 @@ impl Product<'_> {
     /// As [`parallel`], for these tiles and panels.
     unsafe fn compute(&self, tiles: Range<usize>, panels: Range<usize>) {
         let quant_words = quant_words(self.kernel.weight, self.weight.inputs);
-        let mut sums = [[0.0; PANEL]; ROWS];
+        let panel_of = |panel| self.weight.quantized_panel(panel).split_at(quant_words);
+        let mut sums = [[[0.0; PANEL]; ROWS]; 2];
         // Rows that fit the cache together stay there while the panels pass.
         let tile_words = self.a.tile(tiles.start).1.len();
         let together = (TASK_WORDS / tile_words.max(1)).max(1);
         for first in tiles.clone().step_by(together) {
-            for panel in panels.clone() {
-                let (quants, scales) = self.weight.quantized_panel(panel).split_at(quant_words);
+            let mut panel = panels.start;
+            while panel < panels.end {
+                let n = self.kernel.panels().min(panels.end - panel);
+                let (quants, scales) = panel_of(panel);
+                let next = (n == 2).then(|| panel_of(panel + 1));
                 for tile in first..tiles.end.min(first + together) {
                     let (rows, words) = self.a.tile(tile);
-                    let sums = &mut sums[..rows.len()];
+                    let [sums, next_sums] = sums.each_mut().map(|sums| &mut sums[..rows.len()]);
+                    self.announce(rows.clone(), panel * PANEL);
                     // SAFETY: a kernel exists only where it can run.
-                    unsafe { multiply(self.kernel, words, quants, scales, sums) };
+                    unsafe {
+                        match next {
+                            Some(next) => multiply_two(
+                                self.kernel,
+                                words,
+                                [quants, next.0],
+                                [scales, next.1],
+                                [sums, next_sums],
+                            ),
+                            None => multiply(self.kernel, words, quants, scales, sums),
+                        }
+                    }
                     // SAFETY: as the caller says.
-                    unsafe { self.store(sums, rows.start, panel * PANEL) };
+                    unsafe {
+                        self.store(sums, rows.start, panel * PANEL);
+                        if n == 2 {
+                            self.store(next_sums, rows.start, (panel + 1) * PANEL);
+                        }
+                    }
                 }
+                panel += n;
             }
         }
+    }
+
+    /// Asks for the memory that a tile is written to, which is seldom near: it comes while the tile is computed.
+    fn announce(&self, rows: Range<usize>, column: usize) {
+        #[cfg(target_arch = "x86_64")]
+        for row in rows {
+            use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+            // SAFETY: a prefetch touches nothing.
+            unsafe {
+                let out = self.out.values.wrapping_add(row * self.out.stride + column);
+                _mm_prefetch::<_MM_HINT_T0>(out.cast());
+                _mm_prefetch::<_MM_HINT_T0>(out.wrapping_add(PANEL).cast());
+            }
+        }
+        #[cfg(not(target_arch = "x86_64"))]
+        let _ = (rows, column);
     }
 
     /// Writes a tile.
@@ -115,19 +153,28 @@ impl Product<'_> {
     /// # Safety
     /// As [`parallel`]; the tile begins inside the output, and has no more rows than it has from there.
     unsafe fn store(&self, sums: &Sums, row: usize, column: usize) {
+        let Epilogue { bias, relu, accumulate } = *self.epilogue;
         let columns = (self.weight.outputs - column).min(PANEL);
-        let bias = self.epilogue.bias.map(|bias| &bias[column..][..columns]);
+        let bias = bias.map(|bias| &bias[column..][..columns]);
         for (i, sums) in sums.iter().enumerate() {
-            // SAFETY: `columns` values of row `row + i` are inside the output, and ours.
+            // SAFETY: `columns` values of row `row + i` are inside the output, and ours; what is read was initialised.
             unsafe {
                 let out = self.out.values.add((row + i) * self.out.stride + column);
-                for (j, sum) in sums[..columns].iter().enumerate() {
-                    let mut value = if self.epilogue.accumulate { *out.add(j) + sum } else { *sum };
-                    if let Some(bias) = bias {
-                        value += bias[j];
-                    }
+                let mut values = *sums;
+                if accumulate {
+                    let held = std::slice::from_raw_parts(out, columns);
+                    values.iter_mut().zip(held).for_each(|(value, held)| *value += held);
+                }
+                if let Some(bias) = bias {
+                    values.iter_mut().zip(bias).for_each(|(value, bias)| *value += bias);
+                }
+                if relu {
                     // Not `f32::max`, which would lose a NaN.
-                    *out.add(j) = if self.epilogue.relu && 0.0 > value { 0.0 } else { value };
+                    values.iter_mut().for_each(|value| *value = if 0.0 > *value { 0.0 } else { *value });
+                }
+                match columns {
+                    PANEL => out.cast::<[f32; PANEL]>().write_unaligned(values),
+                    _ => std::ptr::copy_nonoverlapping(values.as_ptr(), out, columns),
                 }
             }
         }
@@ -151,5 +198,29 @@ unsafe fn multiply(kernel: Quantized, a: &[u32], quants: &[u32], scales: &[u32],
         (Weight::Q8, Unit::Avx512Vnni) => unsafe { super::avx512::q8(a, quants, scales, sums) },
         #[cfg(target_arch = "x86_64")]
         (Weight::Q4, Unit::Avx512Vnni) => unsafe { super::avx512::q4(a, quants, scales, sums) },
+    }
+}
+
+/// The sums of a tile with two panels that lie one after the other.
+///
+/// # Safety
+/// As [`multiply`].
+unsafe fn multiply_two(
+    kernel: Quantized,
+    a: &[u32],
+    quants: [&[u32]; 2],
+    scales: [&[u32]; 2],
+    sums: [&mut Sums; 2],
+) {
+    match (kernel.weight, kernel.unit) {
+        // SAFETY: the caller says.
+        #[cfg(target_arch = "x86_64")]
+        (Weight::Q8, Unit::Avx512Vnni) => unsafe { super::avx512::q8_two(a, quants, scales, sums) },
+        _ => {
+            for ((quants, scales), sums) in quants.into_iter().zip(scales).zip(sums) {
+                // SAFETY: the caller says.
+                unsafe { multiply(kernel, a, quants, scales, sums) }
+            }
+        }
     }
 }
