@@ -27,6 +27,8 @@ pub enum Structure {
     GuidedChoice,
     /// `json_schema` as a field of the request, of llama-server.
     SchemaField,
+    /// `response_format` with a JSON object and `schema` beside its type, of llama-cpp-python.
+    ObjectSchema,
     /// A function that has to be called with one of the labels.
     ToolCall,
     /// `response_format` with any JSON object.
@@ -37,11 +39,12 @@ pub enum Structure {
 
 impl Structure {
     /// All of them, in the order in which they are tried.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::JsonSchema,
         Self::StructuredOutputs,
         Self::GuidedChoice,
         Self::SchemaField,
+        Self::ObjectSchema,
         Self::ToolCall,
         Self::JsonObject,
         Self::Plain,
@@ -189,6 +192,9 @@ pub(super) fn body(
         Structure::SchemaField => {
             set("json_schema", coding.schema());
         }
+        Structure::ObjectSchema => {
+            set("response_format", json!({ "type": "json_object", "schema": coding.schema() }));
+        }
         Structure::ToolCall => {
             let description = "Gives the answer.";
             let function = json!({
@@ -246,6 +252,7 @@ mod tests {
             match structure {
                 Structure::JsonSchema => schema(&body["response_format"]["json_schema"]["schema"]),
                 Structure::SchemaField => schema(&body["json_schema"]),
+                Structure::ObjectSchema => schema(&body["response_format"]["schema"]),
                 Structure::ToolCall => schema(&body["tools"][0]["function"]["parameters"]),
                 Structure::JsonObject => assert!(asks_for_json, "servers demand the word"),
                 Structure::StructuredOutputs => {

@@ -10,6 +10,7 @@ fn way(body: &Value) -> Structure {
     let has = |name: &str| body.get(name).is_some();
     match body["response_format"]["type"].as_str() {
         Some("json_schema") => Structure::JsonSchema,
+        Some("json_object") if body["response_format"]["schema"].is_object() => Structure::ObjectSchema,
         Some("json_object") => Structure::JsonObject,
         _ if has("structured_outputs") => Structure::StructuredOutputs,
         _ if has("guided_choice") => Structure::GuidedChoice,
@@ -32,6 +33,7 @@ fn obeying(body: &Value) -> String {
         Structure::StructuredOutputs => choice(&body["structured_outputs"]["choice"]),
         Structure::GuidedChoice => choice(&body["guided_choice"]),
         Structure::SchemaField => object(&body["json_schema"]),
+        Structure::ObjectSchema => object(&body["response_format"]["schema"]),
         Structure::ToolCall => object(&body["tools"][0]["function"]["parameters"]),
         Structure::JsonObject => "{\"cell_type\": \"T cell\"}".to_owned(),
         _ => "T cell".to_owned(),
@@ -93,7 +95,10 @@ fn a_server_that_ignores_all_ways_is_asked_in_text_and_never_believed() {
     let client = Client::new(free(&server), None).unwrap();
     let probe = client.probe().unwrap();
     assert_eq!(probe.structure, Structure::Plain);
-    assert!(probe.tried.iter().all(|tried| tried.verdict == Verdict::Ignored) && probe.tried.len() == 6);
+    assert!(
+        probe.tried.iter().all(|tried| tried.verdict == Verdict::Ignored)
+            && probe.tried.len() == Structure::ALL.len() - 1
+    );
     assert_eq!((probe.model.as_deref(), probe.fingerprint.as_deref()), (Some("tiny-0613"), Some("fp_1")));
     assert_eq!(outcomes(&run(&client, &requests(1)).unwrap().records), [Outcome::Unparsed]);
 }

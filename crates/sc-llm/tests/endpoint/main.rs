@@ -7,6 +7,8 @@ mod failures;
 mod kept;
 mod ladder;
 mod outcomes;
+#[cfg(feature = "local")]
+mod real;
 mod secrets;
 mod spending;
 
