@@ -11,6 +11,9 @@
 //! | `Constrained` | the way through the label trie along the most probable tokens | always |
 //! | `Posterior` | the label with the highest exact probability | always |
 //!
+//! With a [`Template`], the answer is a text of ours whose holes the model fills: JSON with label, confidence and reason, or
+//! thoughts of limited length before the label ([`Annotator::with_template`]).
+//!
 //! ```
 //! use std::ops::ControlFlow;
 //! use sc_llm::annotate::{AnnotateParams, Annotator, Item};
@@ -46,6 +49,7 @@ use crate::Result;
 use crate::answer::LabelSet;
 use crate::calibrate;
 use crate::decode::generate::GenerateParams;
+use crate::decode::template::Template;
 use crate::decode::trie::Posterior;
 use crate::models::{LanguageModel, Scoring, State};
 use crate::tokenizer::{LabelTokens, Tokenizer};
@@ -86,7 +90,7 @@ pub struct AnnotateParams {
     pub decoding: Decoding,
     /// How the posterior is computed; no part of its value. Default: by the tree.
     pub scoring: Scoring,
-    /// How free text is generated. The end of a label and the ends of text are added to `stop`, and `n_tokens` is that of
+    /// How free text is generated, and how the holes of a template are filled. The end of a label and the ends of text are added to `stop`, and `n_tokens` is that of
     /// the tokeniser. Default: greedy, 32 tokens at most.
     pub generate: GenerateParams,
     /// Tokens of prompts that are read together, the shared beginning aside; a longer prompt is read by itself. No part of
@@ -119,7 +123,7 @@ pub struct Item {
 pub struct Annotator<'a> {
     model: &'a LanguageModel,
     tokenizer: &'a Tokenizer,
-    labels: &'a LabelTokens,
+    way: Way<'a>,
     /// Every way to write a label, and the label of each.
     forms: LabelSet,
     label_of: Vec<usize>,
@@ -131,6 +135,13 @@ pub struct Annotator<'a> {
     asked: Vec<u32>,
     /// `log p(label)` where no cell is shown.
     prior: Option<Vec<f64>>,
+}
+
+/// What an answer is made of.
+#[derive(Clone, Copy, Debug)]
+enum Way<'a> {
+    Labels(&'a LabelTokens),
+    Template(&'a Template),
 }
 
 /// The beginning of all prompts.
@@ -159,6 +170,79 @@ impl<'a> Annotator<'a> {
         if names.len() != labels.n_labels() {
             return Err(Error::Labels { found: names.len(), expected: labels.n_labels() }.into());
         }
+        let mut annotator = Self::build(model, tokenizer, names, Way::Labels(labels), params)?;
+        if !tokenizer.is_special(labels.end()) {
+            annotator.end =
+                tokenizer.token_bytes(labels.end()).and_then(|bytes| String::from_utf8(bytes).ok());
+        }
+        annotator.asked = labels.trie().choices();
+        if !annotator.asked.is_empty() {
+            model.vocabulary_of(&annotator.asked)?;
+        }
+        annotator.params.generate.n_tokens = Some(tokenizer.n_tokens());
+        let stop = annotator.stop(labels);
+        annotator.params.generate.stop.extend(stop);
+        Ok(annotator)
+    }
+
+    /// An annotator whose answers are a template with its holes filled, one of them by a label. Other holes are filled
+    /// greedily or by chance, as `params.generate` has it.
+    ///
+    /// * `params.decoding`: the label is decoded as the other holes are (constrained), or is the one with the highest
+    ///   exact probability given all before it (posterior).
+    ///
+    /// # Errors
+    /// [`Error::NoLabelHole`], [`Error::Decoding`], [`Error::Param`], and those of [`GenerateParams::validate`].
+    ///
+    /// ```
+    /// use std::ops::ControlFlow;
+    /// use sc_llm::annotate::{AnnotateParams, Annotator, Decoding, Item};
+    /// use sc_llm::decode::template::{Hole, Part, Template};
+    /// use sc_llm::models::{Config, LanguageModel, OpenParams};
+    /// use sc_llm::tokenizer::Tokenizer;
+    ///
+    /// let tokenizer = Tokenizer::of_words(&["CD3D <think> </think> <answer> T cell B cell"], 1000)?;
+    /// let config = Config::from_json(&serde_json::json!({
+    ///     "model_type": "qwen2", "vocab_size": tokenizer.n_tokens(), "hidden_size": 16, "intermediate_size": 32,
+    ///     "num_hidden_layers": 1, "num_attention_heads": 2, "max_position_embeddings": 128,
+    /// }))?;
+    /// let model = LanguageModel::random(&config, 0, &OpenParams::default())?;
+    /// // However the model rambles, after 20 tokens it has to answer.
+    /// let parts = [
+    ///     Part::Text("<think>".into()),
+    ///     Part::Hole(Hole::Thoughts { stop: vec!["</think>".into()], max_tokens: 20 }),
+    ///     Part::Text("</think>\n<answer>".into()),
+    ///     Part::Hole(Hole::labels(&["T cell", "B cell"])),
+    ///     Part::Text("</answer>".into()),
+    /// ];
+    /// let template = Template::new(&tokenizer, "\n", &parts)?;
+    /// let params = AnnotateParams { decoding: Decoding::Posterior, ..AnnotateParams::default() };
+    /// let annotator = Annotator::with_template(&model, &tokenizer, &template, params)?;
+    /// let items = [Item { id: "cell 1".into(), tokens: tokenizer.encode("CD3D\n", true)? }];
+    /// let named = annotator.run(&items, &mut |_| ControlFlow::Continue(()))?;
+    /// assert!(named.items[0].label().is_some() && named.items[0].text.ends_with("</answer>"));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn with_template(
+        model: &'a LanguageModel,
+        tokenizer: &'a Tokenizer,
+        template: &'a Template,
+        params: AnnotateParams,
+    ) -> Result<Self> {
+        let names = template.labels().ok_or(Error::NoLabelHole)?;
+        if !matches!(params.decoding, Decoding::Constrained | Decoding::Posterior) {
+            return Err(Error::Decoding { found: params.decoding.name() }.into());
+        }
+        Self::build(model, tokenizer, names, Way::Template(template), params)
+    }
+
+    fn build<L: AsRef<[S]>, S: AsRef<str>>(
+        model: &'a LanguageModel,
+        tokenizer: &'a Tokenizer,
+        names: &[L],
+        way: Way<'a>,
+        params: AnnotateParams,
+    ) -> Result<Self> {
         if params.batch_tokens == 0 {
             return Err(Error::Param { field: "batch_tokens", found: 0, expected: "at least 1" }.into());
         }
@@ -170,30 +254,18 @@ impl<'a> Annotator<'a> {
             texts.extend(forms.iter().map(AsRef::as_ref));
             label_of.resize(texts.len(), label);
         }
-        let end = match tokenizer.is_special(labels.end()) {
-            true => None,
-            false => tokenizer.token_bytes(labels.end()).and_then(|bytes| String::from_utf8(bytes).ok()),
-        };
-        let asked = labels.trie().choices();
-        if !asked.is_empty() {
-            model.vocabulary_of(&asked)?;
-        }
-        let mut annotator = Self {
+        Ok(Self {
             model,
             tokenizer,
-            labels,
+            way,
             forms: LabelSet::new(&texts)?,
             label_of,
             names: first,
             params,
-            end,
-            asked,
+            end: None,
+            asked: Vec::new(),
             prior: None,
-        };
-        annotator.params.generate.n_tokens = Some(tokenizer.n_tokens());
-        let stop = annotator.stop();
-        annotator.params.generate.stop.extend(stop);
-        Ok(annotator)
+        })
     }
 
     /// Takes off what the model thinks of the labels where it is shown no cell, [`calibrate::without_prior`]; of no
@@ -207,8 +279,13 @@ impl<'a> Annotator<'a> {
         let item = Item { id: "the prompt without a cell".to_owned(), tokens: prompt };
         let prompts = self.checked(std::slice::from_ref(&item))?;
         let shared = self.shared(&[])?;
-        let prior = self.scores(&shared, &prompts)?.remove(0);
-        self.prior = Some(prior.log_prob);
+        let prior = match self.way {
+            Way::Labels(labels) => Some(self.scores(labels, &shared, &prompts)?.remove(0)),
+            Way::Template(template) => {
+                self.fill(template, &shared, std::slice::from_ref(&item), &prompts)?.remove(0).posterior
+            }
+        };
+        self.prior = prior.map(|prior| prior.log_prob);
         Ok(self)
     }
 
@@ -252,6 +329,7 @@ impl<'a> Annotator<'a> {
                     answer: said.answer,
                     text: said.text,
                     posterior: said.posterior,
+                    filled: said.filled,
                     n_prompt: prompts[item].len(),
                     n_shared: shared.n_tokens,
                     n_generated: said.n_generated,
@@ -271,20 +349,23 @@ impl<'a> Annotator<'a> {
         Ok(all)
     }
 
-    /// The prompts as they are read: for labels up to where these start.
+    /// The prompts as they are read: up to where labels or the template start.
     fn checked<'i>(&self, items: &'i [Item]) -> Result<Vec<&'i [u32]>, Error> {
         let is_free = matches!(self.params.decoding, Decoding::Free | Decoding::Strict);
-        // The end token is said and not read.
-        let answer = if is_free { 0 } else { self.labels.trie().max_len() - 1 };
+        let answer = match self.way {
+            _ if is_free => 0,
+            // The end token is said and not read.
+            Way::Labels(labels) => labels.trie().max_len() - 1,
+            Way::Template(template) => template.max_tokens(),
+        };
         let check = |item: &'i Item| {
             let id = || item.id.clone();
-            let tokens: &[u32] = match is_free {
-                true => &item.tokens,
-                false => self
-                    .labels
-                    .start_of(&item.tokens)
-                    .map_err(|source| Error::Prompt { id: id(), source: Box::new(source) })?,
+            let tokens = match self.way {
+                _ if is_free => Ok(item.tokens.as_slice()),
+                Way::Labels(labels) => labels.start_of(&item.tokens),
+                Way::Template(template) => template.start_of(&item.tokens),
             };
+            let tokens = tokens.map_err(|source| Error::Prompt { id: id(), source: Box::new(source) })?;
             if tokens.is_empty() {
                 return Err(Error::Empty { id: id() });
             }
@@ -327,9 +408,9 @@ impl<'a> Annotator<'a> {
     }
 
     /// Tokens that end free text: the ends of text, and every token with the end of an answer inside.
-    fn stop(&self) -> Vec<u32> {
+    fn stop(&self, labels: &LabelTokens) -> Vec<u32> {
         let mut stop = self.tokenizer.special().eos.clone();
-        stop.push(self.labels.end());
+        stop.push(labels.end());
         if let Some(end) = &self.end {
             let ends = |&token: &u32| {
                 let bytes = self.tokenizer.token_bytes(token).unwrap_or_default();

@@ -90,6 +90,10 @@ pub enum Error {
         /// What is wrong with the logits.
         problem: &'static str,
     },
+    /// A template that cannot be filled.
+    #[cfg(feature = "local")]
+    #[error(transparent)]
+    Template(#[from] crate::decode::template::Error),
     /// A model that cannot be opened, or what it cannot read.
     #[cfg(feature = "local")]
     #[error(transparent)]
@@ -151,6 +155,8 @@ impl Error {
             Self::NotLogProbabilities { .. } => {
                 Some("return log-softmax of the logits over the whole vocabulary, not the logits")
             }
+            #[cfg(feature = "local")]
+            Self::Template(error) => error.help(),
             #[cfg(feature = "local")]
             Self::Model(error) => error.help(),
             #[cfg(feature = "local")]

@@ -14,6 +14,9 @@ mod untrusted;
 pub use fit::{Fitted, most};
 pub use template::{Task, Template};
 
+#[cfg(feature = "local")]
+pub(crate) use untrusted::json_inside;
+
 use crate::chat::{self, Chat};
 use crate::evidence::Evidence;
 

@@ -103,12 +103,13 @@ pub fn run(args: &PretrainArgs) -> Result<String> {
     for path in &args.input {
         manifest.input(path)?;
     }
-    let document = json!({
+    let mut document = json!({
         "parameters": format!("{params:?}"),
         "best_epoch": pretrained.best_epoch().epoch,
         "history": pretrained.history(),
         "manifest": manifest,
     });
+    document.sort_all_objects();
     let bytes = serde_json::to_vec_pretty(&document)?;
     sc_io::atomic::write_aside(&done, true, |file| file.write_all(&bytes))?;
     fs::remove_dir_all(&state).with_context(|| format!("cannot remove {}", state.display()))?;

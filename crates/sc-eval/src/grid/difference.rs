@@ -63,6 +63,8 @@ fn named(list: &[Value]) -> bool {
 }
 
 fn short(value: &Value) -> String {
+    let mut value = value.clone();
+    value.sort_all_objects();
     let text = value.to_string();
     match text.char_indices().nth(WIDTH) {
         Some((end, _)) => format!("{}…", &text[..end]),

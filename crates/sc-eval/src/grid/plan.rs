@@ -109,7 +109,9 @@ impl Plan {
         for input in &mut plan.inputs {
             input.path.clear();
         }
-        serde_json::to_value(plan).expect("strings and numbers are JSON")
+        let mut essence = serde_json::to_value(plan).expect("strings and numbers are JSON");
+        essence.sort_all_objects();
+        essence
     }
 
     /// Checks that there is something to run, and that every cell has one name.
@@ -133,6 +135,9 @@ impl Plan {
         self.datasets =
             datasets.iter().map(|dataset| dataset.plan(self.seeds.len())).collect::<Result<_>>()?;
         self.validate()?;
+        // Parameters are written with their keys in order, whatever order a map keeps in this build.
+        let of_models = self.models.iter_mut().map(|model| &mut model.parameters);
+        self.parameters.values_mut().chain(of_models).for_each(Value::sort_all_objects);
         Ok(self)
     }
 }

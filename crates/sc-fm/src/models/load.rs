@@ -61,6 +61,9 @@ pub(crate) fn write_json(
     value: &serde_json::Value,
     overwrite: bool,
 ) -> Result<(), checkpoint::Error> {
+    // Keys are written in order, whatever order a map keeps in this build.
+    let mut value = value.clone();
+    value.sort_all_objects();
     let text = format!("{value:#}\n");
     Ok(sc_io::atomic::write_aside(folder.join(name), overwrite, |file| file.write_all(text.as_bytes()))?)
 }

@@ -1,17 +1,20 @@
 //! Some items at a time, in each way of decoding.
 
-use super::{Annotator, Decoding, Item, Shared};
+use super::{Annotator, Decoding, Item, Shared, Way};
 use crate::Result;
 use crate::answer::{Answer, Form, Reason};
 use crate::decode::generate::{Generated, Writing};
+use crate::decode::template::{Filled, Filling, Template, Value};
 use crate::decode::trie::{Cursor, Posterior};
 use crate::models::{State, Vocabulary};
+use crate::tokenizer::LabelTokens;
 
 /// What was said of an item.
 pub(super) struct Said {
     pub(super) answer: Answer,
     pub(super) text: String,
     pub(super) posterior: Option<Posterior>,
+    pub(super) filled: Option<Filled>,
     pub(super) n_generated: usize,
 }
 
@@ -41,36 +44,45 @@ impl Walker<'_> {
 
 impl Annotator<'_> {
     pub(super) fn batch(&self, shared: &Shared, items: &[Item], prompts: &[&[u32]]) -> Result<Vec<Said>> {
+        let labels = match self.way {
+            Way::Labels(labels) => labels,
+            Way::Template(template) => return self.fill(template, shared, items, prompts),
+        };
         match self.params.decoding {
             Decoding::Free | Decoding::Strict => self.write(shared, items, prompts),
-            Decoding::Constrained => self.walk(shared, prompts),
+            Decoding::Constrained => self.walk(labels, shared, prompts),
             Decoding::Posterior => {
-                let n_generated = self.labels.trie().n_inner_nodes() - 1;
+                let n_generated = labels.trie().n_inner_nodes() - 1;
                 let say = |posterior: Posterior| {
                     let label = posterior.best();
                     Said { n_generated, posterior: Some(posterior), ..self.said(label, 0) }
                 };
-                let scores = self.scores(shared, prompts)?.into_iter().map(|scores| self.corrected(scores));
-                scores.map(|posterior| Ok(say(posterior?))).collect()
+                let scores = self.scores(labels, shared, prompts)?;
+                scores.into_iter().map(|scores| Ok(say(self.corrected(scores)?))).collect()
             }
         }
     }
 
     /// What the model thinks of every label behind each prompt.
-    pub(super) fn scores(&self, shared: &Shared, prompts: &[&[u32]]) -> Result<Vec<Posterior>> {
+    pub(super) fn scores(
+        &self,
+        labels: &LabelTokens,
+        shared: &Shared,
+        prompts: &[&[u32]],
+    ) -> Result<Vec<Posterior>> {
         let (states, logits) = self.begin(shared, prompts, &[], &self.model.vocabulary())?;
         let n_tokens = self.tokenizer.n_tokens();
         let score = |(state, logits): (&State, &Vec<f32>)| {
-            let (trie, scoring) = (self.labels.trie(), self.params.scoring);
-            Ok(self.labels.merge(&self.model.label_scores(state, logits, trie, n_tokens, scoring)?))
+            let (trie, scoring) = (labels.trie(), self.params.scoring);
+            Ok(labels.merge(&self.model.label_scores(state, logits, trie, n_tokens, scoring)?))
         };
         states.iter().zip(&logits).map(score).collect()
     }
 
     /// Greedily through the trie.
-    fn walk(&self, shared: &Shared, prompts: &[&[u32]]) -> Result<Vec<Said>> {
+    fn walk(&self, labels: &LabelTokens, shared: &Shared, prompts: &[&[u32]]) -> Result<Vec<Said>> {
         let mut said: Vec<Option<Said>> = prompts.iter().map(|_| None).collect();
-        let root = self.labels.trie().cursor();
+        let root = labels.trie().cursor();
         let start = |place| {
             let mut walker = Walker { place, cursor: root, unread: Vec::new(), n_tokens: 0 };
             walker.follow();
@@ -99,7 +111,7 @@ impl Annotator<'_> {
                 }
                 match walker.cursor.label() {
                     Some(form) => {
-                        let label = self.labels.label_of(form).expect("every form has a label");
+                        let label = labels.label_of(form).expect("every form has a label");
                         said[walker.place] = Some(self.said(label, walker.n_tokens));
                     }
                     None => {
@@ -165,6 +177,70 @@ impl Annotator<'_> {
         texts.into_iter().map(|text| self.parse(text.finish())).collect()
     }
 
+    /// The holes of a template.
+    pub(super) fn fill(
+        &self,
+        template: &Template,
+        shared: &Shared,
+        items: &[Item],
+        prompts: &[&[u32]],
+    ) -> Result<Vec<Said>> {
+        let is_scored = self.params.decoding == Decoding::Posterior;
+        let begin =
+            |item: &Item| Filling::new(template, &self.params.generate, stream_of(&item.id), is_scored);
+        let mut fillings = items.iter().map(begin).collect::<Result<Vec<_>>>()?;
+        let mut posteriors: Vec<Option<Posterior>> = vec![None; items.len()];
+        let mut open: Vec<usize> = (0..items.len()).filter(|&place| !fillings[place].is_over()).collect();
+        if let Some(&first) = open.first() {
+            let vocabulary = self.model.vocabulary();
+            // They all begin alike.
+            let (mut states, mut logits) =
+                self.begin(shared, prompts, fillings[first].unread(), &vocabulary)?;
+            loop {
+                let (mut still, mut left) = (Vec::new(), Vec::new());
+                for ((place, state), logits) in open.into_iter().zip(states).zip(logits) {
+                    let filling = &mut fillings[place];
+                    match filling.scores_wanted() {
+                        None => filling.step(logits)?,
+                        Some(trie) => {
+                            let (n_tokens, scoring) = (self.tokenizer.n_tokens(), self.params.scoring);
+                            let leaves = self.model.label_scores(&state, &logits, trie, n_tokens, scoring)?;
+                            let posterior = self.corrected(filling.merged(&leaves))?;
+                            filling.choose_label(posterior.best(), &leaves);
+                            posteriors[place] = Some(posterior);
+                        }
+                    }
+                    if !filling.is_over() {
+                        still.push(state);
+                        left.push(place);
+                    }
+                }
+                if left.is_empty() {
+                    break;
+                }
+                let next: Vec<&[u32]> = left.iter().map(|&place| fillings[place].unread()).collect();
+                logits = self.model.read_for(&mut still, &next, &vocabulary)?;
+                (states, open) = (still, left);
+            }
+        }
+        let say = |(filling, posterior): (Filling<'_>, Option<Posterior>)| {
+            let filled = filling.finish();
+            let label = filled.values.iter().find_map(|value| match value {
+                Value::Label(label) => Some(*label),
+                _ => None,
+            });
+            let index = label.expect("the template has a hole of labels");
+            Said {
+                answer: Answer::Label { index, form: Form::Exact },
+                text: filled.text.clone(),
+                posterior,
+                n_generated: filled.n_tokens,
+                filled: Some(filled),
+            }
+        };
+        Ok(fillings.into_iter().zip(posteriors).map(say).collect())
+    }
+
     /// Free text as an answer.
     pub(super) fn parse(&self, generated: Generated) -> Result<Said> {
         let is_known = |token: &u32| self.tokenizer.token(*token).is_some();
@@ -185,13 +261,13 @@ impl Annotator<'_> {
             }
             unparseable => unparseable,
         };
-        Ok(Said { answer, text, posterior: None, n_generated: generated.tokens.len() })
+        Ok(Said { answer, text, posterior: None, filled: None, n_generated: generated.tokens.len() })
     }
 
     /// A label that could only be chosen.
     fn said(&self, label: usize, n_generated: usize) -> Said {
         let answer = Answer::Label { index: label, form: Form::Exact };
-        Said { answer, text: self.names[label].clone(), posterior: None, n_generated }
+        Said { answer, text: self.names[label].clone(), posterior: None, filled: None, n_generated }
     }
 
     /// Reads prompts behind their shared beginning, and `forced` behind them.

@@ -18,6 +18,15 @@ pub enum Error {
         /// Its place.
         label: usize,
     },
+    /// A template without a place for the answer.
+    #[error("the template has no hole for labels")]
+    NoLabelHole,
+    /// A way of decoding that a template is not filled in.
+    #[error("a template is filled constrained or by posterior, not {found}")]
+    Decoding {
+        /// The way.
+        found: &'static str,
+    },
     /// A parameter outside its range.
     #[error("`{field}` is {found}, expected {expected}")]
     Param {
@@ -75,9 +84,10 @@ impl Error {
     pub fn help(&self) -> Option<&'static str> {
         match self {
             Self::Prompt { source, .. } => source.help(),
-            Self::TooLong { .. } => {
-                Some("fit the prompt to fewer tokens (Prompter::fit), or name fewer labels")
-            }
+            Self::TooLong { .. } => Some(
+                "fit the prompt to fewer tokens (Prompter::fit), name fewer labels, or give free text a smaller budget",
+            ),
+            Self::NoLabelHole => Some("add Hole::Labels"),
             Self::Token { .. } => Some("tokenise with the model's own tokenizer.json"),
             _ => None,
         }

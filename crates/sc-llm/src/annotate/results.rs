@@ -1,6 +1,7 @@
 //! What became of the items.
 
 use crate::answer::{Answer, Tally};
+use crate::decode::template::Filled;
 use crate::decode::trie::Posterior;
 
 /// The answer of one item.
@@ -12,15 +13,17 @@ pub struct Annotation {
     pub id: String,
     /// The label, or why there is none.
     pub answer: Answer,
-    /// What the model said, up to the end of the answer; the label's name where it could only choose.
+    /// What the model said, up to the end of the answer; the label's name where it could only choose; the whole template.
     pub text: String,
     /// What the model thinks of every label, where that was asked.
     pub posterior: Option<Posterior>,
+    /// What is in the holes of the template, where there is one: a reason, thoughts, a confidence.
+    pub filled: Option<Filled>,
     /// Tokens of the prompt.
     pub n_prompt: usize,
     /// Those of them that were read once for all items.
     pub n_shared: usize,
-    /// Tokens of the answer; of a posterior, those of all labels that were read.
+    /// Tokens of the answer; of a posterior without a template, those of all labels that were read.
     pub n_generated: usize,
     /// Its share of its batch's time, by tokens. The only number here that no other run repeats.
     pub seconds: f64,

@@ -66,16 +66,27 @@ impl GenerateParams {
     /// # Errors
     /// [`Error::Sampling`].
     pub fn validate(&self) -> Result<()> {
-        let refuse = |field, found, expected| Err(Error::Sampling { field, found, expected });
         let penalty = f64::from(self.repetition_penalty);
         if !(penalty.is_finite() && penalty > 0.0) {
-            return refuse("repetition_penalty", penalty, "above 0");
+            let field = "repetition_penalty";
+            return Err(Error::Sampling { field, found: penalty, expected: "above 0" });
         }
-        match self.sampling {
-            Sampling::Random { temperature, .. } if !(temperature.is_finite() && temperature > 0.0) => {
+        self.sampling.validate()
+    }
+}
+
+impl Sampling {
+    /// Refuses a temperature or share that no sampling has.
+    ///
+    /// # Errors
+    /// [`Error::Sampling`].
+    pub fn validate(self) -> Result<()> {
+        let refuse = |field, found, expected| Err(Error::Sampling { field, found, expected });
+        match self {
+            Self::Random { temperature, .. } if !(temperature.is_finite() && temperature > 0.0) => {
                 refuse("temperature", temperature, "above 0; `Greedy` for the most probable token")
             }
-            Sampling::Random { top_p, .. } if !(top_p > 0.0 && top_p <= 1.0) => {
+            Self::Random { top_p, .. } if !(top_p > 0.0 && top_p <= 1.0) => {
                 refuse("top_p", top_p, "above 0 and at most 1")
             }
             _ => Ok(()),
@@ -115,7 +126,7 @@ pub fn generate<E: From<Error>>(
 #[derive(Clone, Debug)]
 pub(crate) struct Writing<'p> {
     params: &'p GenerateParams,
-    rng: Option<ChaCha8Rng>,
+    chooser: Chooser,
     text: Vec<u32>,
     n_prompt: usize,
     /// Tokens that may still come.
@@ -127,16 +138,9 @@ impl<'p> Writing<'p> {
     /// Behind a prompt, with `room` for so many tokens.
     pub(crate) fn new(prompt: &[u32], params: &'p GenerateParams, item: u64, room: usize) -> Result<Self> {
         params.validate()?;
-        let rng = match params.sampling {
-            Sampling::Greedy => None,
-            Sampling::Random { seed, .. } => {
-                let mut rng = ChaCha8Rng::seed_from_u64(seed);
-                rng.set_stream(item);
-                Some(rng)
-            }
-        };
+        let chooser = Chooser::new(params.sampling, item);
         let left = params.max_new_tokens.min(room);
-        Ok(Self { params, rng, text: prompt.to_vec(), n_prompt: prompt.len(), left, is_complete: false })
+        Ok(Self { params, chooser, text: prompt.to_vec(), n_prompt: prompt.len(), left, is_complete: false })
     }
 
     /// Whether no token may come any more.
@@ -152,13 +156,7 @@ impl<'p> Writing<'p> {
             return Err(Error::NoToken { step, problem: "a logit is NaN" });
         }
         penalise(&mut logits, &self.text, self.params.repetition_penalty);
-        let token = match (self.params.sampling, &mut self.rng) {
-            (Sampling::Random { temperature, top_k, top_p, .. }, Some(rng)) => {
-                draw(&logits, temperature, top_k, top_p, rng)
-            }
-            _ => highest(&logits),
-        };
-        let Some(token) = token else {
+        let Some(token) = self.chooser.choose(&logits) else {
             return Err(Error::NoToken { step, problem: "no logit is above minus infinity" });
         };
         self.text.push(token);
@@ -173,8 +171,40 @@ impl<'p> Writing<'p> {
     }
 }
 
+/// What picks one of some tokens.
+#[derive(Clone, Debug)]
+pub(crate) struct Chooser {
+    sampling: Sampling,
+    rng: Option<ChaCha8Rng>,
+}
+
+impl Chooser {
+    /// For the text with this number.
+    pub(crate) fn new(sampling: Sampling, item: u64) -> Self {
+        let rng = match sampling {
+            Sampling::Greedy => None,
+            Sampling::Random { seed, .. } => {
+                let mut rng = ChaCha8Rng::seed_from_u64(seed);
+                rng.set_stream(item);
+                Some(rng)
+            }
+        };
+        Self { sampling, rng }
+    }
+
+    /// The place of one of the logits, of which none is NaN; `None` if all are minus infinity.
+    pub(crate) fn choose<T: Copy + Into<f64>>(&mut self, logits: &[T]) -> Option<u32> {
+        match (self.sampling, &mut self.rng) {
+            (Sampling::Random { temperature, top_k, top_p, .. }, Some(rng)) => {
+                draw(logits, temperature, top_k, top_p, rng)
+            }
+            _ => highest(logits),
+        }
+    }
+}
+
 /// Makes tokens of the text less likely, each once.
-fn penalise(logits: &mut [f32], text: &[u32], penalty: f32) {
+pub(crate) fn penalise(logits: &mut [f32], text: &[u32], penalty: f32) {
     if penalty == 1.0 {
         return;
     }
@@ -189,25 +219,35 @@ fn penalise(logits: &mut [f32], text: &[u32], penalty: f32) {
 }
 
 /// The first token with the highest logit.
-fn highest(logits: &[f32]) -> Option<u32> {
-    let better = |best: Option<usize>, (token, &logit): (usize, &f32)| match best {
-        Some(best) if logits[best] >= logit => Some(best),
-        _ if logit == f32::NEG_INFINITY => best,
-        _ => Some(token),
-    };
-    logits.iter().enumerate().fold(None, better).map(|token| token as u32)
+fn highest<T: Copy + Into<f64>>(logits: &[T]) -> Option<u32> {
+    let mut best = (None, f64::NEG_INFINITY);
+    for (token, &logit) in logits.iter().enumerate() {
+        let logit = logit.into();
+        if logit > best.1 {
+            best = (Some(token as u32), logit);
+        }
+    }
+    best.0
 }
 
 /// A token by chance: the most probable first, equals in the order of their numbers.
-fn draw(logits: &[f32], temperature: f64, top_k: usize, top_p: f64, rng: &mut ChaCha8Rng) -> Option<u32> {
-    let best = f64::from(logits[highest(logits)? as usize]);
+fn draw<T: Copy + Into<f64>>(
+    logits: &[T],
+    temperature: f64,
+    top_k: usize,
+    top_p: f64,
+    rng: &mut ChaCha8Rng,
+) -> Option<u32> {
+    let first = highest(logits)?;
+    let logit = |token: usize| -> f64 { logits[token].into() };
+    let best = logit(first as usize);
     if best == f64::INFINITY {
-        return highest(logits);
+        return Some(first);
     }
     let mut order: Vec<usize> = (0..logits.len()).collect();
-    order.sort_by(|&a, &b| logits[b].total_cmp(&logits[a]).then(a.cmp(&b)));
+    order.sort_by(|&a, &b| logit(b).total_cmp(&logit(a)).then(a.cmp(&b)));
     order.truncate(if top_k == 0 { usize::MAX } else { top_k });
-    let weight = |&token: &usize| libm::exp((f64::from(logits[token]) - best) / temperature);
+    let weight = |&token: &usize| libm::exp((logit(token) - best) / temperature);
     let weights: Vec<f64> = order.iter().map(weight).collect();
     let total: f64 = weights.iter().sum();
     let mut kept = 0.0;

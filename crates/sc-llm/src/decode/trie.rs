@@ -44,15 +44,25 @@ impl Trie {
                 return Err(Error::EndInLabel { label, position, end });
             }
         }
-        let Some(max_len) = labels.iter().map(|label| label.as_ref().len() + 1).max() else {
+        if labels.is_empty() {
             return Err(Error::NoLabels);
-        };
-        let spelled = |label: usize| labels[label].as_ref().iter().copied().chain([end]);
+        }
+        let spelled: Vec<Vec<u32>> =
+            labels.iter().map(|label| label.as_ref().iter().copied().chain([end]).collect()).collect();
+        let trie = Self::of_closed(&spelled.iter().map(Vec::as_slice).collect::<Vec<_>>());
+        // An end token stands in no label, so none can begin another.
+        trie.map_err(|(first, second)| Error::SameLabel { first, second })
+    }
+
+    /// A trie of sequences of tokens that end by themselves: none is empty, there is one at least.
+    ///
+    /// # Errors
+    /// Two of which one begins with the other.
+    pub(crate) fn of_closed(labels: &[&[u32]]) -> Result<Self, (usize, usize)> {
         let mut order: Vec<usize> = (0..labels.len()).collect();
-        order.sort_by(|&a, &b| spelled(a).cmp(spelled(b)));
-        let is_same = |pair: &&[usize]| labels[pair[0]].as_ref() == labels[pair[1]].as_ref();
-        if let Some(pair) = order.windows(2).find(is_same) {
-            return Err(Error::SameLabel { first: pair[0], second: pair[1] });
+        order.sort_by_key(|&label| labels[label]);
+        if let Some(pair) = order.windows(2).find(|pair| labels[pair[1]].starts_with(labels[pair[0]])) {
+            return Err((pair[0], pair[1]));
         }
 
         let mut trie = Self {
@@ -60,22 +70,21 @@ impl Trie {
             tokens: Vec::new(),
             label: Vec::new(),
             n_labels: labels.len(),
-            max_len,
+            max_len: labels.iter().map(|label| label.len()).max().unwrap_or(0),
         };
         // A node is a range of the sorted labels: those that share its prefix of `depth` tokens.
         let mut nodes: VecDeque<(Range<usize>, usize)> = VecDeque::from([(0..order.len(), 0)]);
         while let Some((range, depth)) = nodes.pop_front() {
             trie.first.push(trie.tokens.len());
             let shared = &order[range.clone()];
-            let token_of = |&label: &usize| labels[label].as_ref().get(depth).copied().unwrap_or(end);
-            if depth > labels[shared[0]].as_ref().len() {
+            if depth == labels[shared[0]].len() {
                 trie.label.push(Some(shared[0]));
                 continue;
             }
             trie.label.push(None);
             let mut start = range.start;
-            for child in shared.chunk_by(|a, b| token_of(a) == token_of(b)) {
-                trie.tokens.push(token_of(&child[0]));
+            for child in shared.chunk_by(|&a, &b| labels[a][depth] == labels[b][depth]) {
+                trie.tokens.push(labels[child[0]][depth]);
                 nodes.push_back((start..start + child.len(), depth + 1));
                 start += child.len();
             }

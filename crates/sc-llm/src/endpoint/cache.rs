@@ -54,7 +54,8 @@ impl Question {
     /// * `what`: `answer` or `probe`.
     /// * `sample`: number of this answer among several to the same question.
     pub(super) fn new(what: &str, base: &str, body: &Value, sample: u32) -> Self {
-        let request = json!({ "what": what, "base": base, "body": body, "sample": sample });
+        let mut request = json!({ "what": what, "base": base, "body": body, "sample": sample });
+        request.sort_all_objects();
         let key = sha256(canonical(&request).as_bytes());
         Self { request, key }
     }

@@ -208,7 +208,10 @@ pub(super) fn body(
         }
         Structure::Plain => {}
     }
-    Value::Object(body)
+    // The same bytes whatever order a map keeps in this build.
+    let mut body = Value::Object(body);
+    body.sort_all_objects();
+    body
 }
 
 #[cfg(test)]
@@ -288,5 +291,20 @@ mod tests {
         assert!(!dialect.give_in(None, "This model does not support logprobs"));
         assert!(!dialect.give_in(Some("response_format"), "response_format: logprobs, seed"));
         assert!(!dialect.give_in(None, "no such model") && dialect.seed);
+    }
+
+    #[test]
+    fn keys_are_sent_in_order_however_they_were_put_in() {
+        fn is_sorted(value: &Value) -> bool {
+            match value {
+                Value::Object(map) => map.keys().is_sorted() && map.values().all(is_sorted),
+                Value::Array(list) => list.iter().all(is_sorted),
+                _ => true,
+            }
+        }
+        for structure in Structure::ALL {
+            let (body, _) = request(structure, &["T cell".to_owned(), "B cell".to_owned()]);
+            assert!(is_sorted(&body), "{structure:?}: {body}");
+        }
     }
 }

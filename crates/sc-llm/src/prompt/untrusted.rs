@@ -36,7 +36,7 @@ pub(super) fn json(text: &str) -> String {
 }
 
 /// The text as it stands between the quotation marks of a string of JSON.
-pub(super) fn json_inside(text: &str) -> String {
+pub(crate) fn json_inside(text: &str) -> String {
     let quoted = json(text);
     quoted[1..quoted.len() - 1].to_owned()
 }

@@ -107,7 +107,10 @@ impl Base {
         let folder = folder.as_ref();
         std::fs::create_dir_all(folder).map_err(|source| Error::Folder { path: folder.into(), source })?;
         write_safetensors(folder.join("model.safetensors"), self.tensors(), &[], overwrite)?;
-        let text = format!("{:#}\n", self.config);
+        // Keys are written in order, whatever order a map keeps in this build.
+        let mut config = self.config.clone();
+        config.sort_all_objects();
+        let text = format!("{config:#}\n");
         sc_io::atomic::write_aside(folder.join("config.json"), overwrite, |file| {
             file.write_all(text.as_bytes())
         })?;

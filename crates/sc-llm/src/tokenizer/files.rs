@@ -57,7 +57,10 @@ pub(crate) fn parse(path: &Path, text: &[u8]) -> Result<Value, Error> {
 
 pub(crate) fn write(folder: &Path, name: &str, json: &Value) -> Result<(), Error> {
     let path = folder.join(name);
-    let text = serde_json::to_string_pretty(json).expect("a JSON value can always be written");
+    // Keys are written in order, whatever order a map keeps in this build.
+    let mut json = json.clone();
+    json.sort_all_objects();
+    let text = serde_json::to_string_pretty(&json).expect("a JSON value can always be written");
     sc_io::atomic::write_aside(&path, true, |file| file.write_all(text.as_bytes()))
         .map_err(|source| Error::Write { path, source })
 }

@@ -201,7 +201,7 @@ pub(super) fn embed_blocks(
         layers => layers.iter().copied().map(Some).collect(),
     };
     let hashes = model.report().hashes()?;
-    let identity = json!({
+    let mut identity = json!({
         "version": env!("CARGO_PKG_VERSION"),
         "model": model.kind().to_string(),
         "weights": hashes.weights,
@@ -210,6 +210,7 @@ pub(super) fn embed_blocks(
         "kernel": settings.precision.kernel(),
         "data": blocks.sha256,
     });
+    identity.sort_all_objects();
     let key = hex(Sha256::new_with_prefix(identity.to_string()));
     let mut made = Made { layers: Vec::new(), mode: String::new(), key, spent: (Duration::ZERO, 0) };
     let nobody = (blocks.part)(0..0)?;

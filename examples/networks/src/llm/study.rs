@@ -57,7 +57,7 @@ pub fn run(args: &LlmArgs) -> Result<(String, PathBuf)> {
         }
     }
     let inputs: Vec<_> = manifest.inputs.iter().map(|input| json!(input)).collect();
-    let plan = json!({
+    let mut plan = json!({
         "version": env!("CARGO_PKG_VERSION"),
         "dataset": cells.dataset, "label": cells.label_column, "inputs": inputs,
         "models": args.model.iter().map(|named| [&named.name, &named.folder.display().to_string()].map(String::clone))
@@ -66,6 +66,7 @@ pub fn run(args: &LlmArgs) -> Result<(String, PathBuf)> {
         "n_test": split.test.len(), "max_new_tokens": args.max_new_tokens, "epochs": args.epochs,
         "calibrate": args.calibrate, "seed": args.run.seed,
     });
+    plan.sort_all_objects();
     keep_plan(args, begun, &plan)?;
     let mut records = Records::open(&out.join("records.jsonl"), begun)?;
     let askers: Vec<Asker> = args.model.iter().map(Asker::open).collect::<Result<_>>()?;

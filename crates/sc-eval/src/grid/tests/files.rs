@@ -253,3 +253,27 @@ fn with_two_classes_cz_benchmarks_scores_the_second() {
     // Folds with two and one cells of b.
     assert_eq!(recall["value"], 0.75);
 }
+
+#[test]
+fn parameters_are_written_in_the_order_of_their_names_however_they_were_put_in() {
+    let orders = [["zeta", "alpha"], ["alpha", "zeta"]].map(|names| {
+        let object = |names: [&str; 2]| {
+            let inner: serde_json::Map<String, Value> =
+                names.map(|name| (name.to_owned(), Value::from(name.len()))).into_iter().collect();
+            Value::from_iter(names.map(|name| (name.to_owned(), Value::from(inner.clone()))))
+        };
+        let mut plan = plan();
+        plan.models[1].parameters = object(names);
+        plan.parameter("nested", vec![object(names)]);
+        let sha256 = plan.sha256();
+        let datasets = vec![dataset("blood", 40, &plan.seeds)];
+        let grid = Grid::new(plan, datasets).unwrap();
+        let dir = tempfile::tempdir().unwrap();
+        assert_eq!(run(&grid, dir.path(), 1).unwrap().failed.len(), 0);
+        let written = fs::read_to_string(dir.path().join("plan.json")).unwrap();
+        let [(_, results), ..] = merge(dir.path(), false).unwrap().files();
+        (sha256, written, String::from_utf8(results).unwrap())
+    });
+    assert!(orders[0].1.find("\"alpha\"") < orders[0].1.find("\"zeta\""), "{}", orders[0].1);
+    assert_eq!(orders[0], orders[1]);
+}

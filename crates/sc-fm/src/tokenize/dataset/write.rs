@@ -101,7 +101,7 @@ fn write_data(path: &Path, tokens: &Tokens, carried: &[(String, Column)]) -> Res
     let features: serde_json::Map<String, Value> =
         fields.iter().map(|field| (field.name().clone(), feature(field.data_type()))).collect();
     let features = Value::Object(features);
-    let info = json!({"info": {"features": features}}).to_string();
+    let info = text_of(&json!({"info": {"features": features}}), false);
     let schema = Schema::new_with_metadata(fields, HashMap::from([("huggingface".to_owned(), info)]));
     let schema = Arc::new(schema);
 
@@ -190,6 +190,13 @@ fn state(tokens: &Tokens) -> Value {
 
 fn write_text(path: &Path, value: &Value) -> std::io::Result<()> {
     let mut file = File::create(path)?;
-    file.write_all(format!("{value:#}").as_bytes())?;
+    file.write_all(text_of(value, true).as_bytes())?;
     file.sync_all()
+}
+
+/// JSON with its keys in order, whatever order a map keeps in this build.
+fn text_of(value: &Value, is_indented: bool) -> String {
+    let mut value = value.clone();
+    value.sort_all_objects();
+    if is_indented { format!("{value:#}") } else { value.to_string() }
 }

@@ -1,4 +1,5 @@
 use super::*;
+use crate::decode::generate::Sampling;
 use proptest::prelude::*;
 
 const END: u32 = 0;
@@ -287,4 +288,28 @@ fn labels_that_are_one_group_add_up() {
     assert_eq!(merged.best(), 3);
     let nothing = posterior.merge(&[9; 5], 2);
     assert_eq!((nothing.best(), nothing.probability), (0, vec![0.0; 2]));
+}
+
+#[test]
+fn draws_follow_the_scores_and_an_impossible_choice_goes_to_the_lowest_token() {
+    let trie = Trie::new(&[vec![3], vec![5], vec![4]], END).unwrap();
+    let sampling = Sampling::Random { temperature: 2.0, top_k: 0, top_p: 1.0, seed: 1 };
+    let mut counts = [0; 3];
+    for item in 0..4000 {
+        // Tokens 3, 4, 5, of which 4 is e times as probable at this temperature.
+        let scores = |_: &[u32], _: &[u32]| Ok::<_, Error>(vec![0.0, 2.0, 0.0]);
+        let walk = trie.draw(sampling, item, scores).unwrap();
+        assert_eq!(walk, trie.draw(sampling, item, scores).unwrap(), "an item has a stream of its own");
+        counts[walk.label] += 1;
+    }
+    let e = std::f64::consts::E;
+    for (label, weight) in [1.0, 1.0, e].into_iter().enumerate() {
+        let expected = weight / (2.0 + e);
+        let error = (expected * (1.0 - expected) / 4000.0).sqrt();
+        assert!((f64::from(counts[label]) / 4000.0 - expected).abs() < 4.0 * error, "{label}: {counts:?}");
+    }
+    let impossible = |_: &[u32], allowed: &[u32]| Ok::<_, Error>(vec![f64::NEG_INFINITY; allowed.len()]);
+    assert_eq!(trie.draw(sampling, 0, impossible).unwrap().tokens, [3, END]);
+    let refused = Sampling::Random { temperature: 0.0, top_k: 0, top_p: 1.0, seed: 1 };
+    assert!(trie.draw(refused, 0, impossible).is_err());
 }

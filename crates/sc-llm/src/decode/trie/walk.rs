@@ -1,9 +1,10 @@
-//! Greedy constrained decoding.
+//! Constrained decoding, greedy or by chance.
 
 use super::{Trie, ask};
+use crate::decode::generate::{Chooser, Sampling};
 use crate::{Error, Result};
 
-/// Where greedy decoding ended.
+/// Where decoding ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Walk {
     /// The label.
@@ -25,8 +26,27 @@ impl Trie {
     /// What `scores` returns; [`Error::ScoreCount`] and [`Error::ScoreIsNan`] for scores that do not fit.
     pub fn walk<E: From<Error>>(
         &self,
+        scores: impl FnMut(&[u32], &[u32]) -> Result<Vec<f64>, E>,
+    ) -> Result<Walk, E> {
+        self.draw(Sampling::Greedy, 0, scores)
+    }
+
+    /// Goes from the root to a label, at each step to an allowed token that `sampling` picks; where it can pick none, for
+    /// all scores are minus infinity, to the lowest token. Temperature, `top_k` and `top_p` are among the allowed tokens.
+    ///
+    /// * `item`: number of the text, which picks its stream of chance.
+    /// * `scores`: as for [`Trie::walk`].
+    ///
+    /// # Errors
+    /// [`Error::Sampling`], and those of [`Trie::walk`].
+    pub fn draw<E: From<Error>>(
+        &self,
+        sampling: Sampling,
+        item: u64,
         mut scores: impl FnMut(&[u32], &[u32]) -> Result<Vec<f64>, E>,
     ) -> Result<Walk, E> {
+        sampling.validate()?;
+        let mut chooser = Chooser::new(sampling, item);
         let mut walk = Walk { label: 0, tokens: Vec::with_capacity(self.max_len), n_questions: 0 };
         let mut cursor = self.cursor();
         loop {
@@ -35,18 +55,14 @@ impl Trie {
                 return Ok(walk);
             }
             let allowed = cursor.allowed();
-            let mut best = 0;
+            let mut place = 0;
             if allowed.len() > 1 {
                 walk.n_questions += 1;
                 let scores = ask(&mut scores, &walk.tokens, allowed)?;
-                for (place, score) in scores.iter().enumerate() {
-                    if *score > scores[best] {
-                        best = place;
-                    }
-                }
+                place = chooser.choose(&scores).map_or(0, |place| place as usize);
             }
-            walk.tokens.push(allowed[best]);
-            cursor = cursor.nth_child(best);
+            walk.tokens.push(allowed[place]);
+            cursor = cursor.nth_child(place);
         }
     }
 }

@@ -40,7 +40,7 @@ pub(super) fn json(model: &Xgboost) -> String {
     let trees: Vec<Value> =
         rounds.iter().enumerate().map(|(id, &tree)| self::tree(tree, id, n_features)).collect();
     let num_class = if is_binary { 0 } else { n_outputs };
-    let file = json!({
+    let mut file = json!({
         "learner": {
             "attributes": attributes,
             "feature_names": [],
@@ -66,6 +66,8 @@ pub(super) fn json(model: &Xgboost) -> String {
         },
         "version": VERSION,
     });
+    // The keys are in order, whatever order a map keeps in this build.
+    file.sort_all_objects();
     file.to_string()
 }
 
