@@ -4,6 +4,7 @@
 pub mod end;
 pub mod foundation;
 mod genes;
+mod lines;
 pub mod llm;
 mod memory;
 pub mod pool;

@@ -113,7 +113,7 @@ pub(super) fn run(args: &InferArgs) -> Result<()> {
         args.as_trained,
         args.seed
     );
-    let mut answers = Answers::open(partial(&out), &records, &asked, args.force)?;
+    let mut answers = Answers::open(&partial(&out), &records, &asked, args.force)?;
     if answers.n_done() > 0 {
         say(&format!("{} answers are there already", thousands(answers.n_done())));
     }
