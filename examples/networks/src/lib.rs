@@ -1,6 +1,7 @@
 //! What the programs that run networks share. They are a package of their own, so that the others build without the
 //! tensor library.
 
+mod baselines;
 pub mod end;
 pub mod foundation;
 mod genes;
@@ -10,3 +11,4 @@ mod memory;
 pub mod pool;
 pub mod pretraining;
 pub mod reasoner;
+mod small;
