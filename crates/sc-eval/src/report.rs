@@ -36,8 +36,9 @@ use serde::Serialize;
 pub use files::{OutputFile, check_folder, write_files};
 pub use paired::{Paired, compare};
 pub use section::{
-    Answers, Axis, Baseline, Best, Cell, CellMap, Column, Content, Curves, Finding, Findings, Kind, Matrix,
-    MatrixValues, Point, Reliability, ReliabilityBin, ReliabilityCurve, Section, Series, Severity, Table,
+    Answers, Axis, Bars, Baseline, Best, Cell, CellMap, Column, Content, Curves, Finding, Findings, Kind,
+    Matrix, MatrixValues, Point, Reliability, ReliabilityBin, ReliabilityCurve, Section, Series, Severity,
+    Table, Tone,
 };
 
 use crate::protocol::CrossValidation;

@@ -2,7 +2,7 @@
 
 mod args;
 mod baselines;
-mod markers;
+pub(crate) mod markers;
 mod models;
 mod records;
 mod report;

@@ -1,6 +1,8 @@
 //! The steps of CellReasoner.
 
+mod all;
 mod answers;
+mod baselines;
 mod dataset;
 mod evaluate;
 mod infer;
@@ -8,6 +10,7 @@ mod local;
 mod page;
 mod prepare;
 mod remote;
+mod scores;
 
 use std::path::{Path, PathBuf};
 
@@ -15,6 +18,7 @@ use anyhow::{Result, bail};
 use clap::Subcommand;
 use sc_examples::end::Usage;
 
+pub use all::AllArgs;
 pub use dataset::BuildArgs;
 pub use evaluate::EvaluateArgs;
 pub use infer::InferArgs;
@@ -33,6 +37,14 @@ pub enum Step {
     Evaluate(EvaluateArgs),
 }
 
+/// Runs all steps on the embedded cells.
+///
+/// # Errors
+/// As the steps.
+pub fn run_all(args: &AllArgs) -> Result<()> {
+    all::run(args)
+}
+
 /// Runs a step.
 ///
 /// # Errors
@@ -45,6 +57,9 @@ pub fn run(step: &Step) -> Result<()> {
         Step::Evaluate(args) => evaluate::run(args),
     }
 }
+
+/// What a file of records is called.
+const RECORDS: [&str; 2] = ["_for_CellReasoner.json", ".json"];
 
 /// `work/pbmc_for_CellReasoner.json` of `work/pbmc.h5`: beside it, with another ending in place of those that are known.
 fn beside(path: &Path, endings: &[&str], ending: &str) -> PathBuf {
@@ -69,9 +84,8 @@ mod tests {
     fn results_stand_beside_what_they_are_made_of() {
         let of = |path: &str, endings: &[&str], ending| beside(Path::new(path), endings, ending);
         assert_eq!(of("a/b.h5", &[".h5"], ".meta.csv"), Path::new("a/b.meta.csv"));
-        let known = ["_for_CellReasoner.json", ".json"];
-        assert_eq!(of("a/b_for_CellReasoner.json", &known, "_x.csv"), Path::new("a/b_x.csv"));
-        assert_eq!(of("b.json", &known, "_x.csv"), Path::new("b_x.csv"));
-        assert_eq!(of("b", &known, "_x.csv"), Path::new("b_x.csv"));
+        assert_eq!(of("a/b_for_CellReasoner.json", &RECORDS, "_x.csv"), Path::new("a/b_x.csv"));
+        assert_eq!(of("b.json", &RECORDS, "_x.csv"), Path::new("b_x.csv"));
+        assert_eq!(of("b", &RECORDS, "_x.csv"), Path::new("b_x.csv"));
     }
 }

@@ -3,6 +3,7 @@
 //! A [`Section`] is a title, a sentence or two below it, and a [`Content`]. The page draws it, `report.md` holds it as
 //! a table, a CSV file of its name holds its numbers, and `metrics.json` holds all of it.
 
+mod bars;
 mod check;
 mod curves;
 mod findings;
@@ -14,6 +15,7 @@ mod text;
 
 use serde::Serialize;
 
+pub use bars::{Bars, Tone};
 pub(super) use check::check;
 pub use curves::{Axis, Baseline, Curves, Point, Series};
 pub use findings::{Finding, Findings, Severity};
@@ -50,6 +52,8 @@ pub enum Content {
     Matrix(Matrix),
     /// How often a model is right when it says how sure it is.
     Reliability(Reliability),
+    /// Stacked bars: what became of the cells of each group.
+    Bars(Bars),
     /// Cells on a map.
     Map(CellMap),
     /// What a check found.
@@ -85,6 +89,7 @@ impl Section {
             Content::Curves(curves) => Some(curves.table()),
             Content::Matrix(matrix) => Some(matrix.table()),
             Content::Reliability(reliability) => Some(reliability.table()),
+            Content::Bars(bars) => Some(bars.table()),
             Content::Findings(findings) => Some(findings.table()),
             Content::Map(_) | Content::Text { .. } => None,
         }
@@ -106,6 +111,7 @@ content_from!(
     Curves(Curves),
     Matrix(Matrix),
     Reliability(Reliability),
+    Bars(Bars),
     Map(CellMap),
     Findings(Findings)
 );

@@ -10,7 +10,7 @@ use sc_io::Csr;
 /// * `x`: cells × genes, normalised.
 /// * `groups`: rows of each group; a row is in one group at most.
 /// * `n`: genes of a group at most; only those with a positive z.
-pub(super) fn ranked(x: &Csr, groups: &[Vec<usize>], n: usize) -> Vec<Vec<usize>> {
+pub(crate) fn ranked(x: &Csr, groups: &[Vec<usize>], n: usize) -> Vec<Vec<usize>> {
     // By gene: values above 0 with their group.
     let mut columns: Vec<Vec<(f32, u32)>> = vec![Vec::new(); x.n_cols()];
     for (group, rows) in (0..).zip(groups) {

@@ -1,12 +1,12 @@
 //! Answers on disk, a line of JSON each, written as they come.
 
 use std::collections::BTreeMap;
-use std::fs::{File, OpenOptions};
-use std::io::Write;
 use std::path::Path;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use serde::{Deserialize, Serialize};
+
+use crate::lines::Lines;
 
 /// An answer.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -36,7 +36,7 @@ type Key = [String; 4];
 /// The lines so far, and the file that takes more.
 pub(super) struct Records {
     lines: BTreeMap<Key, Line>,
-    file: File,
+    file: Lines,
 }
 
 fn key(parts: [&str; 4]) -> Key {
@@ -44,22 +44,11 @@ fn key(parts: [&str; 4]) -> Key {
 }
 
 impl Records {
-    /// Opens the file, empty or with the lines of the run that is gone on with. A line that was cut off is dropped.
+    /// Opens the file, empty or with the lines of the run that is gone on with.
     pub(super) fn open(path: &Path, resume: bool) -> Result<Self> {
-        let what = || format!("cannot open {}", path.display());
-        let mut lines = BTreeMap::new();
-        let mut kept = String::new();
-        if resume && path.exists() {
-            let text = std::fs::read(path).with_context(what)?;
-            for text in String::from_utf8_lossy(&text).lines() {
-                let Ok(line) = serde_json::from_str::<Line>(text) else { continue };
-                kept += text;
-                kept.push('\n');
-                lines.insert(key([&line.task, &line.method, &line.decoding, &line.id]), line);
-            }
-        }
-        sc_io::atomic::write_aside(path, true, |file| file.write_all(kept.as_bytes()))?;
-        let file = OpenOptions::new().append(true).open(path).with_context(what)?;
+        let (file, found) = Lines::open::<Line>(path, None, !resume)?;
+        let key = |line: &Line| key([&line.task, &line.method, &line.decoding, &line.id]);
+        let lines = found.into_iter().map(|line| (key(&line), line)).collect();
         Ok(Self { lines, file })
     }
 
@@ -70,9 +59,7 @@ impl Records {
 
     /// Keeps an answer.
     pub(super) fn add(&mut self, line: Line) -> Result<()> {
-        let mut text = serde_json::to_string(&line)?;
-        text.push('\n');
-        self.file.write_all(text.as_bytes()).context("cannot write the records")?;
+        self.file.push(&line)?;
         self.lines.insert(key([&line.task, &line.method, &line.decoding, &line.id]), line);
         Ok(())
     }
@@ -109,12 +96,14 @@ mod tests {
         let mut records = Records::open(&path, false).unwrap();
         records.add(line("a")).unwrap();
         records.add(line("b")).unwrap();
+        drop(records);
         let text = std::fs::read_to_string(&path).unwrap();
         std::fs::write(&path, &text[..text.len() - 9]).unwrap();
         let mut records = Records::open(&path, true).unwrap();
         assert!(records.get("markers", "m", "free", "a").is_some());
         assert!(records.get("markers", "m", "free", "b").is_none());
         records.add(line("b")).unwrap();
+        drop(records);
         assert_eq!(std::fs::read_to_string(&path).unwrap(), text);
         assert_eq!(Records::open(&path, false).unwrap().lines().count(), 0);
     }

@@ -13,10 +13,10 @@ use sc_examples::cells::Cells;
 use sc_examples::progress::thousands;
 
 use super::args::{LlmArgs, TaskName};
-use super::models::SMALL;
 use super::records::{Line, Records};
 use super::scores::{Row, Scores};
 use super::tasks::Task;
+use crate::small::NAME as SMALL;
 
 /// All that the report is about.
 pub(super) struct Findings<'a> {

@@ -1,16 +1,19 @@
 //! The third step: a model is asked.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use clap::{Args, ValueEnum};
 use sc_examples::end::Usage;
 use sc_examples::progress::{bar, say, thousands};
 use sc_examples::run::at_least_1;
-use sc_llm::cellreasoner::{CellResult, read_records, write_results};
+use sc_llm::cellreasoner::{CellResult, Record, parse_response, read_records, write_results};
 
 use super::answers::{Answers, partial};
-use super::{local, remote};
+use super::baselines::{self, Learning, disguised};
+use super::local::Local;
+use super::remote;
+use crate::lines::fingerprint;
 
 /// The flags of the third step.
 #[derive(Args, Clone, Debug)]
@@ -19,15 +22,26 @@ pub struct InferArgs {
     #[arg(long, value_name = "FILE.json")]
     pub(super) input: PathBuf,
     /// A folder with a language model: GPT-Neo, OPT, Phi, Qwen2 or T5, such as CellReasoner-7B
-    #[arg(long, value_name = "FOLDER", required_unless_present = "endpoint")]
+    #[arg(long, value_name = "FOLDER")]
     pub(super) checkpoint: Option<PathBuf>,
+    /// Records of other cells with their labels. Majority, marker overlap, TF-IDF + LR and SingleR learn from them and answer
+    /// beside the model; without --checkpoint and --endpoint, so does a small decoder, in a minute or two
+    #[arg(long, value_name = "FILE.json")]
+    pub(super) train: Option<PathBuf>,
+    /// Epochs of the small decoder
+    #[arg(long, value_name = "N", default_value_t = 8, value_parser = at_least_1, requires = "train")]
+    pub(super) epochs: usize,
+    /// Ask once more with the names of genes shuffled: how much of an answer is memory of names
+    #[arg(long)]
+    pub(super) shuffled: bool,
     /// An OpenAI-compatible server in place of a folder; the key is taken from SC_LLM_API_KEY or OPENAI_API_KEY
-    #[arg(long, value_name = "URL", conflicts_with = "checkpoint", requires_all = ["model", "labels"])]
+    #[arg(long, value_name = "URL", conflicts_with = "checkpoint", requires = "model")]
     pub(super) endpoint: Option<String>,
     /// The model, as that server names it
     #[arg(long, value_name = "NAME", requires = "endpoint")]
     pub(super) model: Option<String>,
-    /// A file with the labels, one a line: every answer is one of them. Without it, answers are free text
+    /// A file with the labels, one a line: every answer is one of them. Without it answers are free text, those of the small
+    /// decoder and of a server the labels of --train
     #[arg(long, value_name = "FILE.txt")]
     pub(super) labels: Option<PathBuf>,
     /// How weights of a folder are held
@@ -46,7 +60,7 @@ pub struct InferArgs {
     /// inference does
     #[arg(long)]
     pub(super) as_trained: bool,
-    /// Seed of the draws
+    /// Seed of the draws, of the small decoder and of the shuffled names
     #[arg(long, value_name = "SEED", default_value_t = 0)]
     pub(super) seed: u64,
     /// Prices of models, for the limit on cost: a YAML file
@@ -89,10 +103,23 @@ pub(super) enum Precision {
 }
 
 pub(super) fn run(args: &InferArgs) -> Result<()> {
-    let known = ["_for_CellReasoner.json", ".json"];
-    let out =
-        args.out.clone().unwrap_or_else(|| super::beside(&args.input, &known, "_CellReasoner_result.csv"));
+    let out = args
+        .out
+        .clone()
+        .unwrap_or_else(|| super::beside(&args.input, &super::RECORDS, "_CellReasoner_result.csv"));
+    let beside = out.with_extension("baselines.csv");
     super::check_free(&out, args.force)?;
+    if args.train.is_none() && args.checkpoint.is_none() && args.endpoint.is_none() {
+        bail!(Usage(
+            "no model is named: give --checkpoint FOLDER or --endpoint URL, or --train FILE.json for a small decoder that \
+             is trained on the spot"
+                .to_owned()
+        ));
+    }
+    let has_baselines = args.train.is_some() || args.shuffled;
+    if has_baselines {
+        super::check_free(&beside, args.force)?;
+    }
     if let Some(n) = args.threads {
         rayon::ThreadPoolBuilder::new().num_threads(n).build_global().context("cannot start the threads")?;
     }
@@ -100,9 +127,64 @@ pub(super) fn run(args: &InferArgs) -> Result<()> {
     if records.is_empty() {
         bail!(Usage(format!("{} holds no record", args.input.display())));
     }
-    let labels = args.labels.as_ref().map(read_labels).transpose()?;
-    let asked = format!(
-        "{:?} {:?} {:?} {labels:?} {:?} {} {} {} {} {}",
+    let learning = args.train.as_ref().map(|path| Learning::read(path, &records)).transpose()?;
+    let labels = match (&args.labels, &learning) {
+        (Some(path), _) => Some(read_labels(path)?),
+        (None, Some(learning)) if args.checkpoint.is_none() => Some(learning.labels.clone()),
+        _ if args.endpoint.is_some() => {
+            bail!(Usage("a server is told what to choose from: give --labels, or --train".to_owned()));
+        }
+        _ => None,
+    };
+    let asked = asked(args, labels.as_deref(), learning.as_ref());
+    let open = |records: &[Record], out: &Path| Answers::open(&partial(out), records, &asked, args.force);
+    let mut answers = open(&records, &out)?;
+    let mut control = match args.shuffled {
+        true => {
+            let (records, out) = (disguised(&records, args.seed)?, out.with_extension("shuffled.csv"));
+            let answers = open(&records, &out)?;
+            Some((records, out, answers))
+        }
+        false => None,
+    };
+    let asker = Asker::new(args, learning.as_ref(), &out)?;
+    let spent = asker.ask(args, &records, labels.as_deref(), (&out, &mut answers), args.max_cost)?;
+    let mut others = match &learning {
+        Some(learning) => learning.answers(&records, &args.input)?,
+        None => Vec::new(),
+    };
+    if let Some((records, out, answers)) = &mut control {
+        say("once more, with shuffled names of genes");
+        let left = args.max_cost.map(|most| (most - spent).max(0.0));
+        asker.ask(args, records, labels.as_deref(), (out, answers), left)?;
+        let said = answers.responses.iter().map(|said| parse_response(said.as_deref().unwrap_or_default()));
+        others.push(("shuffled gene names".to_owned(), said.map(str::to_owned).collect()));
+    }
+    if has_baselines {
+        baselines::write(&beside, &records, &others, args.force)?;
+    }
+    let result = |(record, response): (&Record, &Option<String>)| CellResult {
+        cell_name: record.cell_name.clone(),
+        response: response.clone().unwrap_or_default(),
+        label: record.output.clone(),
+    };
+    let results: Vec<CellResult> = records.iter().zip(&answers.responses).map(result).collect();
+    write_results(&results, &out, args.force)?;
+    answers.finish()?;
+    control.map_or(Ok(()), |(_, _, answers)| answers.finish())?;
+    let n_empty = results.iter().filter(|result| result.prediction().is_empty()).count();
+    say(&format!("{} answers, {n_empty} of them empty: {}", thousands(results.len()), out.display()));
+    if has_baselines {
+        say(&format!("what stands beside them: {}", beside.display()));
+    }
+    Ok(())
+}
+
+/// All that the answers depend on beside the records, in words.
+fn asked(args: &InferArgs, labels: Option<&[String]>, learning: Option<&Learning>) -> String {
+    let is_small = args.checkpoint.is_none() && args.endpoint.is_none();
+    format!(
+        "{:?} {:?} {:?} {labels:?} {:?} {} {} {} {} {} {:?}",
         args.checkpoint,
         args.endpoint,
         args.model,
@@ -111,32 +193,63 @@ pub(super) fn run(args: &InferArgs) -> Result<()> {
         args.max_new_tokens,
         args.context,
         args.as_trained,
-        args.seed
-    );
-    let mut answers = Answers::open(partial(&out), &records, &asked, args.force)?;
-    if answers.n_done() > 0 {
-        say(&format!("{} answers are there already", thousands(answers.n_done())));
-    }
-    let bar = bar(records.len());
-    bar.set_position(answers.n_done() as u64);
-    match &labels {
-        Some(labels) if args.endpoint.is_some() => {
-            remote::ask(args, &records, labels, (&out, &mut answers), &bar)?;
+        args.seed,
+        learning.filter(|_| is_small).map(|learning| {
+            let texts = learning.labelled().into_iter();
+            let texts =
+                texts.flat_map(|(record, label)| [record.instruction.as_str(), record.input.as_str(), label]);
+            (args.epochs, fingerprint(texts))
+        }),
+    )
+}
+
+/// Who is asked.
+enum Asker<'a> {
+    Local(Box<Local<'a>>),
+    Endpoint,
+}
+
+impl<'a> Asker<'a> {
+    fn new(args: &'a InferArgs, learning: Option<&Learning>, out: &Path) -> Result<Self> {
+        if let Some(folder) = &args.checkpoint {
+            return Ok(Self::Local(Box::new(Local::open(args, folder)?)));
         }
-        _ => local::ask(args, &records, labels.as_deref(), &mut answers, &bar)?,
+        let Some(learning) = learning.filter(|_| args.endpoint.is_none()) else { return Ok(Self::Endpoint) };
+        let folder = out.with_extension("decoder");
+        if args.force && folder.is_dir() {
+            std::fs::remove_dir_all(&folder)
+                .with_context(|| format!("cannot remove {}", folder.display()))?;
+        }
+        say(
+            "no --checkpoint and no --endpoint: the small decoder shows how the steps work, not what a language model knows",
+        );
+        let local = Local::train(args, &learning.labelled(), &learning.labels, &folder)?;
+        Ok(Self::Local(Box::new(local)))
     }
-    bar.finish_and_clear();
-    let result = |(record, response): (&sc_llm::cellreasoner::Record, &Option<String>)| CellResult {
-        cell_name: record.cell_name.clone(),
-        response: response.clone().unwrap_or_default(),
-        label: record.output.clone(),
-    };
-    let results: Vec<CellResult> = records.iter().zip(&answers.responses).map(result).collect();
-    write_results(&results, &out, args.force)?;
-    answers.finish()?;
-    let n_empty = results.iter().filter(|result| result.prediction().is_empty()).count();
-    say(&format!("{} answers, {n_empty} of them empty: {}", thousands(results.len()), out.display()));
-    Ok(())
+
+    /// Asks about the records that have no answer yet; returns what that cost.
+    fn ask(
+        &self,
+        args: &InferArgs,
+        records: &[Record],
+        labels: Option<&[String]>,
+        (out, answers): (&Path, &mut Answers),
+        max_cost: Option<f64>,
+    ) -> Result<f64> {
+        if answers.n_done() > 0 {
+            say(&format!("{} answers are there already", thousands(answers.n_done())));
+        }
+        let bar = bar(records.len());
+        bar.set_position(answers.n_done() as u64);
+        let spent = match self {
+            Self::Local(local) => local.ask(records, labels, answers, &bar).map(|()| 0.0)?,
+            Self::Endpoint => {
+                remote::ask(args, records, labels.unwrap_or_default(), (out, answers), &bar, max_cost)?
+            }
+        };
+        bar.finish_and_clear();
+        Ok(spent)
+    }
 }
 
 fn read_labels(path: &PathBuf) -> Result<Vec<String>> {

@@ -8,7 +8,7 @@ use indicatif::ProgressBar;
 use sc_examples::progress::say;
 use sc_llm::cellreasoner::Record;
 use sc_llm::chat::{Message, Role};
-use sc_llm::endpoint::{Client, EndpointParams, Event, Lexicon, Mode, Prices, Request, Secret};
+use sc_llm::endpoint::{Client, EndpointParams, Event, Lexicon, Mode, Outcome, Prices, Request, Secret};
 
 use super::answers::Answers;
 use super::infer::InferArgs;
@@ -16,13 +16,17 @@ use super::infer::InferArgs;
 /// Where the key is looked for.
 const KEYS: [&str; 2] = ["SC_LLM_API_KEY", "OPENAI_API_KEY"];
 
+/// Asks about the records that have no answer yet; returns what that cost.
+///
+/// * `max_cost`: most money.
 pub(super) fn ask(
     args: &InferArgs,
     records: &[Record],
     labels: &[String],
     (out, answers): (&Path, &mut Answers),
     bar: &ProgressBar,
-) -> Result<()> {
+    max_cost: Option<f64>,
+) -> Result<f64> {
     let (base, model) =
         (args.endpoint.as_deref().unwrap_or_default(), args.model.as_deref().unwrap_or_default());
     let mut params = EndpointParams::new(base, model);
@@ -31,7 +35,7 @@ pub(super) fn ask(
     params.concurrency = args.concurrency;
     params.cache = Some(out.with_extension("answers"));
     params.mode = if args.offline { Mode::Offline } else { Mode::Online };
-    params.max_cost = args.max_cost;
+    params.max_cost = max_cost;
     params.allow_private = args.allow_private;
     if let Some(path) = &args.prices {
         params.prices = Prices::from_file(path)?;
@@ -40,9 +44,10 @@ pub(super) fn ask(
     let key = Secret::from_env(&KEYS).ok();
     let client = Client::new(params, key)?;
     let lexicon = Lexicon::new(labels)?;
+    let left: Vec<usize> = (0..records.len()).filter(|&at| answers.responses[at].is_none()).collect();
     say(&format!(
         "{model} at {base}: the genes, instructions and labels of {} cells leave this machine; names of cells do not",
-        records.len()
+        left.len()
     ));
     let list = serde_json::to_string(labels)?;
     let request = |record: &Record| Request {
@@ -55,16 +60,19 @@ pub(super) fn ask(
             Message::new(Role::User, record.input.as_str()),
         ],
     };
-    let requests: Vec<Request> = records.iter().map(request).collect();
+    let requests: Vec<Request> = left.iter().map(|&place| request(&records[place])).collect();
     let done = client.annotate_all(&requests, &lexicon, &mut |event| {
         if let Event::Done(_) = event {
             bar.inc(1);
         }
         ControlFlow::Continue(())
     })?;
-    for (place, record) in done.records.iter().enumerate() {
-        if answers.responses[place].is_none() && (record.label.is_some() || !record.text.is_empty()) {
-            answers.push(place, record.label.clone().unwrap_or_else(|| record.text.clone()))?;
+    let mut failed = Vec::new();
+    for (&place, record) in left.iter().zip(&done.records) {
+        match record.outcome {
+            Outcome::Failed | Outcome::NotAsked => failed.push(record),
+            // A refusal is an answer that is no label.
+            _ => answers.push(place, record.label.clone().unwrap_or_else(|| record.text.clone()))?,
         }
     }
     let spent = done.spent;
@@ -73,5 +81,14 @@ pub(super) fn ask(
     if let Some(error) = done.stopped {
         bail!(anyhow::Error::new(error).context("the run stopped; run it again to go on"));
     }
-    Ok(())
+    if let Some(first) = failed.first() {
+        bail!(
+            "{} of {} cells have no answer; {}: {}; run it again to ask for those alone",
+            failed.len(),
+            left.len(),
+            first.id,
+            first.why.as_deref().unwrap_or("not asked")
+        );
+    }
+    Ok(spent.cost.unwrap_or(0.0))
 }

@@ -86,16 +86,21 @@ fn both_scores_and_what_the_published_one_drops() {
     let ended = done("evaluate", &flags);
     assert!(
         ended.stderr.contains(
-            "score as published: 0.750 over 3 cells; answers that the table does not have: 1, left out"
+            "score as published: 0.750 [0.250, 1.000] over 3 cells; answers that the table does not have: 1, left out"
         ),
         "{}",
         ended.stderr
     );
     let page = fs::read_to_string(out.join("report.html")).unwrap();
     assert!(page.contains("CD3 is there.") && page.contains("platelet"));
+    let of = |name: &str| fs::read_to_string(out.join(name)).unwrap();
+    let agreement = of("agreement_by_label_as_published.csv");
+    assert_eq!(agreement, "label,agree,agree in part,not scored,cells\nB cell,1,1,0,2\nT cell,1,0,1,2\n");
+    let missing = of("answers_that_the_table_of_pairs_does_not_have.csv");
+    assert_eq!(missing, "Label,Answer,Cells\nT cell,platelet,1\n");
     refused(&step("evaluate", &flags), 2, &["--force"]);
     let zero = done("evaluate", &[&flags[..], &["--on-missing", "zero", "--force"]].concat());
-    assert!(zero.stderr.contains("score as published: 0.562 over 4 cells"), "{}", zero.stderr);
+    assert!(zero.stderr.contains("score as published: 0.562 ["), "{}", zero.stderr);
     let error = step("evaluate", &[&flags[..], &["--on-missing", "error", "--force"]].concat());
     refused(&error, 3, &["platelet"]);
     // An ontology without the broad classes is another ontology.
@@ -105,11 +110,22 @@ fn both_scores_and_what_the_published_one_drops() {
     let flags = ["--input", text(&unlabelled), "--out", text(&out), "--force"];
     refused(
         &step("evaluate", &[&flags[..], &["--pairs", text(&pairs)]].concat()),
-        3,
-        &["have no label", "\"a\""],
+        2,
+        &["no label for a", "--label-column"],
     );
     let by_ontology = step("evaluate", &[&flags[..], &["--ontology", text(&ontology)]].concat());
     refused(&by_ontology, 2, &["no label for a", "--label-column"]);
+    // Without either, an answer is right if it is the name of the label.
+    let flags = ["--input", text(&results), "--out", text(&out), "--force"];
+    let by_name = done("evaluate", &flags);
+    assert!(by_name.stderr.contains("the name of the label: 0.500 ["), "{}", by_name.stderr);
+    write("x_CellReasoner_result.baselines.csv", "cell_name,majority\nd,T cell\nb,B cell\nc,T cell\na,\n");
+    let beside = done("evaluate", &flags);
+    let row = beside.stdout.lines().find(|line| line.starts_with("majority")).unwrap();
+    assert!(row.contains("0.750* ["), "{}", beside.stdout);
+    let others = write("others.csv", "cell_name,majority\na,T cell\n");
+    let other = step("evaluate", &[&flags[..], &["--baselines", text(&others)]].concat());
+    refused(&other, 2, &["no answers for cell \"b\""]);
 }
 
 /// A small model with random weights.
@@ -167,7 +183,65 @@ fn a_model_answers_with_labels_alone_and_goes_on_where_it_was() {
         step("infer", &["--input", text(&path), "--checkpoint", text(dir.path()), "--out", text(&elsewhere)]);
     assert_ne!(no_model.code, 0);
     assert!(no_model.stderr.contains("config.json"), "{}", no_model.stderr);
+    assert!(!elsewhere.with_extension("partial.jsonl").exists(), "what is not begun leaves nothing");
+    let nowhere = ["--input", text(&path), "--checkpoint", "nowhere/model", "--out", text(&elsewhere)];
+    refused(&step("infer", &nowhere), 4, &["nowhere/model: no such folder", "--train"]);
+    let unnamed = step("infer", &["--input", text(&path), "--out", text(&elsewhere)]);
+    refused(&unnamed, 2, &["--checkpoint", "--endpoint", "--train"]);
     let no_labels =
         step("infer", &["--input", text(&path), "--endpoint", "http://localhost:9", "--model", "m"]);
     refused(&no_labels, 2, &["--labels"]);
+}
+
+#[test]
+fn a_small_decoder_and_baselines_learn_from_cells_that_are_set_aside() {
+    let dir = tempfile::tempdir().unwrap();
+    let input = write_h5ad(dir.path(), &counts(), &types());
+    let at = |name: &str| dir.path().join(name);
+    let aside = ["--test-share", "0.25", "--label-column", "cell_type", "--out", text(dir.path())];
+    done("preprocess", &[&["--input", text(&input)][..], &aside].concat());
+    for part in ["cells_train.h5", "cells_test.h5"] {
+        let flags = ["--label-column", "cell_type", "--instruction", "Which cell?"];
+        done("build-dataset", &[&["--input", text(&at(part))][..], &flags].concat());
+    }
+    let (train, test) = (at("cells_train_for_CellReasoner.json"), at("cells_test_for_CellReasoner.json"));
+    let infer =
+        |flags: &[&str]| step("infer", &[&["--input", text(&test), "--epochs", "3"][..], flags].concat());
+    let leak = infer(&["--train", text(&test)]);
+    refused(&leak, 2, &["10 of the cells", "are asked about too", "--test-share"]);
+    let flags = ["--train", text(&train), "--shuffled"];
+    let ended = infer(&flags);
+    assert_eq!(ended.code, 0, "{}", ended.stderr);
+    assert!(ended.stderr.contains("trains a small decoder"), "{}", ended.stderr);
+    let beside = at("cells_test_CellReasoner_result.baselines.csv");
+    let first = fs::read_to_string(&beside).unwrap();
+    let head = "cell_name,majority,marker overlap,TF-IDF + LR,SingleR,shuffled gene names\n";
+    assert!(first.starts_with(head) && first.lines().count() == 11, "{first}");
+    // The rows of values decide a type without doubt.
+    let result = at("cells_test_CellReasoner_result.csv");
+    let out = at("report");
+    let evaluated = done("evaluate", &["--input", text(&result), "--out", text(&out)]);
+    for (method, score) in [("majority", "0.500"), ("SingleR", "1.000")] {
+        let row = evaluated.stdout.lines().find(|line| line.starts_with(method)).unwrap();
+        assert!(row.contains(score), "{}", evaluated.stdout);
+    }
+    assert!(fs::read_to_string(out.join("report.html")).unwrap().contains("Beside baselines"));
+
+    // The decoder is kept, and the same run has the same answers.
+    let answers = fs::read_to_string(&result).unwrap();
+    refused(&infer(&flags), 2, &["is there"]);
+    let again = infer(&[&flags[..], &["--force", "--threads", "1"]].concat());
+    assert_eq!(again.code, 0, "{}", again.stderr);
+    assert_eq!(
+        (fs::read_to_string(&result).unwrap(), fs::read_to_string(&beside).unwrap()),
+        (answers, first)
+    );
+    let decoder = at("cells_test_CellReasoner_result.decoder");
+    let elsewhere = at("elsewhere.csv");
+    let labels = at("labels.txt");
+    fs::write(&labels, "B\nT\n").unwrap();
+    let kept = ["--checkpoint", text(&decoder), "--labels", text(&labels), "--out", text(&elsewhere)];
+    let ended = step("infer", &[&["--input", text(&test)][..], &kept].concat());
+    assert_eq!(ended.code, 0, "{}", ended.stderr);
+    assert_eq!(fs::read_to_string(&elsewhere).unwrap(), fs::read_to_string(&result).unwrap());
 }

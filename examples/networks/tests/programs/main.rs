@@ -4,7 +4,11 @@
 mod away;
 mod cellreasoner;
 mod foundation_models;
+mod key;
 mod llm_benchmark;
 mod pretrain;
+#[allow(dead_code, reason = "a server that sc-llm tests more of")]
+#[path = "../../../../crates/sc-llm/tests/endpoint/server.rs"]
+mod server;
 #[path = "../../../tests/programs/support.rs"]
 mod support;

@@ -5,7 +5,7 @@ use super::matrices::{self, HeatView};
 use super::view::{Line, MapView, Plot, SectionView, TableCell, TableHead, TableView};
 use crate::report::draw::PageMap;
 use crate::report::section::{
-    Cell, Column, Content, Curves, Findings, Kind, Reliability, ReliabilityCurve, Section, Table,
+    Bars, Cell, Column, Content, Curves, Findings, Kind, Reliability, ReliabilityCurve, Section, Table, Tone,
 };
 use crate::report::{chart, number};
 
@@ -40,6 +40,10 @@ pub(super) fn section(
             fold(&mut view, section);
         }
         Content::Reliability(body) => reliability(&mut view, body),
+        Content::Bars(body) => {
+            bars(&mut view, body);
+            fold(&mut view, section);
+        }
         Content::Matrix(body) => view.heat = Some(HeatView::of(body)),
         Content::Findings(body) => findings(&mut view, body),
         Content::Text { text } => {
@@ -63,6 +67,15 @@ fn curves(view: &mut SectionView, curves: &Curves) {
     view.lines = curves.series.iter().map(|series| series.name.as_str()).enumerate().map(line).collect();
     let base = |name: &str| Line { class: "base".to_owned(), name: name.to_owned() };
     view.lines.extend(curves.baselines.iter().map(|baseline| base(baseline.name())));
+}
+
+fn bars(view: &mut SectionView, bars: &Bars) {
+    view.kind = "bars";
+    let svg = chart::bars(bars, &view.title);
+    view.plots = vec![Plot { title: String::new(), svg, caption: bars.caption.clone() }];
+    let line =
+        |(name, tone): &(String, Tone)| Line { class: format!("part {}", tone.class()), name: name.clone() };
+    view.lines = bars.parts.iter().map(line).collect();
 }
 
 fn reliability(view: &mut SectionView, reliability: &Reliability) {

@@ -1,6 +1,6 @@
 //! Whether a section holds together.
 
-use super::{CellMap, Content, Curves, Matrix, Reliability, Section, Table};
+use super::{Bars, CellMap, Content, Curves, Matrix, Reliability, Section, Table};
 use crate::{Error, Result};
 
 /// Checks that the parts of a section fit each other.
@@ -20,6 +20,7 @@ pub(in crate::report) fn check(section: &Section) -> Result<()> {
         Content::Curves(curves) => of_curves(curves),
         Content::Matrix(matrix) => of_matrix(matrix),
         Content::Reliability(reliability) => of_reliability(reliability),
+        Content::Bars(bars) => of_bars(bars),
         Content::Map(map) => of_map(map),
         Content::Findings(_) | Content::Text { .. } => None,
     };
@@ -67,6 +68,16 @@ fn of_reliability(reliability: &Reliability) -> Wrong {
         bin.low, bin.high, bin.confidence, bin.accuracy
     );
     Some((found, "shares from 0 to 1"))
+}
+
+fn of_bars(bars: &Bars) -> Wrong {
+    let (found, named) = (bars.counts.dim(), (bars.bars.len(), bars.parts.len()));
+    if found != named {
+        let text = format!("{} × {} counts beside {} × {} names", found.0, found.1, named.0, named.1);
+        return Some((text, "a name for every bar and part"));
+    }
+    let odd = bars.counts.iter().find(|n| !(n.is_finite() && **n >= 0.0))?;
+    Some((format!("a count of {odd}"), "finite counts from 0"))
 }
 
 fn of_map(map: &CellMap) -> Wrong {
@@ -142,6 +153,14 @@ mod tests {
         let bin = ReliabilityBin { low: 0.0, high: 1.0, n: 3, confidence: 0.5, accuracy: f64::NAN };
         let models = vec![ReliabilityCurve { name: "m".into(), bins: vec![bin], ece: 0.0 }];
         assert!(refused(Reliability { models }).contains("accuracy NaN, expected shares"));
+
+        let mut bars = Bars::new("label", [("right", Tone::Right)]);
+        bars.bar("T", &[3]);
+        assert!(check(&Section::new("Fine", "", bars.clone())).is_ok());
+        bars.counts[[0, 0]] = f64::NAN;
+        assert!(refused(bars.clone()).contains("a count of NaN, expected finite counts"));
+        bars.bars.clear();
+        assert!(refused(bars).contains("1 × 1 counts beside 0 × 1 names"));
 
         assert!(check(&Section::new("Fine", "", map())).is_ok());
         assert!(refused(CellMap { codes: vec![0], ..map() }).contains("has 2 entries beside 1"));

@@ -58,7 +58,7 @@ impl Matrix {
     }
 }
 
-fn nested<S: Serializer>(values: &Array2<f64>, serializer: S) -> Result<S::Ok, S::Error> {
+pub(super) fn nested<S: Serializer>(values: &Array2<f64>, serializer: S) -> Result<S::Ok, S::Error> {
     let mut rows = serializer.serialize_seq(Some(values.nrows()))?;
     for row in values.rows() {
         rows.serialize_element(&row.iter().map(|v| v.is_finite().then_some(*v)).collect::<Vec<_>>())?;
