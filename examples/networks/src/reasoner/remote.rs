@@ -46,7 +46,7 @@ pub(super) fn ask(
     let lexicon = Lexicon::new(labels)?;
     let left: Vec<usize> = (0..records.len()).filter(|&at| answers.responses[at].is_none()).collect();
     say(&format!(
-        "{model} at {base}: the genes, instructions and labels of {} cells leave this machine; names of cells do not",
+        "{model} at {base} is told the genes, instructions and labels of {} cells; their names stay here",
         left.len()
     ));
     let list = serde_json::to_string(labels)?;
