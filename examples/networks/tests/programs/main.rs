@@ -6,5 +6,8 @@ mod cellreasoner;
 mod foundation_models;
 mod llm_benchmark;
 mod pretrain;
+#[allow(dead_code, reason = "the client's own tests also need what these leave")]
+#[path = "../../../../crates/sc-llm/tests/endpoint/server.rs"]
+mod server;
 #[path = "../../../tests/programs/support.rs"]
 mod support;
