@@ -17,7 +17,7 @@ pub use template::{Task, Template};
 #[cfg(feature = "local")]
 pub(crate) use untrusted::json_inside;
 
-use crate::chat::{self, Chat};
+use crate::chat::{self, Chat, Message};
 use crate::evidence::Evidence;
 
 /// A prompt that cannot be made.
@@ -215,6 +215,8 @@ pub struct Prompter {
     prefix: String,
     /// All text behind it.
     suffix: String,
+    /// The same as messages, the last one with a mark in place of the evidence.
+    turns: Vec<Message>,
     labels: Vec<String>,
     form: Form,
     /// A label follows a word, and needs a space before it.
@@ -269,8 +271,9 @@ impl Prompter {
         let params = &PromptParams { form, ..*params };
         let labels = render::checked_labels(params)?;
         let (prefix, suffix) = render::around(params, &labels)?;
+        let turns = render::turns(params, &labels, "")?;
         let is_spaced = matches!((params.frame, params.form), (Frame::Plain, Form::Word));
-        Ok(Self { task: params.task, prefix, suffix, labels, form: params.form, is_spaced })
+        Ok(Self { task: params.task, prefix, suffix, turns, labels, form: params.form, is_spaced })
     }
 
     /// The prompt for one cell or cluster, however long.
@@ -280,6 +283,21 @@ impl Prompter {
     pub fn prompt(&self, evidence: &Evidence) -> Result<Prompt, Error> {
         let shown = render::Shown::new(self.task, evidence)?;
         Ok(self.prompt_of(&shown, shown.len()))
+    }
+
+    /// The same question as messages, for a model that is asked over a protocol of messages and not in text: the endpoint
+    /// of a server. Nothing is said about the form of the answer, which the one who asks adds; the frame and the form of
+    /// the parameters have no part in it.
+    ///
+    /// # Errors
+    /// As [`Prompter::prompt`].
+    pub fn messages(&self, evidence: &Evidence) -> Result<Vec<Message>, Error> {
+        let shown = render::Shown::new(self.task, evidence)?;
+        let mut messages = self.turns.clone();
+        if let Some(last) = messages.last_mut() {
+            last.content = last.content.replace(render::EVIDENCE, &shown.text(shown.len()));
+        }
+        Ok(messages)
     }
 
     fn prompt_of(&self, shown: &render::Shown, n_genes: usize) -> Prompt {

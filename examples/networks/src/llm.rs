@@ -1,12 +1,15 @@
 //! Language models that name cells, beside baselines: tasks, models, what they answered, the report.
 
 mod args;
+mod asking;
 mod baselines;
+mod clusters;
 pub(crate) mod markers;
 mod models;
 mod records;
 mod report;
 mod scores;
+mod servers;
 mod study;
 mod tasks;
 

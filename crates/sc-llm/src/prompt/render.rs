@@ -12,7 +12,7 @@ const MAX_LABEL_CHARS: usize = 200;
 const MAX_CONTEXT_CHARS: usize = 200;
 
 /// Stands for the evidence while the messages are rendered; text of others holds no private characters.
-const EVIDENCE: &str = "\u{F8FE}";
+pub(super) const EVIDENCE: &str = "\u{F8FE}";
 
 /// What is said of a cell, ready to be put together.
 pub(super) struct Shown {
@@ -115,23 +115,17 @@ pub(super) fn checked_labels(params: &PromptParams<'_>) -> Result<Vec<String>, E
 /// What is before and behind the evidence.
 pub(super) fn around(params: &PromptParams<'_>, labels: &[String]) -> Result<(String, String), Error> {
     let template = params.task.template();
-    let question = fill(template.section("user"), |name| match name {
-        "context" => context(params),
-        "labels" => list(labels),
-        _ => form(params.form).to_owned(),
-    });
     let case = |evidence: &str| fill(template.section("case"), |_| evidence.to_owned());
-    let examples = examples(params, labels)?;
-    let system = template.section("system");
     let skeleton = match params.form {
         Form::Json => "{\"cell_type\": \"",
         Form::Word => "",
     };
     let text = match params.frame {
         Frame::Plain | Frame::Question => {
-            let mut text = joined(&[system, &question], "\n");
+            let question = question(params, labels, form(params.form));
+            let mut text = joined(&[template.section("system"), &question], "\n");
             let answer = if matches!(params.frame, Frame::Plain) { "\nAnswer:" } else { "" };
-            for (evidence, label) in &examples {
+            for (evidence, label) in &examples(params, labels)? {
                 // As the model is to write it, the space and the end included.
                 let said = joined(&[answer.trim_start(), label], " ");
                 let _infallible = write!(text, "\n{}\n{said}", case(evidence));
@@ -141,18 +135,7 @@ pub(super) fn around(params: &PromptParams<'_>, labels: &[String]) -> Result<(St
             text
         }
         Frame::Chat(chat) => {
-            let mut messages = Vec::new();
-            let mut before = question;
-            match params.instruction {
-                Instruction::InSystem => messages.push(Message::new(Role::System, system)),
-                Instruction::InUser => before = joined(&[system, &before], "\n"),
-            }
-            for (evidence, label) in &examples {
-                messages.push(Message::new(Role::User, joined(&[&before, &case(evidence)], "\n")));
-                messages.push(Message::new(Role::Assistant, label.clone()));
-                before.clear();
-            }
-            messages.push(Message::new(Role::User, joined(&[&before, &case(EVIDENCE)], "\n")));
+            let messages = turns(params, labels, form(params.form))?;
             let rendered = chat.render(&messages, true)?;
             let rendered = match params.task {
                 Task::CellReasoner { reasoning } => cellreasoner(&rendered, reasoning),
@@ -165,6 +148,37 @@ pub(super) fn around(params: &PromptParams<'_>, labels: &[String]) -> Result<(St
         [prefix, suffix] => Ok(((*prefix).to_owned(), (*suffix).to_owned())),
         parts => Err(Error::ChatDropsMessage { found: parts.len() - 1 }),
     }
+}
+
+/// The messages of a chat; the last one is of the user and holds [`EVIDENCE`].
+///
+/// * `form`: what is said about the form of the answer; may be empty.
+pub(super) fn turns(params: &PromptParams<'_>, labels: &[String], form: &str) -> Result<Vec<Message>, Error> {
+    let template = params.task.template();
+    let system = template.section("system");
+    let case = |evidence: &str| fill(template.section("case"), |_| evidence.to_owned());
+    let question = question(params, labels, form);
+    let (mut messages, mut before) = match params.instruction {
+        Instruction::InSystem => (vec![Message::new(Role::System, system)], question),
+        Instruction::InUser => (Vec::new(), joined(&[system, &question], "\n")),
+    };
+    for (evidence, label) in examples(params, labels)? {
+        messages.push(Message::new(Role::User, joined(&[&before, &case(&evidence)], "\n")));
+        messages.push(Message::new(Role::Assistant, label));
+        before.clear();
+    }
+    messages.push(Message::new(Role::User, joined(&[&before, &case(EVIDENCE)], "\n")));
+    Ok(messages)
+}
+
+/// Context and labels.
+fn question(params: &PromptParams<'_>, labels: &[String], form: &str) -> String {
+    let filled = fill(params.task.template().section("user"), |name| match name {
+        "context" => context(params),
+        "labels" => list(labels),
+        _ => form.to_owned(),
+    });
+    filled.trim_end().to_owned()
 }
 
 /// The evidence and the answer of every example, as text.

@@ -97,6 +97,33 @@ Expressed genes, the highest first: {"CD3D": 3, "NKG7": 0.13}<|im_end|>
 }
 
 #[test]
+fn messages_leave_the_form_of_the_answer_to_who_asks() {
+    let labels = strings(&["B cell", "T cell"]);
+    let chat = Chat::qwen2_5();
+    let examples = [(markers(&["MS4A1"], 9).unwrap(), "B cell".to_owned())];
+    let params = PromptParams { labels: &labels, examples: &examples, ..PromptParams::new(Task::Markers) };
+    let genes = markers(&["CD3D", "IL7R"], 9).unwrap();
+    let said = |params: &PromptParams<'_>| Prompter::new(params).unwrap().messages(&genes).unwrap();
+    let messages = said(&params);
+    let roles: Vec<&str> = messages.iter().map(|message| message.role.name()).collect();
+    assert_eq!(roles, ["system", "user", "assistant", "user"]);
+    assert!(messages[0].content.starts_with("You name the cell type of a cluster"));
+    assert_eq!(
+        messages[1].content,
+        "Context: {\"species\": null, \"tissue\": null}\nCell types: [\"B cell\", \"T cell\"]\n\
+         Marker genes, the most specific first: [\"MS4A1\"]"
+    );
+    assert_eq!(messages[2].content, "B cell");
+    assert_eq!(messages[3].content, "Marker genes, the most specific first: [\"CD3D\", \"IL7R\"]");
+    for frame in [Frame::Question, Frame::Chat(&chat)] {
+        assert_eq!(said(&PromptParams { frame, ..params }), messages);
+    }
+    let in_user = said(&PromptParams { instruction: Instruction::InUser, ..params });
+    assert_eq!(in_user.len(), 3);
+    assert_eq!(in_user[0].content, format!("{}\n{}", messages[0].content, messages[1].content));
+}
+
+#[test]
 fn cellreasoner_is_asked_in_its_two_ways() {
     let chat = Chat::qwq();
     let genes = markers(&["GNLY", "NKG7", "\u{202E}"], 1000).unwrap();

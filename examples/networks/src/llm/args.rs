@@ -3,11 +3,16 @@
 use std::path::PathBuf;
 use std::str::FromStr;
 
+use anyhow::Result;
 use clap::{Args, ValueEnum};
 use sc_examples::cells::CellArgs;
+use sc_examples::clusterings::resolution;
+use sc_examples::end::NotFetched;
 use sc_examples::run::{RunArgs, at_least_1};
 use sc_llm::annotate;
 use serde::Serialize;
+
+use super::servers::ServerArgs;
 
 /// The flags of the program.
 #[derive(Args, Clone, Debug)]
@@ -17,6 +22,14 @@ pub struct LlmArgs {
     /// Folders of models, as released: FOLDER or NAME=FOLDER; without it, a small decoder is trained on the training cells
     #[arg(long, value_name = "[NAME=]FOLDER", num_args = 1..)]
     pub(super) model: Vec<Named>,
+    /// Train the small decoder beside the models that are named
+    #[arg(long)]
+    pub(super) small_decoder: bool,
+    /// How a decoder of a folder is asked; a model with an encoder gets a question in any case
+    #[arg(long, value_name = "FRAME", value_enum, default_value = "auto")]
+    pub(super) frame: FrameChoice,
+    #[command(flatten)]
+    pub(super) servers: ServerArgs,
     /// What is asked
     #[arg(long, value_name = "TASK", num_args = 1.., value_delimiter = ',', value_enum,
           default_values = ["markers", "expression", "barcode-cluster"])]
@@ -41,9 +54,12 @@ pub struct LlmArgs {
     /// Ask about so many test cells at most, drawn with the shares of the types
     #[arg(long, value_name = "N", value_parser = at_least_1)]
     pub(super) max_test: Option<usize>,
-    /// Tokens of a free answer at most
+    /// Tokens of a free answer of a model of a folder at most
     #[arg(long, value_name = "N", default_value_t = 24, value_parser = at_least_1)]
     pub(super) max_new_tokens: usize,
+    /// How fine the clusters of markers and barcode-cluster are: the resolution of Leiden
+    #[arg(long, value_name = "NUMBER", default_value_t = 1.0, value_parser = resolution)]
+    pub(super) resolution: f64,
     /// Epochs of the small decoder
     #[arg(long, value_name = "N", default_value_t = 8, value_parser = at_least_1)]
     pub(super) epochs: usize,
@@ -72,6 +88,20 @@ pub(super) enum TaskName {
     BarcodeCluster,
 }
 
+/// How a model is asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum FrameChoice {
+    /// A chat if the folder has a chat template, a question if the model has an encoder, else plain text
+    Auto,
+    /// Text that ends in "Answer:"
+    Plain,
+    /// A question for an encoder
+    Question,
+    /// The messages of a chat, by the template of the folder
+    Chat,
+}
+
 /// How an answer is found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize)]
 #[serde(rename_all = "kebab-case")]
@@ -84,6 +114,13 @@ pub(super) enum Decoding {
     Constrained,
     /// The exact probability of every label.
     Posterior,
+}
+
+impl Decoding {
+    /// Its word in tables.
+    pub(super) fn word(self) -> &'static str {
+        annotate::Decoding::from(self).name()
+    }
 }
 
 impl From<Decoding> for annotate::Decoding {
@@ -102,6 +139,26 @@ impl From<Decoding> for annotate::Decoding {
 pub(super) struct Named {
     pub(super) name: String,
     pub(super) folder: PathBuf,
+}
+
+impl LlmArgs {
+    /// Whether the small decoder is among the models.
+    pub(super) fn trains_small(&self) -> bool {
+        self.small_decoder || (self.model.is_empty() && self.servers.endpoint.is_empty())
+    }
+}
+
+impl Named {
+    /// Sees whether the folder is there.
+    pub(super) fn check(&self) -> Result<()> {
+        if self.folder.is_dir() {
+            return Ok(());
+        }
+        let help = "download the model's files into a folder (config.json, weights, tokenizer.json), or leave --model out to \
+                    train a small decoder";
+        let text = format!("{}: no such folder", self.folder.display());
+        Err(NotFetched { text, help: help.to_owned() }.into())
+    }
 }
 
 impl FromStr for Named {

@@ -3,16 +3,17 @@
 use std::path::Path;
 
 use anyhow::{Context, Result};
-use sc_examples::end::NotFetched;
+use sc_examples::end::Usage;
 use sc_examples::progress::say;
+use sc_llm::chat::Chat;
 use sc_llm::evidence::Evidence;
 use sc_llm::models::{LanguageModel, OpenParams, open};
-use sc_llm::prompt::{Fitted, Frame, PromptParams, Prompter};
+use sc_llm::prompt::{self, Fitted, Frame, Instruction, PromptParams, Prompter};
 use sc_llm::sft::Example;
 use sc_llm::tokenizer::{LabelTokens, Tokenizer};
 
-use super::args::{LlmArgs, Named};
-use super::tasks::{Asked, Task};
+use super::args::{FrameChoice, LlmArgs, Named};
+use super::tasks::{self, Asked, Task};
 use crate::small::{self, Training};
 
 /// Most tokens of a prompt where the model itself has no limit: what T5 was trained with.
@@ -23,27 +24,42 @@ pub(super) struct Asker {
     pub(super) name: String,
     pub(super) model: LanguageModel,
     pub(super) tokenizer: Tokenizer,
+    manner: Manner,
+}
+
+/// How a model is asked.
+enum Manner {
+    Plain,
+    Question,
+    Chat(Chat, Instruction),
 }
 
 impl Asker {
     /// Opens a folder.
-    pub(super) fn open(named: &Named) -> Result<Self> {
+    pub(super) fn open(named: &Named, choice: FrameChoice) -> Result<Self> {
         let folder = &named.folder;
-        if !folder.is_dir() {
-            let help = "download the model's files into a folder (config.json, weights, tokenizer.json), or leave --model \
-                        out to train a small decoder";
-            let text = format!("{}: no such folder", folder.display());
-            return Err(NotFetched { text, help: help.to_owned() }.into());
-        }
-        say(&format!("opens {}", folder.display()));
         let model = open(folder, &OpenParams::default()).with_context(|| folder.display().to_string())?;
         let tokenizer = Tokenizer::open(folder).map_err(sc_llm::Error::from)?;
-        Ok(Self { name: named.name.clone(), model, tokenizer })
+        let has_encoder = model.answer_start().is_some();
+        let manner = Manner::of(choice, has_encoder, folder)?;
+        let asker = Self { name: named.name.clone(), model, tokenizer, manner };
+        say(&format!("{} ({}): is asked in {}", asker.name, folder.display(), asker.manner_words()));
+        Ok(asker)
+    }
+
+    /// How it is asked, for people.
+    pub(super) fn manner_words(&self) -> &'static str {
+        match &self.manner {
+            Manner::Plain => "plain text that ends in \"Answer:\"",
+            Manner::Question => "a question",
+            Manner::Chat(_, Instruction::InSystem) => "its chat template",
+            Manner::Chat(_, Instruction::InUser) => "its chat template, which knows no system message",
+        }
     }
 
     /// Trains the small decoder on the prompts and labels of the training items, and keeps it in a folder.
     pub(super) fn train(task: &Task, args: &LlmArgs, folder: &Path) -> Result<Self> {
-        let prompter = prompter(task, args, Frame::Plain)?;
+        let prompter = Manner::Plain.prompter(task, args)?;
         let mut texts = Vec::new();
         for asked in &task.train {
             let prompt = prompter.prompt(&asked.evidence).map_err(sc_llm::Error::from)?;
@@ -61,18 +77,18 @@ impl Asker {
             };
             task.train.iter().map(example).collect()
         })?;
-        Ok(Self { name: small::NAME.to_owned(), model, tokenizer })
+        Ok(Self { name: small::NAME.to_owned(), model, tokenizer, manner: Manner::Plain })
     }
 
     /// Prompts of items in tokens, and the labels behind them.
     pub(super) fn prompts(
         &self,
         task: &Task,
-        items: &[Asked],
+        items: &[tasks::Asked],
         args: &LlmArgs,
     ) -> Result<(Vec<Fitted>, LabelTokens, Fitted)> {
         let has_encoder = self.model.answer_start().is_some();
-        let prompter = prompter(task, args, if has_encoder { Frame::Question } else { Frame::Plain })?;
+        let prompter = self.manner.prompter(task, args)?;
         let labels = prompter.label_tokens(&self.tokenizer)?;
         let positions = self.model.max_positions().unwrap_or(UNLIMITED);
         // An encoder reads the prompt alone.
@@ -93,13 +109,66 @@ impl Asker {
     }
 }
 
-fn prompter(task: &Task, args: &LlmArgs, frame: Frame<'_>) -> Result<Prompter> {
-    let params = PromptParams {
+/// The question of a task, in no frame yet.
+pub(super) fn prompt_params<'a>(task: &'a Task, args: &'a LlmArgs) -> PromptParams<'a> {
+    PromptParams {
         labels: &task.labels,
         species: Some(&args.species),
         tissue: args.tissue.as_deref(),
-        frame,
         ..PromptParams::new(task.name.prompt())
-    };
-    Ok(Prompter::new(&params).map_err(sc_llm::Error::from)?)
+    }
 }
+
+impl Manner {
+    fn of(choice: FrameChoice, has_encoder: bool, folder: &Path) -> Result<Self> {
+        let refuse = |why: &str| Err(Usage(format!("{}: {why}", folder.display())).into());
+        match (choice, has_encoder) {
+            (FrameChoice::Auto | FrameChoice::Question, true) => return Ok(Self::Question),
+            (FrameChoice::Plain, false) => return Ok(Self::Plain),
+            (FrameChoice::Plain | FrameChoice::Chat, true) => {
+                return refuse("the model has an encoder and is asked a question: pass --frame auto");
+            }
+            (FrameChoice::Question, false) => {
+                return refuse("the model has no encoder to ask a question of: pass --frame auto");
+            }
+            (FrameChoice::Auto | FrameChoice::Chat, false) => {}
+        }
+        match Chat::open(folder).map_err(sc_llm::Error::from)? {
+            Some(chat) => {
+                // Some templates know no system message; what they make of one is seen in a prompt.
+                let labels = ["cell".to_owned()];
+                let whole = |instruction| {
+                    let frame = Frame::Chat(&chat);
+                    let params =
+                        PromptParams { labels: &labels, frame, instruction, ..PromptParams::new(TASK) };
+                    let prompter = Prompter::new(&params)?;
+                    Ok::<_, prompt::Error>(prompter.prompt(&Evidence::Genes(vec!["CD3D".to_owned()]))?.text())
+                };
+                let instruction = match whole(Instruction::InSystem) {
+                    Ok(text) if text.contains(INSTRUCTION) => Instruction::InSystem,
+                    _ => Instruction::InUser,
+                };
+                whole(instruction).map_err(sc_llm::Error::from)?;
+                Ok(Self::Chat(chat, instruction))
+            }
+            None if choice == FrameChoice::Auto => Ok(Self::Plain),
+            None => refuse("the folder has no chat template: pass --frame auto"),
+        }
+    }
+
+    fn prompter(&self, task: &Task, args: &LlmArgs) -> Result<Prompter> {
+        let params = prompt_params(task, args);
+        let params = match self {
+            Self::Plain => params,
+            Self::Question => PromptParams { frame: Frame::Question, ..params },
+            Self::Chat(chat, instruction) => {
+                PromptParams { frame: Frame::Chat(chat), instruction: *instruction, ..params }
+            }
+        };
+        Ok(Prompter::new(&params).map_err(sc_llm::Error::from)?)
+    }
+}
+
+/// A task whose instruction a chat template is tried with, and how that instruction begins.
+const TASK: prompt::Task = prompt::Task::Markers;
+const INSTRUCTION: &str = "You name the cell type";

@@ -28,6 +28,9 @@ pub(super) struct Line {
     pub(super) n_shared: usize,
     pub(super) n_generated: usize,
     pub(super) seconds: f64,
+    /// Money, where there is a price.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) cost: Option<f64>,
 }
 
 /// Which question a line answers: task, method, decoding, item.
@@ -63,11 +66,6 @@ impl Records {
         self.lines.insert(key([&line.task, &line.method, &line.decoding, &line.id]), line);
         Ok(())
     }
-
-    /// All answers, by task, method, decoding and item.
-    pub(super) fn lines(&self) -> impl Iterator<Item = &Line> {
-        self.lines.values()
-    }
 }
 
 #[cfg(test)]
@@ -92,6 +90,7 @@ mod tests {
             n_shared: 1,
             n_generated: 1,
             seconds: 0.5,
+            cost: None,
         };
         let mut records = Records::open(&path, false).unwrap();
         records.add(line("a")).unwrap();
@@ -105,6 +104,6 @@ mod tests {
         records.add(line("b")).unwrap();
         drop(records);
         assert_eq!(std::fs::read_to_string(&path).unwrap(), text);
-        assert_eq!(Records::open(&path, false).unwrap().lines().count(), 0);
+        assert!(Records::open(&path, false).unwrap().get("markers", "m", "free", "a").is_none());
     }
 }

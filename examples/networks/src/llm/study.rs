@@ -1,28 +1,26 @@
 //! The run: cells, tasks, models, their answers, the report.
 
-use std::collections::BTreeMap;
 use std::io::Write;
-use std::ops::ControlFlow;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Instant, SystemTime};
 
 use anyhow::{Context, Result, bail};
 use sc_eval::split::{Size, StratifiedShuffleSplit};
 use sc_examples::cells::Cells;
 use sc_examples::end::Usage;
-use sc_examples::progress::{bar, say};
-use sc_llm::annotate::{AnnotateParams, Annotation, Annotator, Item};
-use sc_llm::answer::{Answer, Form, Reason};
-use sc_llm::decode::generate::GenerateParams;
+use sc_examples::progress::say;
 use serde_json::json;
 
-use super::args::{Decoding, LlmArgs, TaskName};
+use super::args::{Decoding, LlmArgs, Named, TaskName};
+use super::asking;
 use super::baselines::baselines;
 use super::models::Asker;
-use super::records::{Line, Records};
+use super::records::Records;
 use super::report::Findings;
 use super::scores::Row;
+use super::servers::{self, Purse};
 use super::tasks::{Asked, Task};
+use crate::small::NAME as SMALL;
 
 /// Runs all of it; returns the comparison as text, and the page.
 ///
@@ -42,11 +40,12 @@ pub fn run(args: &LlmArgs) -> Result<(String, PathBuf)> {
         seed: args.run.seed,
         ..StratifiedShuffleSplit::default()
     };
-    let mut split = rule.split(&cells.labels)?.remove(0);
-    if let Some(most) = args.max_test.filter(|most| *most < split.test.len()) {
+    let split = rule.split(&cells.labels)?.remove(0);
+    let mut asked = split.clone();
+    if let Some(most) = args.max_test {
         let labels: Vec<&str> = split.test.iter().map(|&row| cells.labels.name(row)).collect();
         let drawn = sc_examples::subset::stratified(&labels, most, args.run.seed);
-        split.test = drawn.into_iter().map(|place| split.test[place]).collect();
+        asked.test = drawn.into_iter().map(|place| split.test[place]).collect();
     }
     let mut manifest = args.run.manifest("llm_benchmark", &cells)?;
     manifest.started(started);
@@ -57,166 +56,131 @@ pub fn run(args: &LlmArgs) -> Result<(String, PathBuf)> {
         }
     }
     let inputs: Vec<_> = manifest.inputs.iter().map(|input| json!(input)).collect();
+    let models = args.model.iter().map(|named| json!([named.name, named.folder.display().to_string()]));
+    let servers = args.servers.endpoint.iter().map(|server| json!([server.name, server.model, server.base]));
     let mut plan = json!({
         "version": env!("CARGO_PKG_VERSION"),
         "dataset": cells.dataset, "label": cells.label_column, "inputs": inputs,
-        "models": args.model.iter().map(|named| [&named.name, &named.folder.display().to_string()].map(String::clone))
-            .collect::<Vec<_>>(),
+        "models": models.collect::<Vec<_>>(), "endpoints": servers.collect::<Vec<_>>(),
+        "small_decoder": args.trains_small(), "frame": args.frame,
         "tissue": args.tissue, "species": args.species, "n_genes": args.n_genes, "n_markers": args.n_markers,
-        "n_test": split.test.len(), "max_new_tokens": args.max_new_tokens, "epochs": args.epochs,
+        "resolution": args.resolution, "n_test": asked.test.len(), "max_new_tokens": args.max_new_tokens,
+        "max_reply_tokens": args.servers.max_reply_tokens, "epochs": args.epochs,
         "calibrate": args.calibrate, "seed": args.run.seed,
     });
     plan.sort_all_objects();
-    keep_plan(args, begun, &plan)?;
+    manifest.parameters = parameters(&plan);
+    if begun {
+        compare(&out.join("plan.json"), &plan)?;
+    }
+    let askers: Vec<Asker> =
+        args.model.iter().map(|named| Asker::open(named, args.frame)).collect::<Result<_>>()?;
+    if !begun {
+        begin(out, &plan)?;
+    }
     let mut records = Records::open(&out.join("records.jsonl"), begun)?;
-    let askers: Vec<Asker> = args.model.iter().map(Asker::open).collect::<Result<_>>()?;
 
-    let mut findings = Findings::new(&cells, args, &split);
+    let mut findings = Findings::new(&cells, args, &asked);
+    findings.manners = askers.iter().map(|asker| (asker.name.clone(), asker.manner_words())).collect();
+    let mut purse = Purse::new(args);
     let mut done: Vec<TaskName> = Vec::new();
     for &name in &args.tasks {
         if done.contains(&name) {
             continue;
         }
         done.push(name);
-        let task = Task::new(name, &cells, normalized.csr(), &split, args)?;
+        // Clusters are few, whatever the number of their cells.
+        let of = if name == TaskName::Markers { &split } else { &asked };
+        let task = Task::new(name, &cells, &normalized, of, args)?;
         if task.test.is_empty() {
             bail!(Usage(format!("task {} has nothing to ask: there are too few test cells", name.word())));
         }
-        let mut rows = baselines(&task, args.run.seed)?;
+        let mut rows = baselines(&task, &normalized, of, args.run.seed)?;
         let disguised = task.disguised(&cells.genes, args.run.seed)?;
-        let small = match askers.is_empty() {
+        let small = match args.trains_small() {
             true => Some(Asker::train(&task, args, &out.join("models").join(name.word()))?),
             false => None,
         };
         for asker in askers.iter().chain(&small) {
-            rows.extend(ask(asker, &task, disguised.as_deref(), args, &mut records)?);
+            let questions = Questions { task: &task, disguised: disguised.as_deref(), method: &asker.name };
+            let ask = &mut |items: &[Asked], method: &str, decoding| {
+                asking::row(asker, &task, (items, method), decoding, args, &mut records).map(Some)
+            };
+            rows.extend(questions.ask(&args.decoding, ask)?);
+        }
+        for server in &args.servers.endpoint {
+            let questions = Questions { task: &task, disguised: disguised.as_deref(), method: &server.name };
+            let ask = &mut |items: &[Asked], method: &str, decoding| {
+                server.row(&task, (items, method), decoding, args, (&mut records, &mut purse))
+            };
+            rows.extend(questions.ask(&args.decoding, ask)?);
         }
         findings.tasks.push((task, rows));
     }
+    findings.purse = purse;
     manifest.duration("all", clock.elapsed());
-    findings.write(manifest, &records)
+    findings.write(manifest)
 }
 
-/// Every way of decoding, and the last once more with shuffled names.
-fn ask(
-    asker: &Asker,
-    task: &Task,
-    disguised: Option<&[Asked]>,
-    args: &LlmArgs,
-    records: &mut Records,
-) -> Result<Vec<Row>> {
-    let mut rows = Vec::new();
-    for &decoding in &args.decoding {
-        rows.push(row(asker, task, (&task.test, &asker.name), decoding, args, records)?);
-    }
-    if let Some((items, &decoding)) = disguised.zip(args.decoding.last()) {
-        let name = format!("{}, shuffled names", asker.name);
-        rows.push(row(asker, task, (items, &name), decoding, args, records)?);
-    }
-    Ok(rows)
+/// The plan as the manifest names it; inputs stand apart there.
+fn parameters(plan: &serde_json::Value) -> Vec<(String, String)> {
+    let text = |value: &serde_json::Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    let all = plan.as_object().into_iter().flatten();
+    let own = all.filter(|(name, value)| {
+        !["version", "dataset", "inputs"].contains(&name.as_str()) && !value.is_null()
+    });
+    own.map(|(name, value)| (name.clone(), text(value))).collect()
 }
 
-/// What a model answers in one way, as far as it is not on record.
-fn row(
-    asker: &Asker,
-    task: &Task,
-    (items, method): (&[Asked], &str),
-    decoding: Decoding,
-    args: &LlmArgs,
-    records: &mut Records,
-) -> Result<Row> {
-    let (word, way) = (task.name.word(), sc_llm::annotate::Decoding::from(decoding).name());
-    let (prompts, labels, nothing) = asker.prompts(task, items, args)?;
-    let left: Vec<(&Asked, Item)> = items
-        .iter()
-        .zip(prompts)
-        .filter(|(asked, _)| records.get(word, method, way, &asked.id).is_none())
-        .map(|(asked, fitted)| (asked, Item { id: asked.id.clone(), tokens: fitted.ids }))
-        .collect();
-    let params = AnnotateParams {
-        decoding: decoding.into(),
-        generate: GenerateParams { max_new_tokens: args.max_new_tokens, ..GenerateParams::default() },
-        ..AnnotateParams::default()
-    };
-    let names: Vec<[&str; 1]> = task.labels.iter().map(|label| [label.as_str()]).collect();
-    let mut annotator = Annotator::new(&asker.model, &asker.tokenizer, &names, &labels, params)?;
-    if args.calibrate && decoding == Decoding::Posterior {
-        annotator = annotator.without_prior(nothing.ids)?;
-    }
-    let steps = bar(left.len());
-    steps.set_message(format!("{word}: {method}, {way}"));
-    let questions: Vec<Item> = left.iter().map(|(_, item)| item.clone()).collect();
-    let mut failure = None;
-    annotator.run(&questions, &mut |said| {
-        steps.inc(1);
-        let truth = &task.labels[left[said.item].0.truth];
-        match records.add(line(word, method, way, truth, said, &task.labels)) {
-            Ok(()) => ControlFlow::Continue(()),
-            Err(error) => {
-                failure = Some(error);
-                ControlFlow::Break(())
+/// What one model is asked.
+struct Questions<'a> {
+    task: &'a Task,
+    disguised: Option<&'a [Asked]>,
+    method: &'a str,
+}
+
+/// What a model answers to items, under a name for tables, in one way; none for a way that it does not have.
+type Ask<'a> = &'a mut dyn FnMut(&[Asked], &str, Decoding) -> Result<Option<Row>>;
+
+impl Questions<'_> {
+    /// Every way of decoding, and the last once more with shuffled names.
+    fn ask(&self, decodings: &[Decoding], ask: Ask<'_>) -> Result<Vec<Row>> {
+        let (mut rows, mut last) = (Vec::new(), None);
+        for &decoding in decodings {
+            if let Some(row) = ask(&self.task.test, self.method, decoding)? {
+                self.tell(&row)?;
+                rows.push(row);
+                last = Some(decoding);
             }
         }
-    })?;
-    steps.finish_and_clear();
-    if let Some(failure) = failure {
-        return Err(failure);
+        if let Some((items, decoding)) = self.disguised.zip(last)
+            && let Some(row) = ask(items, &format!("{}, shuffled names", self.method), decoding)?
+        {
+            self.tell(&row)?;
+            rows.push(Row { is_disguised: true, ..row });
+        }
+        Ok(rows)
     }
-    let places: BTreeMap<&str, usize> = task.labels.iter().map(String::as_str).zip(0..).collect();
-    let (mut answers, mut n_tokens, mut n_shared, mut seconds) = (Vec::new(), 0, 0, 0.0);
-    for asked in items {
-        let line = records.get(word, method, way, &asked.id).context("an answer is not on record")?;
-        answers.push(line.label.as_deref().and_then(|label| places.get(label).copied()));
-        n_tokens += line.n_prompt - line.n_shared.min(line.n_prompt) + line.n_generated;
-        n_shared = n_shared.max(line.n_shared);
-        seconds += line.seconds;
-    }
-    let row =
-        Row { decoding: way.to_owned(), n_tokens: n_tokens + n_shared, ..Row::new(task, method, answers) };
-    let row = row.took(seconds);
-    let scores = row.scores()?;
-    say(&format!(
-        "{word}: {method}, {way}: accuracy {:.3}, {:.0} % labels",
-        scores.accuracy,
-        100.0 * scores.compliance
-    ));
-    Ok(row)
-}
 
-fn line(task: &str, method: &str, way: &str, truth: &str, said: &Annotation, labels: &[String]) -> Line {
-    let outcome = match said.answer {
-        Answer::Label { form: Form::Exact, .. } => "exact",
-        Answer::Label { form: Form::Folded, .. } => "folded",
-        Answer::Label { form: Form::Json, .. } => "json",
-        Answer::Unparseable(Reason::Empty) => "empty",
-        Answer::Unparseable(Reason::NotALabel) => "not a label",
-        Answer::Unparseable(Reason::Ambiguous) => "ambiguous",
-        Answer::Unparseable(Reason::InvalidJson) => "invalid json",
-        Answer::Unparseable(Reason::NoCellType) => "no cell_type",
-    };
-    Line {
-        task: task.to_owned(),
-        method: method.to_owned(),
-        decoding: way.to_owned(),
-        id: said.id.clone(),
-        truth: truth.to_owned(),
-        label: said.label().map(|label| labels[label].clone()),
-        outcome: outcome.to_owned(),
-        text: said.text.clone(),
-        probability: said.posterior.as_ref().zip(said.label()).map(|(all, label)| all.probability[label]),
-        n_prompt: said.n_prompt,
-        n_shared: said.n_shared,
-        n_generated: said.n_generated,
-        seconds: said.seconds,
+    fn tell(&self, row: &Row) -> Result<()> {
+        let scores = row.scores(self.task)?;
+        let percent = 100.0 * scores.compliance;
+        say(&format!("{}: {}: accuracy {:.3}, {percent:.0} % labels", row.task, row.name(), scores.accuracy));
+        Ok(())
     }
 }
 
-/// Names of models and ways of decoding, each once.
+/// What can be refused before any work: names that are there twice, folders that are not there, servers that cannot be
+/// asked.
 fn check(args: &LlmArgs) -> Result<()> {
-    let names: Vec<&str> = args.model.iter().map(|named| named.name.as_str()).collect();
+    let folders = args.model.iter().map(|named| &named.name);
+    let names: Vec<&String> =
+        folders.chain(args.servers.endpoint.iter().map(|server| &server.name)).collect();
     for (place, name) in names.iter().enumerate() {
-        if names[..place].contains(name) {
-            bail!(Usage(format!("two models are named {name:?}: name one of them, NAME=FOLDER")));
+        if names[..place].contains(name) || (args.trains_small() && *name == SMALL) {
+            bail!(Usage(format!(
+                "two models are named {name:?}: name one of them, NAME=FOLDER or NAME=MODEL@URL"
+            )));
         }
     }
     for (place, decoding) in args.decoding.iter().enumerate() {
@@ -224,32 +188,38 @@ fn check(args: &LlmArgs) -> Result<()> {
             bail!(Usage("--decoding names one way twice".to_owned()));
         }
     }
+    let needs_weights = args.decoding.iter().all(|decoding| *decoding == Decoding::Posterior);
+    if needs_weights && !args.servers.endpoint.is_empty() {
+        let text = "--decoding posterior needs the weights of a model: name another way for the models of --endpoint";
+        bail!(Usage(text.to_owned()));
+    }
+    args.model.iter().try_for_each(Named::check)?;
+    args.servers.endpoint.iter().try_for_each(|server| server.check(args))?;
+    servers::tell(args)
+}
+
+/// Compares the plan with that of the run that is gone on with.
+fn compare(path: &Path, plan: &serde_json::Value) -> Result<()> {
+    let text = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
+    let before: serde_json::Value =
+        serde_json::from_slice(&text).with_context(|| path.display().to_string())?;
+    if before != *plan {
+        let changed = plan.as_object().into_iter().flatten().find(|(name, value)| before[*name] != **value);
+        let what = changed.map_or("something", |(name, _)| name.as_str());
+        let text = format!("{} is of a run with another {what}", path.display());
+        bail!(Usage(format!("{text}: give the same flags, name another --out, or start anew with --force")));
+    }
     Ok(())
 }
 
-/// Writes the plan, or compares it with that of the run that is gone on with.
-fn keep_plan(args: &LlmArgs, begun: bool, plan: &serde_json::Value) -> Result<()> {
-    let path = args.out.join("plan.json");
-    if begun {
-        let text = std::fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
-        let before: serde_json::Value =
-            serde_json::from_slice(&text).with_context(|| path.display().to_string())?;
-        if before != *plan {
-            let changed =
-                plan.as_object().into_iter().flatten().find(|(name, value)| before[*name] != **value);
-            let what = changed.map_or("something", |(name, _)| name.as_str());
-            let text = format!("{} is of a run with another {what}", path.display());
-            bail!(Usage(format!(
-                "{text}: give the same flags, name another --out, or start anew with --force"
-            )));
-        }
-        return Ok(());
-    }
-    let models = args.out.join("models");
+/// Writes the plan of a new run. What was trained for another one goes; answers of servers stay, for each is kept under
+/// everything that it depends on.
+fn begin(out: &Path, plan: &serde_json::Value) -> Result<()> {
+    let models = out.join("models");
     if models.is_dir() {
         std::fs::remove_dir_all(&models).with_context(|| format!("cannot remove {}", models.display()))?;
     }
-    std::fs::create_dir_all(&args.out).with_context(|| format!("cannot create {}", args.out.display()))?;
+    std::fs::create_dir_all(out).with_context(|| format!("cannot create {}", out.display()))?;
     let text = format!("{plan:#}\n");
-    Ok(sc_io::atomic::write_aside(&path, true, |file| file.write_all(text.as_bytes()))?)
+    Ok(sc_io::atomic::write_aside(&out.join("plan.json"), true, |file| file.write_all(text.as_bytes()))?)
 }

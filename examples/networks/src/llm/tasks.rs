@@ -7,17 +7,21 @@ use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{RngCore, SeedableRng};
 use sc_eval::split::Split;
 use sc_examples::cells::Cells;
-use sc_io::Csr;
 use sc_llm::evidence::{self, Disguise, Evidence, TopParams, barcode, top_values};
 use sc_llm::prompt;
+use sc_prep::LogNormalized;
 
 use super::args::{LlmArgs, TaskName};
+use super::clusters::clusters;
 use super::markers::ranked;
 
-/// Random halves of the training cells that markers are learnt from.
-const HALVES: u64 = 24;
-/// Test cells that a cluster needs.
+/// Draws from the training cells that markers are learnt from, and the cells of a draw at most.
+const DRAWS: u64 = 24;
+const MOST_OF_A_DRAW: f64 = 2000.0;
+/// Cells that a cluster needs.
 const LEAST_CELLS: usize = 3;
+/// Markers of a type that an answer is compared with.
+const KNOWN_MARKERS: usize = 50;
 
 /// Something to be named.
 #[derive(Clone, Debug)]
@@ -26,6 +30,8 @@ pub(super) struct Asked {
     pub(super) evidence: Evidence,
     /// Number of the right label.
     pub(super) truth: usize,
+    /// The cells that it is: one, or those of a cluster.
+    pub(super) cells: Vec<usize>,
 }
 
 /// A task with its items.
@@ -34,9 +40,11 @@ pub(super) struct Task {
     pub(super) labels: Vec<String>,
     pub(super) train: Vec<Asked>,
     pub(super) test: Vec<Asked>,
-    /// Genes of each label among the training cells, the most specific first.
+    /// Number of the right label of each cell of the data.
+    pub(super) of_cells: Vec<usize>,
+    /// Genes of each type among the training cells, the most specific first.
     pub(super) markers: Vec<Vec<String>>,
-    /// Clusters that were too small to be asked about.
+    /// Test cells in clusters that are too small to be asked about.
     pub(super) n_small: usize,
 }
 
@@ -58,70 +66,56 @@ impl TaskName {
 
 impl Task {
     /// Evidence of training and test items; nothing of a test cell enters that of a training item.
-    pub(super) fn new(name: TaskName, cells: &Cells, x: &Csr, split: &Split, args: &LlmArgs) -> Result<Self> {
-        let codes = cells.labels.codes();
-        let n_labels = cells.labels.n_classes();
-        let groups = |rows: &[usize]| -> Vec<Vec<usize>> {
-            let of =
-                |label: usize| rows.iter().copied().filter(|&row| codes[row] as usize == label).collect();
-            (0..n_labels).map(of).collect()
-        };
-        let names = |genes: &[usize]| -> Vec<String> {
-            genes.iter().map(|&gene| cells.genes[gene].clone()).collect()
-        };
-        let markers = ranked(x, &groups(&split.train), 50).iter().map(|genes| names(genes)).collect();
-        let of_cells = |rows: &[usize], say: &dyn Fn(usize) -> Result<Evidence>| -> Result<Vec<Asked>> {
-            let asked = |&row: &usize| {
-                let id = cells.names[row].clone();
-                let evidence = say(row).with_context(|| format!("cell {id:?}"))?;
-                Ok(Asked { id, evidence, truth: codes[row] as usize })
-            };
-            rows.iter().map(asked).collect()
-        };
-        let labels = match name {
-            // Numbers say nothing of biology; those of the types are as good as any.
-            TaskName::BarcodeCluster => (0..n_labels).map(|label| label.to_string()).collect(),
-            _ => cells.labels.classes().to_vec(),
-        };
-        let mut n_small = 0;
-        let (train, test) = match name {
-            TaskName::BarcodeCluster => {
-                let say = |row: usize| Ok(barcode(&cells.names[row]));
-                (of_cells(&split.train, &say)?, of_cells(&split.test, &say)?)
-            }
+    pub(super) fn new(
+        name: TaskName,
+        cells: &Cells,
+        x: &LogNormalized,
+        split: &Split,
+        args: &LlmArgs,
+    ) -> Result<Self> {
+        match name {
+            TaskName::Markers => of_clusters(cells, x, split, args),
             TaskName::Expression => {
-                let say = |row: usize| {
-                    let (genes, values) = x.row(row);
-                    let values = || genes.iter().map(|&gene| gene as usize).zip(values.iter().copied());
-                    let informative = TopParams { n_genes: args.n_genes, drop_uninformative: true };
-                    let all = TopParams { drop_uninformative: false, ..informative };
-                    // A cell that has nothing else is still asked about.
-                    let top = top_values(&cells.genes, values(), &informative);
-                    let top = top.or_else(|_| top_values(&cells.genes, values(), &all));
-                    Ok(top.map_err(sc_llm::Error::from)?)
-                };
-                (of_cells(&split.train, &say)?, of_cells(&split.test, &say)?)
+                let say = |row: usize| highest(&cells.genes, x.csr().row(row), args.n_genes);
+                let of_cells = types(cells);
+                Self::of_cells(name, cells, cells.labels.classes().to_vec(), of_cells, (x, split), &say)
             }
-            TaskName::Markers => {
-                let mut train = Vec::new();
-                for half in 0..HALVES {
-                    let rows = half_of(&split.train, args.run.seed, half);
-                    train.extend(clusters(
-                        x,
-                        &groups(&rows),
-                        &names,
-                        args.n_markers,
-                        &format!("half {half}"),
-                    )?);
+            TaskName::BarcodeCluster => {
+                // As published: of all cells, which no barcode can tell.
+                let all: Vec<usize> = (0..x.n_obs()).collect();
+                let found = clusters(x, &all, args.resolution, args.run.seed)?;
+                let mut of_cells = vec![0; all.len()];
+                for (cluster, rows) in found.iter().enumerate() {
+                    rows.iter().for_each(|&row| of_cells[row] = cluster);
                 }
-                let (large, small): (Vec<_>, Vec<_>) =
-                    groups(&split.test).into_iter().partition(|rows| rows.len() >= LEAST_CELLS);
-                n_small = small.iter().filter(|rows| !rows.is_empty()).count();
-                let kept: Vec<usize> = large.concat();
-                (train, clusters(x, &groups(&kept), &names, args.n_markers, "cluster")?)
+                let labels = (0..found.len()).map(|cluster| cluster.to_string()).collect();
+                let say = |row: usize| Ok(barcode(&cells.names[row]));
+                Self::of_cells(name, cells, labels, of_cells, (x, split), &say)
             }
+        }
+    }
+
+    /// A task whose items are cells.
+    fn of_cells(
+        name: TaskName,
+        cells: &Cells,
+        labels: Vec<String>,
+        of_cells: Vec<usize>,
+        (x, split): (&LogNormalized, &Split),
+        say: &dyn Fn(usize) -> Result<Evidence>,
+    ) -> Result<Self> {
+        let asked = |&row: &usize| {
+            let id = cells.names[row].clone();
+            let evidence = say(row).with_context(|| format!("cell {id:?}"))?;
+            Ok(Asked { id, evidence, truth: of_cells[row], cells: vec![row] })
         };
-        Ok(Self { name, labels, train, test, markers, n_small })
+        let items = |rows: &[usize]| rows.iter().map(asked).collect::<Result<Vec<_>>>();
+        let (train, test) = (items(&split.train)?, items(&split.test)?);
+        let markers = match name {
+            TaskName::BarcodeCluster => Vec::new(),
+            _ => known_markers(cells, x, split),
+        };
+        Ok(Self { name, labels, train, test, of_cells, markers, n_small: 0 })
     }
 
     /// The test items under other names of genes; none where no gene is named.
@@ -135,27 +129,119 @@ impl Task {
         let other = |asked: &Asked| Ok(Asked { evidence: disguise.apply(&asked.evidence)?, ..asked.clone() });
         self.test.iter().map(other).collect::<Result<_>>().map(Some)
     }
-}
 
-/// An item for each group that has markers.
-fn clusters(
-    x: &Csr,
-    groups: &[Vec<usize>],
-    names: &dyn Fn(&[usize]) -> Vec<String>,
-    n: usize,
-    what: &str,
-) -> Result<Vec<Asked>> {
-    let mut asked = Vec::new();
-    for (truth, genes) in ranked(x, groups, n).iter().enumerate().filter(|(_, genes)| !genes.is_empty()) {
-        let evidence = evidence::markers(&names(genes), n)?;
-        asked.push(Asked { id: format!("{what} of type {truth}"), evidence, truth });
+    /// The share of the cells of a test item that are of its label; 1 for a cell.
+    pub(super) fn purity(&self, asked: &Asked) -> f64 {
+        let own = asked.cells.iter().filter(|&&cell| self.of_cells[cell] == asked.truth).count();
+        own as f64 / asked.cells.len().max(1) as f64
     }
-    Ok(asked)
 }
 
-/// Each row or not, by a toss.
-fn half_of(rows: &[usize], seed: u64, half: u64) -> Vec<usize> {
+/// Clusters and their types: for tests, Leiden clusters of the test cells; for training, Leiden clusters of draws from
+/// the training cells, and the cells of each type in these draws, so that rare types are learnt too.
+fn of_clusters(cells: &Cells, x: &LogNormalized, split: &Split, args: &LlmArgs) -> Result<Task> {
+    let of_cells = types(cells);
+    let n_labels = cells.labels.n_classes();
+    let seed = args.run.seed;
+    // The most frequent type; of equals the first.
+    let type_of = |rows: &[usize]| {
+        let mut counts = vec![0usize; n_labels];
+        rows.iter().for_each(|&row| counts[of_cells[row]] += 1);
+        (0..n_labels).max_by_key(|&label| (counts[label], std::cmp::Reverse(label))).unwrap_or(0)
+    };
+    let items = |groups: Vec<Vec<usize>>, what: &str| -> Result<Vec<Asked>> {
+        let found = ranked(x.csr(), &groups, args.n_markers);
+        let mut asked = Vec::new();
+        for ((number, rows), genes) in groups.into_iter().enumerate().zip(found) {
+            if genes.is_empty() {
+                continue;
+            }
+            let evidence = evidence::markers(&names(cells, &genes), args.n_markers)?;
+            asked.push(Asked {
+                id: format!("{what} {number}"),
+                evidence,
+                truth: type_of(&rows),
+                cells: rows,
+            });
+        }
+        Ok(asked)
+    };
+    let mut train = Vec::new();
+    for draw in 0..DRAWS {
+        let rows = drawn(&split.train, seed, draw);
+        train.extend(items(by_type(&rows, &of_cells, n_labels), &format!("draw {draw}, type"))?);
+        let found = clusters(x, &rows, args.resolution, seed)?;
+        train.extend(items(found, &format!("draw {draw}, cluster"))?);
+    }
+    let (large, small): (Vec<_>, Vec<_>) = clusters(x, &split.test, args.resolution, seed)?
+        .into_iter()
+        .partition(|rows| rows.len() >= LEAST_CELLS);
+    let test = items(large, "cluster")?;
+    let n_small = small.iter().map(Vec::len).sum();
+    let labels = cells.labels.classes().to_vec();
+    let markers = known_markers(cells, x, split);
+    Ok(Task { name: TaskName::Markers, labels, train, test, of_cells, markers, n_small })
+}
+
+/// Number of the type of each cell.
+fn types(cells: &Cells) -> Vec<usize> {
+    cells.labels.codes().iter().map(|&code| code as usize).collect()
+}
+
+/// The genes of each type among the training cells.
+fn known_markers(cells: &Cells, x: &LogNormalized, split: &Split) -> Vec<Vec<String>> {
+    let groups = by_type(&split.train, &types(cells), cells.labels.n_classes());
+    ranked(x.csr(), &groups, KNOWN_MARKERS).iter().map(|genes| names(cells, genes)).collect()
+}
+
+fn names(cells: &Cells, genes: &[usize]) -> Vec<String> {
+    genes.iter().map(|&gene| cells.genes[gene].clone()).collect()
+}
+
+fn by_type(rows: &[usize], of_cells: &[usize], n_labels: usize) -> Vec<Vec<usize>> {
+    let mut groups = vec![Vec::new(); n_labels];
+    rows.iter().for_each(|&row| groups[of_cells[row]].push(row));
+    groups
+}
+
+/// The highest genes of a cell with their values, without those that every cell has. A cell that has nothing else is still
+/// asked about.
+fn highest(genes: &[String], (columns, values): (&[u32], &[f32]), n_genes: usize) -> Result<Evidence> {
+    let values = || columns.iter().map(|&gene| gene as usize).zip(values.iter().copied());
+    let informative = TopParams { n_genes, drop_uninformative: true };
+    let all = TopParams { drop_uninformative: false, ..informative };
+    let top = top_values(genes, values(), &informative).or_else(|_| top_values(genes, values(), &all));
+    Ok(top.map_err(sc_llm::Error::from)?)
+}
+
+/// Each row or not, by chance: half of them, fewer where these are too many.
+fn drawn(rows: &[usize], seed: u64, draw: u64) -> Vec<usize> {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
-    rng.set_stream(half);
-    rows.iter().copied().filter(|_| rng.next_u32() & 1 == 1).collect()
+    rng.set_stream(draw);
+    let share = (MOST_OF_A_DRAW / rows.len().max(1) as f64).min(0.5);
+    let below = (share * f64::from(u32::MAX)) as u32;
+    rows.iter().copied().filter(|_| rng.next_u32() <= below).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_draw_is_half_of_few_cells_and_a_limited_number_of_many() {
+        let n = |cells: usize| drawn(&(0..cells).collect::<Vec<_>>(), 7, 0).len();
+        assert!((450..550).contains(&n(1000)), "{}", n(1000));
+        assert!((1800..2200).contains(&n(40_000)), "{}", n(40_000));
+        let rows: Vec<usize> = (0..1000).collect();
+        assert_eq!(drawn(&rows, 7, 0), drawn(&rows, 7, 0));
+        assert_ne!(drawn(&rows, 7, 0), drawn(&rows, 7, 1));
+    }
+
+    #[test]
+    fn a_cell_of_ribosomes_alone_is_still_asked_about() {
+        let genes = ["RPL3".to_owned(), "CD3D".to_owned()];
+        let said = |columns: &[u32], values: &[f32]| highest(&genes, (columns, values), 5).unwrap();
+        assert_eq!(said(&[0, 1], &[9.0, 1.0]), Evidence::Values(vec![("CD3D".into(), 1.0)]));
+        assert_eq!(said(&[0], &[9.0]), Evidence::Values(vec![("RPL3".into(), 9.0)]));
+    }
 }
