@@ -26,7 +26,7 @@ pub use weights::Weights;
 
 pub(crate) use find::find;
 pub(crate) use record::size;
-pub(crate) use weights::Adapters;
+pub(crate) use weights::{Adapters, LORA_A, LORA_B};
 
 /// How many bytes at the beginning of a file [`file_kind`] looks at.
 pub(crate) const KIND_BYTES: u64 = 32;

@@ -22,6 +22,10 @@ pub enum Error {
         /// Why not.
         source: std::io::Error,
     },
+    /// A GGUF file that cannot be read.
+    #[cfg(feature = "local")]
+    #[error(transparent)]
+    Gguf(Box<crate::gguf::Error>),
     /// A file far larger than any of its kind.
     #[error("{} has more than {limit} bytes, expected a file of a chat template", path.display())]
     FileTooLarge {
@@ -86,6 +90,8 @@ impl Error {
     /// What the user can do next; a program prints it after the cause chain.
     pub fn help(&self) -> Option<&'static str> {
         match self {
+            #[cfg(feature = "local")]
+            Self::Gguf(error) => error.help(),
             Self::NotAllowed { .. } | Self::Parse { .. } => {
                 Some("use a built-in rendering (Chat::qwen2_5, Chat::qwq) if the model is of that family")
             }
@@ -179,10 +185,26 @@ impl Chat {
     /// limited number of steps and bytes. It has the filters, tests and methods that published templates use, not the
     /// date, files, or other templates.
     ///
+    /// * `path`: the folder; with the feature `local` also a `.gguf` file, or a folder with one, whose own template is taken
+    ///   where none lies beside it.
+    ///
     /// # Errors
     /// [`Error`] names the file, or the line of the template.
-    pub fn open(folder: impl AsRef<Path>) -> Result<Option<Self>, Error> {
-        let folder = folder.as_ref();
+    pub fn open(path: impl AsRef<Path>) -> Result<Option<Self>, Error> {
+        let path = path.as_ref();
+        #[cfg(feature = "local")]
+        if let Some(file) = crate::gguf::find(path).map_err(|error| Error::Gguf(Box::new(error)))? {
+            if let Some(beside) = Self::in_folder(crate::gguf::folder_of(&file))? {
+                return Ok(Some(beside));
+            }
+            let file = crate::gguf::open(&file).map_err(|error| Error::Gguf(Box::new(error)))?;
+            let own = crate::gguf::chat_template(&file);
+            return own.map(|[template, bos, eos]| Self::from_template(template, bos, eos)).transpose();
+        }
+        Self::in_folder(path)
+    }
+
+    fn in_folder(folder: &Path) -> Result<Option<Self>, Error> {
         let path = folder.join("tokenizer_config.json");
         let config = match read(&path)? {
             Some(bytes) => {

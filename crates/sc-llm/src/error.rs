@@ -98,6 +98,10 @@ pub enum Error {
     #[cfg(feature = "local")]
     #[error(transparent)]
     Model(#[from] crate::models::Error),
+    /// A GGUF file that holds no model for us, or a model that cannot be written as one.
+    #[cfg(feature = "local")]
+    #[error(transparent)]
+    Gguf(#[from] crate::gguf::Error),
     /// Items that cannot be named.
     #[cfg(feature = "local")]
     #[error(transparent)]
@@ -159,6 +163,8 @@ impl Error {
             Self::Template(error) => error.help(),
             #[cfg(feature = "local")]
             Self::Model(error) => error.help(),
+            #[cfg(feature = "local")]
+            Self::Gguf(error) => error.help(),
             #[cfg(feature = "local")]
             Self::Annotate(error) => error.help(),
             #[cfg(feature = "local")]

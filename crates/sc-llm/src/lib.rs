@@ -12,6 +12,8 @@ pub mod endpoint;
 pub mod error;
 pub mod evidence;
 #[cfg(feature = "local")]
+pub mod gguf;
+#[cfg(feature = "local")]
 pub mod models;
 pub mod prompt;
 #[cfg(feature = "local")]

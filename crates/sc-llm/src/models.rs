@@ -1,6 +1,6 @@
 //! Language models in this process: GPT-Neo, OPT, Phi, Qwen2 and T5.
 //!
-//! [`open`] picks the architecture from a folder's `config.json`. A [`State`] is a text that the model has read; its clones
+//! [`open`] picks the architecture from a folder's `config.json`, or from the metadata of a GGUF file. A [`State`] is a text that the model has read; its clones
 //! share memory, so a prompt's common beginning is read once, and thousands of texts go on from there. Texts lie one after
 //! another without padding, and what the model says of one has the same bits in any company, in any number of steps, on
 //! any number of threads.
@@ -20,6 +20,7 @@ mod t5;
 use std::path::{Path, PathBuf};
 
 use sc_fm::checkpoint::{self, Report, Weights, hub};
+use sc_fm::models::{LoadOptions, LoraAdapter};
 use sc_fm::nn::gemm::Precision;
 use serde::Deserialize;
 
@@ -35,13 +36,13 @@ pub use t5::{Side, T5Config};
 use self::decoder::Decoder;
 use self::parts::{Parts, Source};
 use self::t5::T5;
-use crate::Result;
+use crate::{Result, gguf};
 
 /// How a model is opened.
 #[derive(Clone, Debug, Default)]
 pub struct OpenParams {
     /// How exact products are, and so what weights are held in. Default: errors of single precision, in the fastest way
-    /// that there is.
+    /// that there is. Weights that a GGUF file has in blocks stay in these, whatever is asked for.
     pub precision: Precision,
     /// Whether weights stay in memory beside the copies that products read, so that gradients by what goes into a layer
     /// can be computed. Default: no, which halves the memory.
@@ -176,6 +177,19 @@ impl Config {
         }
     }
 
+    /// The weights by the names of today.
+    fn renamed(&self, weights: Weights) -> Weights {
+        match self {
+            Self::Opt(_) => weights.renamed(opt::rename),
+            _ => weights,
+        }
+    }
+
+    /// Rows of the embedding.
+    pub(crate) fn vocab_size(&self) -> usize {
+        self.limits().vocab_size
+    }
+
     fn limits(&self) -> Limits {
         match self {
             Self::GptNeo(config) => config.limits(),
@@ -198,17 +212,30 @@ impl Config {
     }
 }
 
-/// Opens the model in a folder, or in a model's folder of a hub cache.
+/// Opens the model in a folder, in a model's folder of a hub cache, or in a [GGUF file](crate::gguf).
 ///
 /// # Errors
-/// [`Error`], and [`checkpoint::Error`] for weights that are not those of the configuration.
-pub fn open(folder: impl AsRef<Path>, params: &OpenParams) -> Result<LanguageModel> {
-    let folder = folder.as_ref();
-    let files: PathBuf = match folder.join("snapshots").is_dir() {
-        true => hub::resolve(folder, "main")?.path,
-        false => folder.to_owned(),
-    };
-    open_files(&files.join("config.json"), &files, params)
+/// [`Error`], [`gguf::Error`], and [`checkpoint::Error`] for weights that are not those of the configuration.
+pub fn open(path: impl AsRef<Path>, params: &OpenParams) -> Result<LanguageModel> {
+    let (config, weights) = files(path.as_ref(), params)?;
+    LanguageModel::new(&config, weights, params)
+}
+
+/// [`open`], with an adapter of low rank beside its weights: a folder in the form of Hugging Face's `peft`. The weights stay
+/// as they are, in blocks if they are; [`Base::merged`](crate::sft::Base::merged) adds the adapter to them.
+///
+/// # Errors
+/// As [`open`]; those of [`LoraAdapter::load`] and [`LoraAdapter::put_on`] for options that change what an adapter
+/// computes in other ways, and for an adapter of another model.
+pub fn open_with_adapter(
+    path: impl AsRef<Path>,
+    adapter: impl AsRef<Path>,
+    params: &OpenParams,
+) -> Result<LanguageModel> {
+    let (config, weights) = files(path.as_ref(), params)?;
+    let mut weights = config.renamed(weights);
+    LoraAdapter::load(adapter.as_ref(), &LoadOptions::default())?.put_on(&mut weights)?;
+    LanguageModel::new(&config, weights, params)
 }
 
 /// Opens a model from a configuration, and weights that may lie elsewhere: a folder or a file.
@@ -216,14 +243,29 @@ pub fn open(folder: impl AsRef<Path>, params: &OpenParams) -> Result<LanguageMod
 /// # Errors
 /// As [`open`].
 pub fn open_files(config: &Path, weights: &Path, params: &OpenParams) -> Result<LanguageModel> {
-    let config = Config::read(config)?;
+    LanguageModel::new(&Config::read(config)?, read_weights(weights, params)?, params)
+}
+
+/// Configuration and weights of a model.
+fn files(path: &Path, params: &OpenParams) -> Result<(Config, Weights)> {
+    if let Some(file) = gguf::find(path)? {
+        let file = gguf::open(&file)?;
+        return Ok((Config::from_json(&gguf::config(&file)?)?, gguf::weights(file)?));
+    }
+    let folder: PathBuf = match path.join("snapshots").is_dir() {
+        true => hub::resolve(path, "main")?.path,
+        false => path.to_owned(),
+    };
+    Ok((Config::read(&folder.join("config.json"))?, read_weights(&folder, params)?))
+}
+
+fn read_weights(path: &Path, params: &OpenParams) -> Result<Weights> {
     let open = checkpoint::OpenParams::default();
     // One tensor after another is packed and let go.
-    let weights = match params.trainable {
-        true => Weights::open_with(weights, &open)?,
-        false => Weights::open_deferred(weights, &open)?,
-    };
-    LanguageModel::new(&config, weights, params)
+    Ok(match params.trainable {
+        true => Weights::open_with(path, &open)?,
+        false => Weights::open_deferred(path, &open)?,
+    })
 }
 
 impl LanguageModel {
@@ -232,10 +274,7 @@ impl LanguageModel {
     /// # Errors
     /// As [`open`].
     pub fn new(config: &Config, weights: Weights, params: &OpenParams) -> Result<Self> {
-        let mut weights = match config {
-            Config::Opt(_) => weights.renamed(opt::rename),
-            _ => weights,
-        };
+        let mut weights = config.renamed(weights);
         let (precision, trainable) = (params.precision, params.trainable);
         let network = weights.build(|weights| {
             config.build(&mut Parts { source: Source::Weights(weights), precision, trainable })

@@ -5,7 +5,8 @@
 //! reach the head. A step of several batches is weighted by their numbers of answer tokens, so it is that of one large batch
 //! (as `num_items_in_batch` in transformers since 4.46). A matrix that is embedding and head has one gradient.
 //!
-//! [`train`] takes any model of [`models`](crate::models) and all of its tensors; [`small_decoder`] makes a small one to be
+//! [`train`] takes any model of [`models`](crate::models) and all of its tensors, [`train_adapter`] an adapter of low rank
+//! beside a model that stays as it is; [`small_decoder`] makes a small one to be
 //! trained from scratch on the cells at hand. What comes out is a folder that [`models::open`](crate::models::open) and
 //! Hugging Face's `from_pretrained` load.
 //!
@@ -32,11 +33,15 @@ mod error;
 mod loss;
 mod small;
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
+use candle_core::Tensor;
+use sc_fm::checkpoint::Weights;
+use sc_fm::models::{LoraAdapter, LoraParams};
 use sc_fm::train::{
-    AdamParams, Decline, EpochRecord, LoopParams, Schedule, Select, Trainer, Variables, Warmup, Watch,
-    hash_tensors,
+    AdamParams, Decline, EpochRecord, LoopParams, Outcome, Schedule, Select, Trainer, Variables, Warmup,
+    Watch, hash_tensors,
 };
 use sha2::{Digest, Sha256};
 
@@ -125,42 +130,135 @@ pub fn train(
     state: Option<&Path>,
     watch: &mut Watch<'_>,
 ) -> Result<Trained> {
-    params.validate().map_err(sc_fm::Error::from)?;
-    for (field, is_set) in [("checkpointing", params.checkpointing), ("memory", params.memory.is_some())] {
-        if is_set {
-            return Err(Error::Unsupported { field }.into());
-        }
-    }
-    if examples.is_empty() {
-        return Err(Error::NoExamples.into());
-    }
-    let mut weights = base.weights();
-    let mut fingerprint = params.fingerprint();
-    fingerprint.insert("model".to_owned(), hash_tensors(base.tensors())?);
-    fingerprint.insert("config".to_owned(), base.config().to_string());
-    fingerprint.insert("examples".to_owned(), hash(examples));
-    fingerprint.insert("validation".to_owned(), hash(validation));
-
-    let variables = Variables::of(&mut weights, |_| true)?;
+    let fit = Fit { base, examples, validation, params, state };
     let open = OpenParams { trainable: true, ..OpenParams::default() };
-    let model = LanguageModel::new(&base.parsed()?, weights, &open)?;
-    for (set, examples) in [("training", examples), ("validation", validation)] {
-        examples
-            .iter()
-            .enumerate()
-            .try_for_each(|(place, example)| loss::check(&model, example, set, place))?;
-    }
-    let lengths: Vec<usize> =
-        examples.iter().map(|example| example.prompt.len() + example.answer.len()).collect();
-    // One chunk: all of them are in memory.
-    let whole = 0..examples.len();
-    let chunks = std::slice::from_ref(&whole);
-    let trainer = Trainer { params, variables: &variables, lengths: &lengths, chunks };
-    let mut task = Answers { model, examples, validation, batch_size: params.batch_size };
-    let outcome = trainer.run(&mut task, state.map(|folder| (folder, fingerprint)), watch)?;
+    let (variables, outcome) = fit.run(base.weights(), |_| true, &open, BTreeMap::new(), watch)?;
     let tensors = variables.all().map(|(name, tensor)| Ok((name.to_owned(), tensor.copy()?.detach())));
     let tensors = tensors.collect::<Result<_, candle_core::Error>>()?;
     Ok(Trained { base: base.with(tensors), history: outcome.history, best: outcome.best })
+}
+
+/// A usual adapter: rank 8, `alpha` twice the rank, on every linear layer but the head.
+pub fn adapter_params() -> LoraParams {
+    LoraParams { rank: 8, alpha: 16.0, dropout: 0.0, targets: vec!["all-linear".to_owned()] }
+}
+
+/// An adapter after training.
+#[derive(Debug)]
+pub struct TrainedAdapter {
+    adapter: LoraAdapter,
+    history: Vec<EpochRecord>,
+    best: usize,
+}
+
+impl TrainedAdapter {
+    /// Every epoch.
+    pub fn history(&self) -> &[EpochRecord] {
+        &self.history
+    }
+
+    /// The epoch whose weights were kept.
+    pub fn best_epoch(&self) -> &EpochRecord {
+        &self.history[self.best]
+    }
+
+    /// The adapter: [`LoraAdapter::save`] writes it for Hugging Face's `peft` and for
+    /// [`open_with_adapter`](crate::models::open_with_adapter), and [`Base::merged`] adds it to the weights.
+    pub fn adapter(&self) -> &LoraAdapter {
+        &self.adapter
+    }
+}
+
+/// Trains an adapter of low rank (Hu et al. 2021, <https://arxiv.org/abs/2106.09685>) beside a model that stays as it is.
+///
+/// * `adapter`: to begin with, such as a new one ([`Base::new_adapter`] with [`adapter_params`]).
+/// * All others: as for [`train`].
+///
+/// # Errors
+/// As [`train`], and [`Error::Unsupported`] for an adapter with dropout; those of [`LoraAdapter::put_on`] for one of another
+/// model.
+pub fn train_adapter(
+    base: &Base,
+    adapter: &LoraAdapter,
+    examples: &[Example],
+    validation: &[Example],
+    params: &LoopParams,
+    state: Option<&Path>,
+    watch: &mut Watch<'_>,
+) -> Result<TrainedAdapter> {
+    if adapter.dropout() > 0.0 {
+        return Err(Error::Unsupported { field: "lora_dropout" }.into());
+    }
+    let mut weights = base.weights();
+    adapter.clone().put_on(&mut weights)?;
+    let names: BTreeSet<String> = adapter.tensors().map(|(name, _)| name).collect();
+    let tensors: Vec<(String, &Tensor)> = adapter.tensors().collect();
+    let scales: Vec<String> = adapter.scales().map(|scale| scale.to_string()).collect();
+    let own = BTreeMap::from([
+        ("adapter".to_owned(), hash_tensors(tensors.iter().map(|(name, tensor)| (name.as_str(), *tensor)))?),
+        ("scales".to_owned(), scales.join(" ")),
+    ]);
+    let fit = Fit { base, examples, validation, params, state };
+    let is_trained = |name: &str| names.contains(name);
+    let (variables, outcome) = fit.run(weights, is_trained, &OpenParams::default(), own, watch)?;
+    Ok(TrainedAdapter { adapter: adapter.trained(&variables)?, history: outcome.history, best: outcome.best })
+}
+
+/// A training, whatever of the model is trained.
+struct Fit<'a> {
+    base: &'a Base,
+    examples: &'a [Example],
+    validation: &'a [Example],
+    params: &'a LoopParams,
+    state: Option<&'a Path>,
+}
+
+impl Fit<'_> {
+    /// * `own`: what tells the training from others, beside model, examples and parameters.
+    fn run(
+        self,
+        mut weights: Weights,
+        is_trained: impl Fn(&str) -> bool,
+        open: &OpenParams,
+        own: BTreeMap<String, String>,
+        watch: &mut Watch<'_>,
+    ) -> Result<(Variables, Outcome)> {
+        let Self { base, examples, validation, params, state } = self;
+        params.validate().map_err(sc_fm::Error::from)?;
+        for (field, is_set) in [("checkpointing", params.checkpointing), ("memory", params.memory.is_some())]
+        {
+            if is_set {
+                return Err(Error::Unsupported { field }.into());
+            }
+        }
+        if examples.is_empty() {
+            return Err(Error::NoExamples.into());
+        }
+        let mut fingerprint = params.fingerprint();
+        fingerprint.insert("model".to_owned(), hash_tensors(base.tensors())?);
+        fingerprint.insert("config".to_owned(), base.config().to_string());
+        fingerprint.insert("examples".to_owned(), hash(examples));
+        fingerprint.insert("validation".to_owned(), hash(validation));
+        fingerprint.extend(own);
+
+        let variables = Variables::of(&mut weights, is_trained)?;
+        let model = LanguageModel::new(&base.parsed()?, weights, open)?;
+        for (set, examples) in [("training", examples), ("validation", validation)] {
+            examples
+                .iter()
+                .enumerate()
+                .try_for_each(|(place, example)| loss::check(&model, example, set, place))?;
+        }
+        let lengths: Vec<usize> =
+            examples.iter().map(|example| example.prompt.len() + example.answer.len()).collect();
+        // One chunk: all of them are in memory.
+        let whole = 0..examples.len();
+        let chunks = std::slice::from_ref(&whole);
+        let trainer = Trainer { params, variables: &variables, lengths: &lengths, chunks };
+        let mut task = Answers { model, examples, validation, batch_size: params.batch_size };
+        let outcome = trainer.run(&mut task, state.map(|folder| (folder, fingerprint)), watch)?;
+        Ok((variables, outcome))
+    }
 }
 
 /// SHA-256 of examples.

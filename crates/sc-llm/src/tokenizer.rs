@@ -22,6 +22,8 @@ use serde_json::Value;
 use bytes::Scheme;
 use files::Folder;
 
+use crate::gguf;
+
 /// Bytes of the longest text that is encoded at once; the longest prompts of today's models have half as many.
 pub const MAX_TEXT_BYTES: usize = 1 << 20;
 
@@ -77,10 +79,20 @@ impl Tokenizer {
     ///
     /// The files may be anybody's: they are checked before they are used, and what does not fit is an error.
     ///
+    /// * `path`: the folder; or a `.gguf` file, or a folder with one, whose tokeniser is read where no `tokenizer.json` (nor
+    ///   `vocab.json`) lies beside it.
+    ///
     /// # Errors
     /// [`Error`] names the file and what is wrong with it.
-    pub fn open(folder: impl AsRef<Path>) -> Result<Self, Error> {
-        let folder = Folder::open(folder.as_ref())?;
+    pub fn open(path: impl AsRef<Path>) -> Result<Self, Error> {
+        let path = path.as_ref();
+        let file = gguf::find(path)?;
+        let folder = Folder::open(file.as_deref().map_or(path, gguf::folder_of))?;
+        if let Some(file) = file
+            && !["tokenizer.json", "vocab.json"].iter().any(|name| folder.has(name))
+        {
+            return Self::from_gguf(&gguf::open(&file)?);
+        }
         let (path, json) = match folder.json("tokenizer.json")? {
             Some(json) => (folder.path("tokenizer.json"), json),
             None => (folder.path("vocab.json"), layout::from_vocab_and_merges(&folder)?),
@@ -98,6 +110,39 @@ impl Tokenizer {
         let path = Path::new("tokenizer.json");
         let mut tokenizer = Self::build(path, files::parse(path, text)?)?;
         special::by_name(&mut tokenizer);
+        Ok(tokenizer)
+    }
+
+    /// The tokeniser inside a GGUF file: one of bytes (`gpt2`) that splits text as GPT-2, Phi-2 or Qwen2 does.
+    ///
+    /// # Errors
+    /// [`Error::Gguf`] for any other; as [`Tokenizer::open`].
+    pub fn from_gguf(file: &sc_fm::checkpoint::gguf::Gguf) -> Result<Self, Error> {
+        let tokens = gguf::Tokens::of(file)?;
+        let path = file.record().path;
+        let mut tokenizer = Self::build(&path, tokens.json)?;
+        special::by_name(&mut tokenizer);
+        let n_tokens = tokenizer.n_tokens();
+        let named = tokens.bos.iter().chain(&tokens.eos).chain(&tokens.pad);
+        if let Some(id) = named.copied().find(|&id| tokenizer.token(id).is_none()) {
+            return Err(Error::NoSuchToken { path, named_by: format!("token {id}"), n_tokens });
+        }
+        let special = &mut tokenizer.special;
+        special.bos = tokens.bos.or(special.bos);
+        special.pad = tokens.pad.or(special.pad);
+        // Those that end a text by their names end it all the same.
+        let by_name = std::mem::take(&mut special.eos);
+        for id in tokens.eos.iter().copied().chain(by_name) {
+            if !special.eos.contains(&id) {
+                special.eos.push(id);
+            }
+        }
+        if tokens.adds_bos && special.before.is_empty() {
+            special.before.extend(special.bos);
+        }
+        if tokens.adds_eos && special.after.is_empty() {
+            special.after.extend(special.eos.first().copied());
+        }
         Ok(tokenizer)
     }
 
@@ -229,6 +274,21 @@ impl Tokenizer {
             Kind::Piece => self.scheme.bytes_of(&token.text),
             Kind::Added | Kind::Special => token.text.clone().into_bytes(),
         })
+    }
+
+    /// Whether a token was added to the vocabulary as plain text.
+    pub(crate) fn is_added(&self, id: u32) -> bool {
+        matches!(self.tokens.get(id as usize), Some(Some(Token { kind: Kind::Added, .. })))
+    }
+
+    /// What was read, without the tokens put around a text.
+    pub(crate) fn json(&self) -> &Value {
+        &self.json
+    }
+
+    /// The `tokenizer.json`.
+    pub(crate) fn whole_json(&self) -> Value {
+        special::with_special_around(self)
     }
 
     /// The special tokens.

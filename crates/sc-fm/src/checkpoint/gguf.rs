@@ -20,7 +20,7 @@ use std::path::Path;
 use candle_core::{Device, Tensor};
 use sc_io::nearest::nearest;
 
-use super::element::Place;
+use super::element::{Buffer, Place, Stored};
 use super::source::Source;
 use super::{Error, FileRecord};
 use crate::nn::gemm::{self, Kernel, Packed, Precision};
@@ -176,13 +176,25 @@ impl Gguf {
         self.source.read(place.offset, place.length)
     }
 
-    /// A tensor of f32 on the CPU.
+    /// A tensor on the CPU: floating point numbers of the type that they are stored in, blocks in f32.
     ///
     /// # Errors
     /// As [`Gguf::read_rows`], and what the tensor library reports.
     pub fn to_tensor(&self, name: &str) -> Result<Tensor, Error> {
-        let shape = self.find(name)?.shape.as_slice();
-        let tensor = Tensor::from_vec(self.values(name)?, shape, &Device::Cpu);
+        let TensorInfo { shape, kind, place, .. } = self.find(name)?;
+        let half = match kind {
+            Kind::F16 => Some(Stored::F16),
+            Kind::BF16 => Some(Stored::BF16),
+            Kind::F32 | Kind::Blocks(_) => None,
+        };
+        let tensor = match half {
+            Some(stored) => {
+                let count = place.length as usize / stored.size();
+                let numbers = Buffer::read(&self.source, *place, stored, 0..count, None)?;
+                numbers.into_tensor(shape, &Device::Cpu)
+            }
+            None => Tensor::from_vec(self.values(name)?, shape.as_slice(), &Device::Cpu),
+        };
         tensor.map_err(|source| Error::Tensor { name: name.to_owned(), source })
     }
 

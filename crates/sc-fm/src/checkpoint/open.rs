@@ -88,7 +88,7 @@ impl Weights {
                 Part::Safetensors(file) if is_deferred => {
                     let (file, dtype, device) = (Arc::new(file), params.dtype, params.device.clone());
                     for entry in 0..file.len() {
-                        weights.defer(Deferred {
+                        weights.defer(Deferred::Safetensors {
                             file: file.clone(),
                             entry,
                             dtype,

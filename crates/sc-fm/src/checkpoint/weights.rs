@@ -8,6 +8,8 @@ use sc_io::nearest::nearest;
 use super::deferred::Deferred;
 use super::record::{FileRecord, Ignored, Renamed, Report};
 use super::{Error, Misfit};
+use crate::nn::Linear;
+use crate::nn::gemm::Packed;
 
 /// The tensors of a checkpoint. A model takes what it needs by name and shape; what is left over is an error.
 ///
@@ -43,12 +45,18 @@ pub struct Weights {
     report: Report,
 }
 
-/// What all adapters of a model have in common.
-#[derive(Clone, Copy, Debug, PartialEq)]
+/// What the products of a model's adapters are multiplied by, and the share dropped of what goes into them.
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Adapters {
     pub(crate) scale: f64,
     pub(crate) dropout: f64,
+    /// The scale of adapters that have one of their own, by the name of their first tensor.
+    pub(crate) own: BTreeMap<String, f64>,
 }
+
+/// Ends of the names of an adapter's two matrices.
+pub(crate) const LORA_A: &str = ".lora_A.weight";
+pub(crate) const LORA_B: &str = ".lora_B.weight";
 
 impl Weights {
     /// From tensors by name. Variables stay variables: a model built of them can be trained.
@@ -79,8 +87,7 @@ impl Weights {
 
     /// A tensor that is read when it is asked for.
     pub(super) fn defer(&mut self, tensor: Deferred) -> Result<(), Error> {
-        let (name, _) = tensor.file.entry(tensor.entry);
-        let name = name.to_owned();
+        let name = tensor.entry().0.to_owned();
         self.insert(name.clone(), tensor.placeholder()?);
         self.deferred.insert(name, tensor);
         Ok(())
@@ -118,8 +125,25 @@ impl Weights {
         self.adapters = Some(adapters);
     }
 
-    pub(crate) fn adapters(&self) -> Option<Adapters> {
-        self.adapters
+    pub(crate) fn adapters(&self) -> Option<&Adapters> {
+        self.adapters.as_ref()
+    }
+
+    /// The layer with its adapter of low rank, `{name}.lora_A.weight` (`r × inputs`) and `{name}.lora_B.weight`
+    /// (`outputs × r`), if one was [put](crate::models::LoraAdapter::put_on) on it.
+    ///
+    /// # Errors
+    /// As [`Weights::take`].
+    pub fn adapted(&mut self, linear: Linear, name: &str) -> Result<Linear, Error> {
+        let (a, b) = (format!("{name}{LORA_A}"), format!("{name}{LORA_B}"));
+        let (Some(adapters), Some(&[rank, _])) = (&self.adapters, self.shape(&a)) else {
+            return Ok(linear);
+        };
+        let (scale, dropout) = (adapters.own.get(&a).copied().unwrap_or(adapters.scale), adapters.dropout);
+        let tensor = |source| Error::Tensor { name: name.to_owned(), source };
+        let (outputs, inputs) = linear.dims().map_err(tensor)?;
+        let (a, b) = (self.take(&a, &[rank, inputs])?, self.take(&b, &[outputs, rank])?);
+        Ok(linear.with_adapter(a, b, scale).map_err(tensor)?.with_adapter_dropout(dropout))
     }
 
     /// Whether a tensor of this name is (still) there.
@@ -163,6 +187,10 @@ impl Weights {
             self.report.n_taken += 1;
             self.report.n_parameters += tensor.elem_count();
             let (tensor, was_on_disk) = self.read(name, tensor)?;
+            if was_on_disk {
+                // Another tensor may come in its place.
+                self.deferred.remove(self.origins.get(name).map_or(name, String::as_str));
+            }
             // Who reads one tensor after another does not want all of them kept.
             if self.building.is_some() && !was_on_disk {
                 self.taken.insert(name.to_owned(), tensor.clone());
@@ -182,6 +210,26 @@ impl Weights {
             Some(found) => Error::Shape { name, found, expected },
             None => Error::Missing { name, expected, nearest },
         })
+    }
+
+    /// Takes out a matrix that a GGUF file has in blocks, packed for products: `Q8_0` and `Q4_K` bit for bit, `Q6_K` rounded
+    /// to `Q8_0`. `None` for any other tensor, and for one of another shape; then it is still there for
+    /// [`take`](Self::take).
+    ///
+    /// # Errors
+    /// As [`Gguf::packed`](super::gguf::Gguf::packed).
+    pub fn take_blocks(&mut self, name: &str, shape: [usize; 2]) -> Result<Option<Packed>, Error> {
+        if self.twice.contains(name) || self.shape(name) != Some(&shape) {
+            return Ok(None);
+        }
+        let origin = self.origins.get(name).map_or(name, String::as_str);
+        let Some(packed) = self.deferred.get(origin).map(Deferred::packed).transpose()?.flatten() else {
+            return Ok(None);
+        };
+        self.tensors.remove(name);
+        self.report.n_taken += 1;
+        self.report.n_parameters += shape[0] * shape[1];
+        Ok(Some(packed))
     }
 
     /// Builds a model, and says that it is complete: all that it takes is there in its shape, and nothing is left over.
@@ -260,6 +308,11 @@ impl Weights {
     /// when it is taken, and at the end.
     #[must_use]
     pub fn renamed(mut self, rename: impl Fn(&str) -> Option<String>) -> Self {
+        if let Some(adapters) = &mut self.adapters {
+            let own = std::mem::take(&mut adapters.own);
+            adapters.own =
+                own.into_iter().filter_map(|(name, scale)| Some((rename(&name)?, scale))).collect();
+        }
         let mut origins = std::mem::take(&mut self.origins);
         for (name, tensor) in std::mem::take(&mut self.tensors) {
             let origin = origins.remove(&name).unwrap_or_else(|| name.clone());

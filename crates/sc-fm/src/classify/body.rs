@@ -5,7 +5,7 @@ use ndarray::Array2;
 
 use super::{Error, Method};
 use crate::Result;
-use crate::checkpoint::{Adapters, Weights};
+use crate::checkpoint::Weights;
 use crate::embed::{Cost, FoundationModel, Kind, Network, Run, ids, scgpt_cells};
 use crate::models::geneformer::{MultiTask, NewHead, TaskPooling};
 use crate::models::scgpt::ScgptBatch;
@@ -161,7 +161,7 @@ impl<'m> Recipe<'m> {
     /// The model of some tensors. Variables among them are trained by what its losses go back to.
     pub(super) fn build(&self, weights: &mut Weights) -> Result<Body> {
         if let Some(lora) = self.lora {
-            weights.set_adapters(Adapters { scale: lora.alpha / lora.rank as f64, dropout: lora.dropout });
+            weights.set_adapters(lora.adapters());
         }
         match &self.base.network {
             Network::Geneformer { model, .. } => {

@@ -3,26 +3,37 @@
 mod config;
 mod params;
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
-use candle_core::Tensor;
+use candle_core::{DType, Tensor};
 
 pub use params::LoraParams;
 
 use self::config::{LoraConfig, Written};
-use super::parts::{LORA_A, LORA_B, QKV};
+use super::parts::QKV;
 use super::{LoadOptions, load};
 use crate::Result;
-use crate::checkpoint::{self, Adapters, Weights, write_safetensors};
+use crate::checkpoint::{self, Adapters, LORA_A, LORA_B, Weights, write_safetensors};
 use crate::train::Variables;
 
-/// An adapter of low rank: for some linear layers `A` (`r × in`) and `B` (`out × r`), and layers trained whole.
-#[derive(Debug)]
+/// An adapter of low rank: for some linear layers `A` (`r × in`) and `B` (`out × r`), and layers trained whole. A clone
+/// shares its memory.
+#[derive(Clone, Debug)]
 pub struct LoraAdapter {
-    r: usize,
-    scale: f64,
+    layers: BTreeMap<String, LowRank>,
+    /// Tensors of layers trained whole.
+    whole: BTreeMap<String, Tensor>,
     dropout: f64,
-    weights: Weights,
+    task: Option<String>,
+}
+
+/// What is added to a layer: `scale · B A`.
+#[derive(Clone, Debug)]
+struct LowRank {
+    a: Tensor,
+    b: Tensor,
+    scale: f64,
 }
 
 const PREFIX: &str = "base_model.model.";
@@ -32,15 +43,18 @@ impl LoraAdapter {
     ///
     /// # Errors
     /// [`Error::Read`](super::Error::Read), [`Error::Parse`](super::Error::Parse),
-    /// [`Error::Config`](super::Error::Config) for adapters of another kind, and those of [`Weights::open_with`].
+    /// [`Error::Config`](super::Error::Config) for adapters of another kind, and those of [`Weights::open_with`];
+    /// [`Missing`](checkpoint::Error::Missing) and [`Shape`](checkpoint::Error::Shape) for matrices that the configuration
+    /// does not have so.
     pub fn load(folder: &Path, options: &LoadOptions) -> Result<Self> {
         let folder = load::folder(folder)?;
         let config: LoraConfig = load::config(&folder.join("adapter_config.json"), "a LoRA adapter")?;
         config.validate()?;
         let weights = load::weights(&folder, options)?;
         let bare = |name: &str| Some(name.strip_prefix(PREFIX).unwrap_or(name).to_owned());
-        let (r, scale, dropout) = (config.r, config.scale(), config.lora_dropout);
-        Ok(Self { r, scale, dropout, weights: weights.renamed(bare) })
+        let adapter =
+            Self::of_weights(weights.renamed(bare), config.lora_dropout, |layer| Ok(config.of(layer)?))?;
+        Ok(Self { task: config.task_type, ..adapter })
     }
 
     /// What was trained of a model with adapters: a copy of the variables, which further steps do not change.
@@ -53,15 +67,95 @@ impl LoraAdapter {
         params.validate()?;
         let names = variables.iter().map(|(name, _)| name.to_owned());
         let weights = Weights::new(names.zip(variables.snapshot()?));
-        let scale = params.alpha / params.rank as f64;
-        Ok(Self { r: params.rank, scale, dropout: params.dropout, weights })
+        Self::of_weights(weights, params.dropout, |_| Ok((params.rank, params.scale())))
+    }
+
+    /// * `shape`: the rank of a layer's adapter and its scale.
+    fn of_weights(
+        mut weights: Weights,
+        dropout: f64,
+        shape: impl Fn(&str) -> Result<(usize, f64)>,
+    ) -> Result<Self> {
+        let (mut layers, mut whole) = (BTreeMap::new(), BTreeMap::new());
+        let names: Vec<String> = weights.names().map(str::to_owned).collect();
+        for layer in names.iter().filter_map(|name| name.strip_suffix(LORA_A)) {
+            let (rank, scale) = shape(layer)?;
+            let (a, b) = (format!("{layer}{LORA_A}"), format!("{layer}{LORA_B}"));
+            let size =
+                |name: &str, axis: usize| weights.shape(name).and_then(|shape| shape.get(axis).copied());
+            let (inputs, outputs) = (size(&a, 1).unwrap_or(0), size(&b, 0).unwrap_or(0));
+            let (a, b) = (weights.take(&a, &[rank, inputs])?, weights.take(&b, &[outputs, rank])?);
+            layers.insert(layer.to_owned(), LowRank { a, b, scale });
+        }
+        for name in weights.names().map(str::to_owned).collect::<Vec<_>>() {
+            let shape = weights.shape(&name).unwrap_or_default().to_vec();
+            whole.insert(name.clone(), weights.take(&name, &shape)?);
+        }
+        Ok(Self { layers, whole, dropout, task: None })
+    }
+
+    /// Says what the model is for, in `peft`'s words (`CAUSAL_LM`, `SEQ_2_SEQ_LM`), for the file.
+    #[must_use]
+    pub fn for_task(self, task: impl Into<String>) -> Self {
+        Self { task: Some(task.into()), ..self }
+    }
+
+    /// The same adapter with the values of variables that a model with it was trained on.
+    ///
+    /// # Errors
+    /// [`Missing`](checkpoint::Error::Missing) for a tensor without a variable, and what the tensor library reports.
+    pub fn trained(&self, variables: &Variables) -> Result<Self> {
+        let names = variables.iter().map(|(name, _)| name.to_owned());
+        let mut weights = Weights::new(names.zip(variables.snapshot()?));
+        let mut adapter = self.clone();
+        for (layer, low) in &mut adapter.layers {
+            low.a = weights.take(&format!("{layer}{LORA_A}"), low.a.dims())?;
+            low.b = weights.take(&format!("{layer}{LORA_B}"), low.b.dims())?;
+        }
+        for (name, tensor) in &mut adapter.whole {
+            *tensor = weights.take(name, tensor.dims())?;
+        }
+        Ok(adapter)
+    }
+
+    /// New adapters for the weights of a model, which then computes what it did; see [`LoraParams::put_on`].
+    ///
+    /// # Errors
+    /// As [`LoraParams::put_on`].
+    pub fn new(params: &LoraParams, mut weights: Weights, seed: u64) -> Result<Self> {
+        params.put_on(&mut weights, seed)?;
+        weights.remove_all(|name| !name.ends_with(LORA_A) && !name.ends_with(LORA_B));
+        Self::of_weights(weights, params.dropout, |_| Ok((params.rank, params.scale())))
+    }
+
+    /// The tensors by the names that they have among the weights of a model, sorted.
+    pub fn tensors(&self) -> impl Iterator<Item = (String, &Tensor)> {
+        let low = self.layers.iter().flat_map(|(layer, LowRank { a, b, .. })| {
+            [(format!("{layer}{LORA_A}"), a), (format!("{layer}{LORA_B}"), b)]
+        });
+        low.chain(self.whole.iter().map(|(name, tensor)| (name.clone(), tensor)))
+    }
+
+    /// What the product of each layer's adapter is multiplied by.
+    pub fn scales(&self) -> impl Iterator<Item = f64> {
+        self.layers.values().map(|low| low.scale)
+    }
+
+    /// The share of an adapter's input that is dropped in training.
+    pub fn dropout(&self) -> f64 {
+        self.dropout
+    }
+
+    /// Names of the layers with an adapter, sorted.
+    pub fn layers(&self) -> impl Iterator<Item = &str> {
+        self.layers.keys().map(String::as_str)
     }
 
     /// Writes `adapter_config.json` and `adapter_model.safetensors` into a folder, which is made if it is not there.
     ///
-    /// Adapters of a Geneformer load in `peft` on the Hugging Face model of the same base, layers trained whole as its
-    /// `modules_to_save`. Those of an scGPT have names of their own inside the fused projection (`q_proj`, `k_proj`,
-    /// `v_proj`), which no layer of PyTorch has: [`LoraAdapter::load`] reads them, `peft` does not.
+    /// Adapters of a Geneformer or a language model load in `peft` on the Hugging Face model of the same base, layers trained
+    /// whole as its `modules_to_save`. Those of an scGPT have names of their own inside the fused projection (`q_proj`,
+    /// `k_proj`, `v_proj`), which no layer of PyTorch has: [`LoraAdapter::load`] reads them, `peft` does not.
     ///
     /// * `base`: name or path of the model that the adapter is for, as it shall stand in the file.
     ///
@@ -69,16 +163,23 @@ impl LoraAdapter {
     /// [`Error::Folder`](super::Error::Folder), and those of [`write_safetensors`]; with `overwrite` false a file that is there is an error.
     pub fn save(&self, folder: &Path, base: Option<&str>, overwrite: bool) -> Result<()> {
         load::make_folder(folder)?;
-        let tensors: Vec<(String, &Tensor)> =
-            self.weights.iter().map(|(name, tensor)| (peft_name(name), tensor)).collect();
-        let layer = |name: &str| name.strip_suffix(LORA_A).map(str::to_owned);
-        let targets = tensors.iter().filter_map(|(name, _)| layer(name)).collect();
-        let mut whole: Vec<String> = tensors.iter().filter_map(|(name, _)| module(name)).collect();
+        let layers: BTreeMap<String, &LowRank> =
+            self.layers.iter().map(|(layer, low)| (peft_name(layer), low)).collect();
+        let mut tensors: Vec<(String, &Tensor)> = Vec::new();
+        for (layer, LowRank { a, b, .. }) in &layers {
+            tensors.push((format!("{PREFIX}{layer}{LORA_A}"), a));
+            tensors.push((format!("{PREFIX}{layer}{LORA_B}"), b));
+        }
+        for (name, tensor) in &self.whole {
+            tensors.push((format!("{PREFIX}{}", peft_name(name)), tensor));
+        }
+        let targets =
+            layers.iter().map(|(layer, low)| (layer.as_str(), (low.a.dims()[0], low.scale))).collect();
+        let mut whole: Vec<String> = self.whole.keys().map(|name| module(name)).collect();
         whole.dedup();
-        let (r, scale, dropout) = (self.r, self.scale, self.dropout);
-        let config = Written { r, scale, dropout, targets, whole, base }.json();
-        let names: Vec<String> = tensors.iter().map(|(name, _)| format!("{PREFIX}{name}")).collect();
-        let tensors = names.iter().map(String::as_str).zip(tensors.iter().map(|(_, tensor)| *tensor));
+        let config =
+            Written { targets, dropout: self.dropout, whole, task: self.task.as_deref(), base }.json();
+        let tensors = tensors.iter().map(|(name, tensor)| (name.as_str(), *tensor));
         write_safetensors(folder.join("adapter_model.safetensors"), tensors, &[], overwrite)?;
         Ok(load::write_json(folder, "adapter_config.json", &config, overwrite)?)
     }
@@ -91,10 +192,9 @@ impl LoraAdapter {
     /// # Errors
     /// [`Missing`](checkpoint::Error::Missing) and [`Shape`](checkpoint::Error::Shape) if the adapter is none of this
     /// model.
-    pub fn put_on(mut self, weights: &mut Weights) -> Result<()> {
-        weights.set_adapters(Adapters { scale: self.scale, dropout: self.dropout });
-        for layer in self.layers() {
-            let (a, b) = self.take(&layer)?;
+    pub fn put_on(self, weights: &mut Weights) -> Result<()> {
+        let mut own = BTreeMap::new();
+        for (layer, LowRank { a, b, scale }) in self.layers {
             // The layer must be there, in its shape.
             let (name, rows) = place(weights, &layer);
             let found = weights.shape(&name).map(<[usize]>::to_vec);
@@ -107,73 +207,60 @@ impl LoraAdapter {
                 Some(found) => return Err(checkpoint::Error::Shape { name, found, expected }.into()),
                 None => return Err(checkpoint::Error::Missing { name, expected, nearest: None }.into()),
             }
-            let own = match rows {
+            let layer = match rows {
                 Some(_) => layer,
                 None => name.trim_end_matches(".weight").to_owned(),
             };
-            weights.insert(format!("{own}{LORA_A}"), a);
-            weights.insert(format!("{own}{LORA_B}"), b);
+            own.insert(format!("{layer}{LORA_A}"), scale);
+            weights.insert(format!("{layer}{LORA_A}"), a);
+            weights.insert(format!("{layer}{LORA_B}"), b);
         }
-        self.replace_whole(weights)
+        weights.set_adapters(Adapters { scale: 1.0, dropout: self.dropout, own });
+        replace_whole(self.whole, weights)
     }
 
-    /// `W + scale · B A` in place of each weight that has an adapter; layers that were trained whole replace theirs, or
-    /// come in addition.
+    /// `W + scale · B A` in place of each weight that has an adapter, computed in f32; layers that were trained whole replace
+    /// theirs, or come in addition.
     ///
     /// * `weights`: of the model that the adapter was trained on, with the names of its file.
     ///
     /// # Errors
     /// [`Missing`](checkpoint::Error::Missing) and [`Shape`](checkpoint::Error::Shape) if the adapter is none of this
     /// model.
-    pub fn merge_into(mut self, weights: &mut Weights) -> Result<()> {
-        for layer in self.layers() {
-            let (a, b) = self.take(&layer)?;
+    pub fn merge_into(self, weights: &mut Weights) -> Result<()> {
+        for (layer, LowRank { a, b, scale }) in self.layers {
             let (outputs, inputs) = (b.dims()[0], a.dims()[1]);
-            let product = (b.matmul(&a)? * self.scale)?;
+            let product = (b.matmul(&a)? * scale)?.to_dtype(DType::F32)?;
+            let add = |weight: Tensor| {
+                let sum = (weight.to_dtype(DType::F32)? + &product)?;
+                sum.to_dtype(weight.dtype())
+            };
             let (name, part) = place(weights, &layer);
             let merged = match part {
-                None => (weights.take(&name, &[outputs, inputs])? + product)?,
+                None => add(weights.take(&name, &[outputs, inputs])?)?,
                 Some(part) => {
                     let all = weights.take(&name, &[QKV.len() * outputs, inputs])?;
                     let rows = |i: usize| all.narrow(0, i * outputs, outputs);
-                    let rows: candle_core::Result<Vec<Tensor>> = (0..QKV.len())
-                        .map(|i| if i == part { rows(i)? + &product } else { rows(i) })
-                        .collect();
+                    let rows: candle_core::Result<Vec<Tensor>> =
+                        (0..QKV.len()).map(|i| if i == part { add(rows(i)?) } else { rows(i) }).collect();
                     Tensor::cat(&rows?, 0)?
                 }
             };
             weights.insert(name, merged);
         }
-        self.replace_whole(weights)
+        replace_whole(self.whole, weights)
     }
+}
 
-    /// The layers with an adapter, sorted.
-    fn layers(&self) -> Vec<String> {
-        self.weights.names().filter_map(|name| name.strip_suffix(LORA_A)).map(str::to_owned).collect()
-    }
-
-    /// The matrices of a layer's adapter.
-    fn take(&mut self, layer: &str) -> Result<(Tensor, Tensor)> {
-        let (a, b) = (format!("{layer}{LORA_A}"), format!("{layer}{LORA_B}"));
-        let size =
-            |name: &str, axis: usize| self.weights.shape(name).and_then(|shape| shape.get(axis).copied());
-        let (inputs, outputs) = (size(&a, 1).unwrap_or(0), size(&b, 0).unwrap_or(0));
-        Ok((self.weights.take(&a, &[self.r, inputs])?, self.weights.take(&b, &[outputs, self.r])?))
-    }
-
-    fn replace_whole(&mut self, weights: &mut Weights) -> Result<()> {
-        let whole: Vec<String> = self.weights.names().map(str::to_owned).collect();
-        for name in whole {
-            let shape = self.weights.shape(&name).unwrap_or_default().to_vec();
-            let tensor = self.weights.take(&name, &shape)?;
-            let name = own_name(weights, &name);
-            if weights.contains(&name) {
-                weights.take(&name, &shape)?;
-            }
-            weights.insert(name, tensor);
+fn replace_whole(whole: BTreeMap<String, Tensor>, weights: &mut Weights) -> Result<()> {
+    for (name, tensor) in whole {
+        let name = own_name(weights, &name);
+        if weights.contains(&name) {
+            weights.take(&name, tensor.dims())?;
         }
-        Ok(())
+        weights.insert(name, tensor);
     }
+    Ok(())
 }
 
 /// The name that a tensor has among the weights: with `bert.` in front, or without.
@@ -201,12 +288,13 @@ fn peft_name(name: &str) -> String {
     if is_body { format!("bert.{name}") } else { name.to_owned() }
 }
 
-/// The module of `modules_to_save` that a tensor belongs to; none for one of an adapter.
-fn module(name: &str) -> Option<String> {
-    if name.ends_with(LORA_A) || name.ends_with(LORA_B) {
-        return None;
-    }
-    name.strip_prefix("bert.").unwrap_or(name).split('.').next().map(str::to_owned)
+/// The module of `modules_to_save` that a tensor belongs to: a head whole, of a network's body the layer alone.
+fn module(name: &str) -> String {
+    let bare = name.strip_prefix("bert.").unwrap_or(name);
+    let body = ["model.", "transformer.", "encoder.", "decoder."];
+    let is_body = body.iter().any(|body| bare.starts_with(body));
+    let parts = if is_body { bare.rsplit_once('.') } else { bare.split_once('.') };
+    parts.map_or(bare, |(module, _)| module).to_owned()
 }
 
 #[cfg(test)]

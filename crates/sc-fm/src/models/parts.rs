@@ -2,15 +2,11 @@
 
 use candle_core::Tensor;
 
-use crate::checkpoint::{Error, Weights};
+use crate::checkpoint::{Error, LORA_A, Weights};
 use crate::nn::gemm::Precision;
 use crate::nn::{
     Activation, AttentionParams, EncoderLayer, FeedForward, LayerNorm, Linear, NormOrder, Projection,
 };
-
-/// Ends of the names of an adapter's two matrices.
-pub(crate) const LORA_A: &str = ".lora_A.weight";
-pub(crate) const LORA_B: &str = ".lora_B.weight";
 
 /// Names of the layers inside a fused projection, for adapters of their own.
 pub(crate) const QKV: [&str; 3] = ["q_proj", "k_proj", "v_proj"];
@@ -48,27 +44,7 @@ impl Parts<'_> {
         let weight = self.take(&format!("{name}.weight"), &[outputs, inputs])?;
         let bias = self.take(&format!("{name}.bias"), &[outputs])?;
         let linear = self.linear_of(weight, Some(bias));
-        self.adapted(linear, name, outputs, inputs)
-    }
-
-    /// The layer with its adapter, `{name}.lora_A.weight` (`r × inputs`) and `{name}.lora_B.weight` (`outputs × r`), if it
-    /// has one.
-    fn adapted(
-        &mut self,
-        linear: Linear,
-        name: &str,
-        outputs: usize,
-        inputs: usize,
-    ) -> Result<Linear, Error> {
-        let (a, b) = (format!("{name}{LORA_A}"), format!("{name}{LORA_B}"));
-        let (Some(adapters), true) = (self.weights.adapters(), self.weights.contains(&a)) else {
-            return Ok(linear);
-        };
-        let rank = self.n_rows(&a);
-        let (a, b) = (self.take(&a, &[rank, inputs])?, self.take(&b, &[outputs, rank])?);
-        let tensor = |source| Error::Tensor { name: name.to_owned(), source };
-        let linear = linear.with_adapter(a, b, adapters.scale).map_err(tensor)?;
-        Ok(linear.with_adapter_dropout(adapters.dropout))
+        self.weights.adapted(linear, name)
     }
 
     /// Queries, keys and values of a fused projection: one layer, or three where one of them has an adapter.
@@ -89,7 +65,7 @@ impl Parts<'_> {
                     .map_err(|source| Error::Tensor { name: parts[i].clone(), source })
             };
             let linear = self.linear_of(narrow(&weight)?, Some(narrow(&bias)?));
-            self.adapted(linear, &parts[i], width, width)
+            self.weights.adapted(linear, &parts[i])
         };
         Ok(Projection::Split { query: part(0)?, key: part(1)?, value: part(2)? })
     }

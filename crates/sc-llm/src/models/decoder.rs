@@ -85,10 +85,20 @@ pub(crate) enum Positions {
 /// The embedding of tokens.
 #[derive(Clone, Debug)]
 pub(crate) enum Table {
-    /// A table of its own.
+    /// As a tensor.
     Own(Tensor),
-    /// The weight of the head, which holds every value as it was.
-    Head,
+    /// As a weight that is packed for products, and perhaps that of the head.
+    Packed(Linear),
+}
+
+impl Table {
+    /// Its rows in f32.
+    pub(crate) fn rows(&self, ids: &[u32]) -> Result<Tensor> {
+        match self {
+            Self::Own(table) => looked_up(table, ids),
+            Self::Packed(weight) => weight.weight_rows(ids),
+        }
+    }
 }
 
 /// A decoder of text.
@@ -153,10 +163,7 @@ impl Decoder {
         inspect: &mut dyn FnMut(usize, &Tensor),
     ) -> Result<Tensor> {
         let positions = rows.positions();
-        let mut h = match &self.embedding {
-            Table::Own(table) => looked_up(table, ids)?,
-            Table::Head => self.head.weight_rows(ids)?,
-        };
+        let mut h = self.embedding.rows(ids)?;
         if let Some(project) = &self.project_in {
             h = project.forward(&h, Activation::Identity)?;
         }

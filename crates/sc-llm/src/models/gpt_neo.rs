@@ -113,7 +113,7 @@ impl GptNeoConfig {
         let (width, eps) = (self.hidden_size, self.layer_norm_epsilon);
         parts.ignore(&[".attn.attention.bias", ".attn.attention.masked_bias"], "a mask");
         let embedding = parts.embedding("transformer.wte", self.vocab_size, width)?;
-        let table = parts.embedding("transformer.wpe", self.max_position_embeddings, width)?;
+        let table = parts.positions("transformer.wpe", self.max_position_embeddings, width)?;
         let mut blocks = Vec::with_capacity(self.num_layers);
         for (i, window) in self.windows()?.into_iter().enumerate() {
             let layer = format!("transformer.h.{i}");

@@ -104,7 +104,7 @@ impl OptConfig {
         let (width, embedded) = (self.hidden_size, self.embedded());
         let embedding = parts.embedding("model.decoder.embed_tokens", self.vocab_size, embedded)?;
         let n_positions = self.max_position_embeddings + OFFSET as usize;
-        let table = parts.embedding("model.decoder.embed_positions", n_positions, width)?;
+        let table = parts.positions("model.decoder.embed_positions", n_positions, width)?;
         let mut project = |name: &str, outputs, inputs| -> Result<Option<Linear>> {
             match embedded == width {
                 true => Ok(None),

@@ -4,7 +4,7 @@ use candle_core::{DType, Device, Tensor};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{RngCore, SeedableRng};
 use sc_fm::checkpoint::{self, Weights};
-use sc_fm::nn::gemm::Precision;
+use sc_fm::nn::gemm::{Packed, Precision};
 use sc_fm::nn::{LayerNorm, Linear, RmsNorm};
 
 use super::decoder::Table;
@@ -68,7 +68,8 @@ impl Parts<'_> {
         if self.trainable { linear } else { linear.released() }
     }
 
-    /// `{name}.weight` (`outputs × inputs`), and `{name}.bias` where it has one.
+    /// `{name}.weight` (`outputs × inputs`), and `{name}.bias` where it has one; with its adapter of low rank, if the
+    /// weights have one.
     pub(crate) fn linear(
         &mut self,
         name: &str,
@@ -76,12 +77,31 @@ impl Parts<'_> {
         inputs: usize,
         has_bias: bool,
     ) -> Result<Linear, checkpoint::Error> {
-        let weight = self.take(&format!("{name}.weight"), &[outputs, inputs])?;
-        let bias = match has_bias {
-            true => Some(self.exact(&format!("{name}.bias"), &[outputs])?),
-            false => None,
+        let whole = format!("{name}.weight");
+        let bias = |parts: &mut Self| match has_bias {
+            true => parts.exact(&format!("{name}.bias"), &[outputs]).map(Some),
+            false => Ok(None),
         };
-        Ok(self.linear_of(weight, bias))
+        let linear = match self.blocks(&whole, [outputs, inputs])? {
+            Some(packed) => Linear::packed(packed, bias(self)?).map_err(|source| failed(&whole, source))?,
+            None => {
+                let weight = self.take(&whole, &[outputs, inputs])?;
+                let bias = bias(self)?;
+                self.linear_of(weight, bias)
+            }
+        };
+        match &mut self.source {
+            Source::Weights(weights) => weights.adapted(linear, name),
+            Source::Random(_) => Ok(linear),
+        }
+    }
+
+    /// A matrix that is stored in blocks and can stay so; none if it is not, or is to be trained with.
+    fn blocks(&mut self, name: &str, shape: [usize; 2]) -> Result<Option<Packed>, checkpoint::Error> {
+        match &mut self.source {
+            Source::Weights(weights) if !self.trainable => weights.take_blocks(name, shape),
+            _ => Ok(None),
+        }
     }
 
     /// `{name}.weight` and `{name}.bias` of `width` each.
@@ -105,8 +125,24 @@ impl Parts<'_> {
         Ok(RmsNorm::new(self.exact(&format!("{name}.weight"), &[width])?, eps))
     }
 
-    /// `{name}.weight` of an embedding, `entries × width`, as it is stored.
+    /// `{name}.weight` of an embedding of tokens, `entries × width`, as it is stored.
     pub(crate) fn embedding(
+        &mut self,
+        name: &str,
+        entries: usize,
+        width: usize,
+    ) -> Result<Table, checkpoint::Error> {
+        let name = format!("{name}.weight");
+        match self.blocks(&name, [entries, width])? {
+            Some(packed) => {
+                Ok(Table::Packed(Linear::packed(packed, None).map_err(|source| failed(&name, source))?))
+            }
+            None => self.take(&name, &[entries, width]).map(Table::Own),
+        }
+    }
+
+    /// `{name}.weight` of a table of positions, `entries × width`, as it is stored.
+    pub(crate) fn positions(
         &mut self,
         name: &str,
         entries: usize,
@@ -129,14 +165,18 @@ impl Parts<'_> {
     pub(crate) fn tied_head(
         &mut self,
         name: &str,
-        embedding: Tensor,
+        embedding: Table,
     ) -> Result<(Table, Linear), checkpoint::Error> {
+        let embedding = match embedding {
+            Table::Own(embedding) => embedding,
+            Table::Packed(head) => return Ok((Table::Packed(head.clone()), head)),
+        };
         self.tied(name, &embedding, "the embedding of tokens")?;
         let head = self.linear_of(embedding.clone(), None);
         // Weights in blocks are rounded in any case, and tables are large.
         let is_one = head.is_lossless() || self.precision.is_quantized();
         Ok(match !self.trainable && is_one {
-            true => (Table::Head, head),
+            true => (Table::Packed(head.clone()), head),
             false => (Table::Own(embedding), head),
         })
     }

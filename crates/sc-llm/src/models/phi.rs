@@ -6,7 +6,7 @@ use sc_fm::nn::{Activation, CausalAttention, LayerNorm, Linear, Rotary};
 use serde::Deserialize;
 
 use super::config::{Rope, Sizes, activation, check_eps};
-use super::decoder::{Block, Decoder, FeedForward, Norm, Order, Positions, Projections, Table};
+use super::decoder::{Block, Decoder, FeedForward, Norm, Order, Positions, Projections};
 use super::parts::{Parts, failed};
 use super::{Error, Limits};
 use crate::Result;
@@ -80,8 +80,7 @@ impl PhiConfig {
                 "false: the head of a Phi has a bias",
             ));
         }
-        self.rotary_dims()?;
-        self.rope.theta(10_000.0)?;
+        self.rotary()?;
         activation("hidden_act", &self.hidden_act).map(|_| ())
     }
 
@@ -91,6 +90,11 @@ impl PhiConfig {
 
     fn rotary_dims(&self) -> Result<usize, Error> {
         self.rope.dims(self.hidden_size / self.num_attention_heads, 0.5)
+    }
+
+    /// The columns of a head that turn, and the base of the angles.
+    pub(crate) fn rotary(&self) -> Result<(usize, f64), Error> {
+        Ok((self.rotary_dims()?, self.rope.theta(10_000.0)?))
     }
 
     pub(super) fn limits(&self) -> Limits {
@@ -138,9 +142,10 @@ impl PhiConfig {
                 },
             });
         }
-        let rotary = Rotary::new(self.rotary_dims()?, self.rope.theta(10_000.0)?);
+        let (turning, theta) = self.rotary()?;
+        let rotary = Rotary::new(turning, theta);
         Ok(Decoder {
-            embedding: Table::Own(embedding),
+            embedding,
             project_in: None,
             positions: Positions::Rotary(rotary.map_err(|source| failed("rotary", source))?),
             blocks,
@@ -155,25 +160,27 @@ impl PhiConfig {
         activation("hidden_act", &self.hidden_act)
     }
 
-    /// Queries, keys and values of a layer; in the first layout rows of one matrix.
+    /// Queries, keys and values of a layer; in some files rows of one matrix.
     fn projections(&self, parts: &mut Parts<'_>, names: &Names, layer: usize) -> Result<[Linear; 3]> {
         let width = self.hidden_size;
         let kv_width = width / self.num_attention_heads * self.n_kv_heads();
         let attention = names.attention(layer);
-        if !names.is_first {
+        let name = format!("{attention}.Wqkv");
+        if !parts.contains(&format!("{name}.weight")) {
             let mut linear =
                 |name: &str, outputs| parts.linear(&format!("{attention}.{name}_proj"), outputs, width, true);
             return Ok([linear("q", width)?, linear("k", kv_width)?, linear("v", kv_width)?]);
         }
-        let name = format!("{attention}.Wqkv");
-        let rows = width + 2 * kv_width;
-        let weight = parts.take(&format!("{name}.weight"), &[rows, width])?;
-        let bias = parts.take(&format!("{name}.bias"), &[rows])?;
-        let part = |start, n| -> Result<Linear> {
-            let narrow = |x: &Tensor| x.narrow(0, start, n)?.contiguous();
-            let both = || candle_core::Result::Ok((narrow(&weight)?, narrow(&bias)?));
-            let (weight, bias) = both().map_err(|source| failed(&name, source))?;
-            Ok(parts.linear_of(weight, Some(bias)))
+        let fused = parts.linear(&name, width + 2 * kv_width, width, true)?;
+        let part = |first: usize, n: usize| -> Result<Linear> {
+            let narrow = |x: &Tensor| x.narrow(0, first, n)?.contiguous();
+            let part = match (fused.weight(), fused.bias()) {
+                (Some(weight), Some(bias)) => {
+                    narrow(weight).and_then(|weight| Ok(parts.linear_of(weight, Some(narrow(bias)?))))
+                }
+                _ => fused.select(&(first as u32..(first + n) as u32).collect::<Vec<_>>()),
+            };
+            part.map_err(|source| failed(&name, source).into())
         };
         Ok([part(0, width)?, part(width, kv_width)?, part(width + kv_width, kv_width)?])
     }

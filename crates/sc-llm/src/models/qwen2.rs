@@ -5,7 +5,7 @@ use sc_fm::nn::{CausalAttention, Rotary};
 use serde::Deserialize;
 
 use super::config::{Rope, Sizes, activation, check_eps, refuse};
-use super::decoder::{Block, Decoder, FeedForward, Norm, Order, Positions, Projections, Table};
+use super::decoder::{Block, Decoder, FeedForward, Norm, Order, Positions, Projections};
 use super::parts::{Parts, failed};
 use super::{Error, Limits};
 use crate::Result;
@@ -79,8 +79,13 @@ impl Qwen2Config {
             return Err(refuse("sliding_window", 0, "at least 1"));
         }
         self.rope.dims(self.head_size(), 1.0)?;
-        self.rope.theta(10_000.0)?;
+        self.rope_theta()?;
         activation("hidden_act", &self.hidden_act).map(|_| ())
+    }
+
+    /// The base of the angles.
+    pub(crate) fn rope_theta(&self) -> Result<f64, Error> {
+        self.rope.theta(10_000.0)
     }
 
     fn n_kv_heads(&self) -> usize {
@@ -143,10 +148,10 @@ impl Qwen2Config {
                 },
             });
         }
-        let rotary = Rotary::new(self.rope.dims(self.head_size(), 1.0)?, self.rope.theta(10_000.0)?);
+        let rotary = Rotary::new(self.rope.dims(self.head_size(), 1.0)?, self.rope_theta()?);
         let (embedding, head) = match self.tie_word_embeddings {
             true => parts.tied_head("lm_head.weight", embedding)?,
-            false => (Table::Own(embedding), parts.linear("lm_head", self.vocab_size, width, false)?),
+            false => (embedding, parts.linear("lm_head", self.vocab_size, width, false)?),
         };
         Ok(Decoder {
             project_in: None,

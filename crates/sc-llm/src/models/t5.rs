@@ -15,7 +15,7 @@ use self::relative::Buckets;
 pub(super) use self::stack::Cross;
 use self::stack::{Layer, Stack};
 use super::config::{activation, check_eps, check_sizes, refuse};
-use super::decoder::{FeedForward, Projections, looked_up};
+use super::decoder::{FeedForward, Projections, Table};
 use super::parts::Parts;
 use super::{Error, Limits};
 use crate::Result;
@@ -134,8 +134,10 @@ impl T5Config {
         self.validate()?;
         let width = self.d_model;
         let embedding = parts.embedding("shared", self.vocab_size, width)?;
-        for copy in ["encoder.embed_tokens.weight", "decoder.embed_tokens.weight"] {
-            parts.tied(copy, &embedding, "the embedding of tokens")?;
+        if let Table::Own(embedding) = &embedding {
+            for copy in ["encoder.embed_tokens.weight", "decoder.embed_tokens.weight"] {
+                parts.tied(copy, embedding, "the embedding of tokens")?;
+            }
         }
         parts.ignore(
             &["EncDecAttention.relative_attention_bias.weight"],
@@ -143,9 +145,12 @@ impl T5Config {
         );
         let encoder = self.stack(parts, "encoder", self.num_layers, false)?;
         let decoder = self.stack(parts, "decoder", self.n_decoder_layers(), true)?;
-        let head = match parts.contains("lm_head.weight") {
-            true => parts.linear("lm_head", self.vocab_size, width, false)?,
-            false => parts.linear_of(embedding.clone(), None),
+        let head = match &embedding {
+            _ if parts.contains("lm_head.weight") => {
+                parts.linear("lm_head", self.vocab_size, width, false)?
+            }
+            Table::Own(embedding) => parts.linear_of(embedding.clone(), None),
+            Table::Packed(weight) => weight.clone(),
         };
         let is_scaled = self.scale_decoder_outputs.unwrap_or(self.tie_word_embeddings);
         Ok(T5 {
@@ -220,7 +225,7 @@ impl T5Config {
 /// An encoder and a decoder.
 #[derive(Clone, Debug)]
 pub(super) struct T5 {
-    embedding: Tensor,
+    embedding: Table,
     encoder: Stack,
     decoder: Stack,
     pub(super) head: Linear,
@@ -248,7 +253,7 @@ impl T5 {
     /// What the decoder looks up of each prompt: computed once.
     pub(super) fn encode(&self, prompts: &[&[u32]]) -> TensorResult<Vec<Arc<Cross>>> {
         let packing = Packing::new(prompts.iter().map(|prompt| prompt.len()));
-        let h = looked_up(&self.embedding, &prompts.concat())?;
+        let h = self.embedding.rows(&prompts.concat())?;
         let h = self.encoder.encode(h, &packing, &mut |_, _| {})?;
         self.decoder.cross(&h, &packing)
     }
@@ -262,7 +267,7 @@ impl T5 {
         items: &mut [CacheRows<'_>],
         crosses: &[Arc<Cross>],
     ) -> TensorResult<Tensor> {
-        self.decoder.step(looked_up(&self.embedding, ids)?, items, crosses)
+        self.decoder.step(self.embedding.rows(ids)?, items, crosses)
     }
 
     /// The states of whole answers to prompts behind the last norm, `rows × width`; differentiable.
@@ -276,10 +281,10 @@ impl T5 {
     ) -> TensorResult<Tensor> {
         let packing = |texts: &[&[u32]]| Packing::new(texts.iter().map(|text| text.len()));
         let (of_prompts, of_answers) = (packing(prompts), packing(answers));
-        let h = looked_up(&self.embedding, &prompts.concat())?;
+        let h = self.embedding.rows(&prompts.concat())?;
         let encoded =
             self.encoder.encode(h, &of_prompts, &mut |layer, x| inspect(Side::Encoder, layer, x))?;
-        let h = looked_up(&self.embedding, &answers.concat())?;
+        let h = self.embedding.rows(&answers.concat())?;
         let inspect = &mut |layer: usize, x: &Tensor| inspect(Side::Decoder, layer, x);
         self.decoder.decode_whole(h, &of_answers, &encoded, &of_prompts, inspect)
     }

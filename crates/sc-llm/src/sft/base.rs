@@ -6,11 +6,12 @@ use std::path::Path;
 
 use candle_core::{DType, Tensor};
 use sc_fm::checkpoint::{Weights, write_safetensors};
+use sc_fm::models::{LoraAdapter, LoraParams};
 use serde_json::Value;
 
 use super::Error;
-use crate::Result;
 use crate::models::{Config, LanguageModel, OpenParams};
+use crate::{Result, gguf};
 
 /// A model as configuration and tensors of f32, by the names of its file.
 #[derive(Clone, Debug)]
@@ -20,28 +21,20 @@ pub struct Base {
 }
 
 impl Base {
-    /// Reads the model in a folder; numbers of half the size become f32.
+    /// Reads the model in a folder or a [GGUF file](crate::gguf); numbers of fewer bits become f32.
     ///
     /// # Errors
-    /// [`Error::Read`], [`Error::Json`]; as [`Base::new`].
-    pub fn open(folder: impl AsRef<Path>) -> Result<Self> {
-        let folder = folder.as_ref();
-        let path = folder.join("config.json");
-        let text =
-            std::fs::read_to_string(&path).map_err(|source| Error::Read { path: path.clone(), source })?;
-        let config = serde_json::from_str(&text).map_err(|source| Error::Json { path, source })?;
-        let mut weights = Weights::open(folder)?;
-        let names: Vec<String> = weights.names().map(str::to_owned).collect();
-        let mut tensors = Vec::new();
-        for name in names {
-            let shape = weights.shape(&name).unwrap_or_default().to_vec();
-            let tensor = weights.take(&name, &shape)?;
-            // Integers are numbers of positions, which no model here asks for.
-            if tensor.dtype().is_float() {
-                tensors.push((name, tensor.to_dtype(DType::F32)?));
+    /// [`Error::Read`], [`Error::Json`]; as [`Base::new`] and [`models::open`](crate::models::open).
+    pub fn open(path: impl AsRef<Path>) -> Result<Self> {
+        let folder = path.as_ref();
+        let (config, weights) = match gguf::find(folder)? {
+            Some(file) => {
+                let file = gguf::open(&file)?;
+                (gguf::config(&file)?, gguf::weights(file)?)
             }
-        }
-        Self::new(config, tensors)
+            None => (config_of(folder)?, Weights::open(folder)?),
+        };
+        Self::new(config, tensors_of(weights)?)
     }
 
     /// A model of these tensors. Those that the model leaves out, such as a head that repeats the embedding, are left out
@@ -98,6 +91,38 @@ impl Base {
         LanguageModel::new(&self.parsed()?, self.weights(), params)
     }
 
+    /// A new adapter of low rank for this model, to be trained; with it the model computes what it did.
+    ///
+    /// # Errors
+    /// As [`LoraParams::put_on`].
+    pub fn new_adapter(&self, params: &LoraParams, seed: u64) -> Result<LoraAdapter> {
+        let task = match self.parsed()? {
+            Config::T5(_) => "SEQ_2_SEQ_LM",
+            _ => "CAUSAL_LM",
+        };
+        Ok(LoraAdapter::new(params, self.weights(), seed)?.for_task(task))
+    }
+
+    /// The model with an adapter beside its weights, to ask.
+    ///
+    /// # Errors
+    /// As [`LoraAdapter::put_on`] and [`LanguageModel::new`].
+    pub fn model_with(&self, adapter: &LoraAdapter, params: &OpenParams) -> Result<LanguageModel> {
+        let mut weights = self.weights();
+        adapter.clone().put_on(&mut weights)?;
+        LanguageModel::new(&self.parsed()?, weights, params)
+    }
+
+    /// The model with an adapter added to its weights: a plain one, to be saved or trained further.
+    ///
+    /// # Errors
+    /// As [`LoraAdapter::merge_into`] and [`LanguageModel::new`].
+    pub fn merged(&self, adapter: &LoraAdapter) -> Result<Self> {
+        let mut weights = self.weights();
+        adapter.clone().merge_into(&mut weights)?;
+        Self::new(self.config.clone(), tensors_of(weights)?)
+    }
+
     /// Writes `config.json` and `model.safetensors` into a folder, which is made if it is not there. With the files of the
     /// model's tokeniser beside them ([`Tokenizer::save`](crate::tokenizer::Tokenizer::save)) the folder is whole.
     ///
@@ -116,4 +141,25 @@ impl Base {
         })?;
         Ok(())
     }
+}
+
+/// What the `config.json` of a folder says.
+fn config_of(folder: &Path) -> Result<Value, Error> {
+    let path = folder.join("config.json");
+    let text = std::fs::read_to_string(&path).map_err(|source| Error::Read { path: path.clone(), source })?;
+    serde_json::from_str(&text).map_err(|source| Error::Json { path, source })
+}
+
+/// All tensors of numbers, in f32. Integers are numbers of positions, which no model here asks for.
+fn tensors_of(mut weights: Weights) -> Result<Vec<(String, Tensor)>> {
+    let names: Vec<String> = weights.names().map(str::to_owned).collect();
+    let mut tensors = Vec::new();
+    for name in names {
+        let shape = weights.shape(&name).unwrap_or_default().to_vec();
+        let tensor = weights.take(&name, &shape)?;
+        if tensor.dtype().is_float() {
+            tensors.push((name, tensor.to_dtype(DType::F32)?));
+        }
+    }
+    Ok(tensors)
 }

@@ -22,6 +22,9 @@ pub enum Error {
         /// Why not.
         source: sc_io::Error,
     },
+    /// A tokeniser inside a GGUF file that is not read.
+    #[error(transparent)]
+    Gguf(Box<crate::gguf::Error>),
     /// A file far larger than any of its kind.
     #[error("{} has more than {limit} bytes, expected a file of a tokeniser", path.display())]
     FileTooLarge {
@@ -173,10 +176,17 @@ pub enum Error {
     },
 }
 
+impl From<crate::gguf::Error> for Error {
+    fn from(error: crate::gguf::Error) -> Self {
+        Self::Gguf(Box::new(error))
+    }
+}
+
 impl Error {
     /// What the user can do next; a program prints it after the cause chain.
     pub fn help(&self) -> Option<&'static str> {
         match self {
+            Self::Gguf(error) => error.help(),
             Self::NoTokenizer { .. } => {
                 Some("give the folder of the model, with the files as they were published")
             }

@@ -53,6 +53,11 @@ impl Tokenizer {
         Self::of_vocabulary(words.into_iter().map(|(word, _)| word).take(max_tokens - n_fixed))
     }
 
+    /// Whether it is one of words.
+    pub(crate) fn is_of_words(&self) -> bool {
+        self.json["pre_tokenizer"]["pretokenizers"][0]["pattern"]["Regex"] == WORD
+    }
+
     /// The words of a text, in GPT-2's alphabet of bytes.
     fn words_of(&self, text: &str) -> Result<Vec<String>, Error> {
         if text.len() > super::MAX_TEXT_BYTES {

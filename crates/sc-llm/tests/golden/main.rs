@@ -3,4 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails where something is not there")]
 
 mod models;
+#[allow(dead_code, reason = "the other test reads real data too")]
+#[path = "../tokenizer/support.rs"]
+mod places;
 mod support;

@@ -1,7 +1,9 @@
 //! Language models.
 
 mod decoders;
+mod gguf;
 mod gradients;
 mod labels;
+mod lora;
 mod sft;
 mod t5;

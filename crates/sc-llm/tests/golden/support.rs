@@ -1,37 +1,17 @@
 //! Reference files, and tensors of a file beside ours.
 
-use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use candle_core::safetensors::SliceSafetensors;
 use candle_core::{DType, Device, Tensor};
 use serde_json::Value;
 
-/// The folder `llm` of reference outputs, if it is there: below `SC_TEST_FIXTURES`, else `../shared/fixtures` beside the
-/// repository.
-fn fixtures() -> Option<PathBuf> {
-    let repository = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-    let root = std::env::var_os("SC_TEST_FIXTURES")
-        .map_or_else(|| repository.join("../shared/fixtures"), PathBuf::from);
-    let path = root.join("llm");
-    if path.is_dir() {
-        return Some(path);
-    }
-    assert!(std::env::var_os("SC_REQUIRE_DATA").is_none(), "{} is not there", path.display());
-    // Straight to stderr: the test harness swallows what the print macros write.
-    let note = format!(
-        "left out: what needs {} (SC_TEST_FIXTURES names the folder that holds it)\n",
-        path.display()
-    );
-    std::io::stderr().write_all(note.as_bytes()).expect("stderr is open");
-    None
-}
+use crate::places;
 
 /// The folders of models of these architectures: those kept with the tests, and those elsewhere on this machine.
 pub(crate) fn folders(is_wanted: impl Fn(&str) -> bool) -> Vec<Folder> {
-    let kept = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/llm");
     let mut all = Vec::new();
-    for root in [Some(kept), fixtures()].into_iter().flatten() {
+    for root in [places::kept("llm"), places::fixtures("llm")].into_iter().flatten() {
         let entries = std::fs::read_dir(&root).unwrap().map(|entry| entry.unwrap().path());
         let mut paths: Vec<PathBuf> = entries.filter(|path| path.join("config.json").is_file()).collect();
         paths.sort();

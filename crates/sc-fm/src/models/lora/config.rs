@@ -1,5 +1,7 @@
 //! `adapter_config.json`.
 
+use std::collections::BTreeMap;
+
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -9,62 +11,117 @@ use crate::models::{Error, load};
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 pub(super) struct LoraConfig {
     peft_type: String,
-    pub(super) r: usize,
+    r: usize,
     lora_alpha: f64,
     #[serde(default)]
     pub(super) lora_dropout: f64,
     #[serde(default)]
     use_rslora: bool,
     #[serde(default)]
-    use_dora: bool,
+    pub(super) task_type: Option<String>,
     #[serde(default)]
-    fan_in_fan_out: bool,
+    rank_pattern: BTreeMap<String, usize>,
     #[serde(default)]
-    rank_pattern: serde_json::Map<String, serde_json::Value>,
-    #[serde(default)]
-    alpha_pattern: serde_json::Map<String, serde_json::Value>,
+    alpha_pattern: BTreeMap<String, f64>,
+    #[serde(flatten)]
+    others: serde_json::Map<String, Value>,
 }
+
+/// Fields that change what an adapter computes, and their values that do not.
+const REFUSED: [(&str, &str); 15] = [
+    ("use_dora", "false"),
+    ("fan_in_fan_out", "false"),
+    ("bias", "none"),
+    ("lora_bias", "false"),
+    ("use_qalora", "false"),
+    ("use_bdlora", "unset"),
+    ("alora_invocation_tokens", "unset"),
+    ("arrow_config", "unset"),
+    ("kasa_config", "unset"),
+    ("velora_config", "unset"),
+    ("monteclora_config", "unset"),
+    ("megatron_config", "unset"),
+    ("layer_replication", "unset"),
+    ("target_parameters", "unset"),
+    ("trainable_token_indices", "unset"),
+];
 
 impl LoraConfig {
     pub(super) fn validate(&self) -> Result<(), Error> {
         if self.peft_type != "LORA" {
             return Err(load::refuse("peft_type", &self.peft_type, "LORA"));
         }
-        load::check_sizes(&[("r", self.r)])?;
-        if !(self.lora_alpha.is_finite() && self.lora_alpha > 0.0) {
-            return Err(load::refuse("lora_alpha", self.lora_alpha, "a finite number above 0"));
-        }
         load::check_share("lora_dropout", self.lora_dropout)?;
-        for (field, is_set) in [("use_dora", self.use_dora), ("fan_in_fan_out", self.fan_in_fan_out)] {
-            if is_set {
-                return Err(load::refuse(field, true, "false"));
+        for (field, expected) in REFUSED {
+            let value = self.others.get(field).unwrap_or(&Value::Null);
+            if !value.is_null() && value != false && value != "none" {
+                return Err(load::refuse(field, value, expected));
             }
         }
-        for (field, pattern) in [("rank_pattern", &self.rank_pattern), ("alpha_pattern", &self.alpha_pattern)]
+        let ranks = [("r", self.r)].into_iter();
+        for (field, rank) in ranks.chain(self.rank_pattern.values().map(|&rank| ("rank_pattern", rank))) {
+            load::check_sizes(&[(field, rank)])?;
+        }
+        let alphas = [("lora_alpha", self.lora_alpha)].into_iter();
+        for (field, alpha) in alphas.chain(self.alpha_pattern.values().map(|&alpha| ("alpha_pattern", alpha)))
         {
-            if !pattern.is_empty() {
-                return Err(load::refuse(field, format!("{} entries", pattern.len()), "none"));
+            if !(alpha.is_finite() && alpha > 0.0) {
+                return Err(load::refuse(field, alpha, "a finite number above 0"));
+            }
+        }
+        let keys = |field| move |key: &String| (field, key.clone());
+        let ranks = self.rank_pattern.keys().map(keys("rank_pattern"));
+        for (field, key) in ranks.chain(self.alpha_pattern.keys().map(keys("alpha_pattern"))) {
+            let is_plain = |c: char| c.is_alphanumeric() || ['_', '-', '.'].contains(&c);
+            if key.is_empty() || !plain(&key).chars().all(is_plain) {
+                return Err(load::refuse(field, format!("{key:?}"), "the end of a layer's name"));
             }
         }
         Ok(())
     }
 
-    /// What `B A` is multiplied by.
-    pub(super) fn scale(&self) -> f64 {
-        let rank = self.r as f64;
-        self.lora_alpha / if self.use_rslora { rank.sqrt() } else { rank }
+    /// The rank of a layer's adapter, and what its product is multiplied by.
+    pub(super) fn of(&self, layer: &str) -> Result<(usize, f64), Error> {
+        let rank = pattern("rank_pattern", &self.rank_pattern, layer)?.unwrap_or(self.r);
+        let alpha = pattern("alpha_pattern", &self.alpha_pattern, layer)?.unwrap_or(self.lora_alpha);
+        let by = rank as f64;
+        Ok((rank, alpha / if self.use_rslora { by.sqrt() } else { by }))
+    }
+}
+
+/// A name that was written as a pattern.
+fn plain(key: &str) -> String {
+    key.strip_prefix('^').unwrap_or(key).replace("\\.", ".")
+}
+
+/// The value whose key a layer's name ends in, or is, if the key begins with `^`.
+fn pattern<T: Copy + PartialEq + std::fmt::Display>(
+    field: &'static str,
+    values: &BTreeMap<String, T>,
+    layer: &str,
+) -> Result<Option<T>, Error> {
+    let is_of = |key: &String| {
+        let rest = layer.strip_suffix(&plain(key));
+        rest.is_some_and(|rest| rest.is_empty() || (rest.ends_with('.') && !key.starts_with('^')))
+    };
+    let mut found = values.iter().filter(|(key, _)| is_of(key)).map(|(_, value)| *value);
+    let first = found.next();
+    match found.find(|value| Some(*value) != first) {
+        Some(other) => {
+            Err(load::refuse(field, format!("{other} and another value"), format!("one for {layer}")))
+        }
+        None => Ok(first),
     }
 }
 
 /// What is written in an `adapter_config.json`.
 pub(super) struct Written<'a> {
-    pub(super) r: usize,
-    pub(super) scale: f64,
+    /// Whole names of layers, and the rank and scale of each.
+    pub(super) targets: BTreeMap<&'a str, (usize, f64)>,
     pub(super) dropout: f64,
-    /// Whole names of layers.
-    pub(super) targets: Vec<String>,
     /// Names of modules trained whole.
     pub(super) whole: Vec<String>,
+    pub(super) task: Option<&'a str>,
     pub(super) base: Option<&'a str>,
 }
 
@@ -75,16 +132,26 @@ impl Written<'_> {
         let task = match (has("classifier"), has("pooler")) {
             (true, true) => Some("SEQ_CLS"),
             (true, false) => Some("TOKEN_CLS"),
-            _ => None,
+            _ => self.task,
         };
-        let modules = (!self.whole.is_empty()).then_some(&self.whole);
-        let alpha = self.scale * self.r as f64;
-        let alpha = if alpha.fract() == 0.0 { json!(alpha as u64) } else { json!(alpha) };
+        let alpha = |(rank, scale): (usize, f64)| {
+            let alpha = scale * rank as f64;
+            if alpha.fract() == 0.0 { json!(alpha as u64) } else { json!(alpha) }
+        };
+        // That of the first layer for all, and patterns for those that have another.
+        let common = self.targets.values().next().copied().unwrap_or((1, 1.0));
+        let others = || self.targets.iter().filter(|(_, own)| **own != common);
+        let ranks: serde_json::Map<_, _> =
+            others().map(|(layer, own)| ((*layer).to_owned(), own.0.into())).collect();
+        let alphas: serde_json::Map<_, _> =
+            others().map(|(layer, own)| ((*layer).to_owned(), alpha(*own))).collect();
         json!({
             "peft_type": "LORA", "task_type": task, "base_model_name_or_path": self.base, "inference_mode": true,
-            "r": self.r, "lora_alpha": alpha, "lora_dropout": self.dropout, "target_modules": self.targets,
-            "modules_to_save": modules, "bias": "none", "fan_in_fan_out": false, "init_lora_weights": true,
-            "use_rslora": false, "use_dora": false, "rank_pattern": {}, "alpha_pattern": {},
+            "r": common.0, "lora_alpha": alpha(common), "lora_dropout": self.dropout,
+            "target_modules": self.targets.keys().collect::<Vec<_>>(),
+            "modules_to_save": (!self.whole.is_empty()).then_some(&self.whole), "bias": "none",
+            "fan_in_fan_out": false, "init_lora_weights": true, "use_rslora": false, "use_dora": false,
+            "rank_pattern": ranks, "alpha_pattern": alphas,
         })
     }
 }

@@ -1,12 +1,14 @@
 //! New adapters.
 
+use std::collections::BTreeMap;
+
 use candle_core::{DType, Device, Tensor};
 use serde::{Deserialize, Serialize};
 
 use crate::Result;
-use crate::checkpoint::{Adapters, Weights};
+use crate::checkpoint::{Adapters, LORA_A, LORA_B, Weights};
 use crate::models::normal::uniform_within;
-use crate::models::parts::{LORA_A, LORA_B, QKV};
+use crate::models::parts::QKV;
 use crate::models::{Error, load};
 
 /// What adapters of low rank a model is given to train.
@@ -23,7 +25,8 @@ pub struct LoraParams {
     ///
     /// Geneformer has `query`, `key`, `value`, `attention.output.dense`, `intermediate.dense` and `output.dense` (which
     /// is the end of `attention.output.dense` too); scGPT `q_proj`, `k_proj`, `v_proj`, `out_proj`, `linear1`, `linear2`.
-    /// The first three are parts of its fused `in_proj`, each with an adapter of its own.
+    /// The first three are parts of its fused `in_proj`, each with an adapter of its own. Language models have the names of
+    /// their files. `all-linear` means all of them; heads and embeddings are never among them.
     pub targets: Vec<String>,
 }
 
@@ -50,7 +53,16 @@ impl LoraParams {
         load::check_share("dropout", self.dropout)
     }
 
-    /// Adds adapters to the weights of a Geneformer or an scGPT: `A` uniform within `±1/√inputs`, `B` zero, so that
+    /// What `B A` is multiplied by.
+    pub(super) fn scale(&self) -> f64 {
+        self.alpha / self.rank as f64
+    }
+
+    pub(crate) fn adapters(&self) -> Adapters {
+        Adapters { scale: self.scale(), dropout: self.dropout, own: BTreeMap::new() }
+    }
+
+    /// Adds adapters to the weights of a Geneformer, an scGPT or a language model: `A` uniform within `±1/√inputs`, `B` zero, so that
     /// the model computes what it did. Each has a stream of random numbers of its own. Returns the names of the layers
     /// with adapters, sorted.
     ///
@@ -61,11 +73,12 @@ impl LoraParams {
     pub fn put_on(&self, weights: &mut Weights, seed: u64) -> Result<Vec<String>> {
         self.validate()?;
         let mut layers = layers(weights);
-        layers.retain(|(name, ..)| self.targets.iter().any(|target| is_end(name, target)));
+        let is_target = |name: &str, target: &str| target == "all-linear" || is_end(name, target);
+        layers.retain(|(name, ..)| self.targets.iter().any(|target| is_target(name, target)));
         if layers.is_empty() {
             return Err(Error::NoTarget { targets: self.targets.clone() }.into());
         }
-        weights.set_adapters(Adapters { scale: self.alpha / self.rank as f64, dropout: self.dropout });
+        weights.set_adapters(self.adapters());
         for (stream, (name, outputs, inputs)) in (FIRST_STREAM..).zip(&layers) {
             let bound = 1.0 / (*inputs as f64).sqrt();
             let a = uniform_within(self.rank * inputs, bound, seed, stream);
@@ -78,11 +91,23 @@ impl LoraParams {
     }
 }
 
-/// Name, outputs and inputs of each linear layer of the encoder, sorted by name.
+/// What the names of tensors inside the layers of a network have in them.
+const INSIDE: [&str; 7] = [
+    "encoder.layer.",
+    "transformer_encoder.layers.",
+    "model.layers.",
+    "decoder.layers.",
+    "transformer.h.",
+    "encoder.block.",
+    "decoder.block.",
+];
+
+/// Name, outputs and inputs of each linear layer inside the network, sorted by name.
 fn layers(weights: &Weights) -> Vec<(String, usize, usize)> {
     let mut layers = vec![];
     for name in weights.names() {
-        let inside = ["encoder.layer.", "transformer_encoder.layers."].iter().any(|part| name.contains(part));
+        let inside =
+            INSIDE.iter().any(|part| name.contains(part)) && !name.contains("relative_attention_bias");
         let Some(&[outputs, inputs]) = weights.shape(name).filter(|_| inside) else { continue };
         if let Some(fused) = fused(name) {
             layers.extend(QKV.map(|part| (format!("{fused}.{part}"), inputs, inputs)));

@@ -14,26 +14,45 @@ fn adapters_that_compute_something_else_are_refused() {
     let message = |more: &str| config(more).unwrap_err().to_string();
     assert_eq!(message(r#", "use_dora": true"#), "`use_dora` of the configuration is true, expected false");
     assert!(message(r#", "fan_in_fan_out": true"#).contains("`fan_in_fan_out`"));
-    assert!(message(r#", "rank_pattern": {"query": 8}"#).contains("1 entries, expected none"));
-    assert!(message(r#", "alpha_pattern": {"query": 8}"#).contains("`alpha_pattern`"));
+    assert_eq!(message(r#", "bias": "all""#), r#"`bias` of the configuration is "all", expected none"#);
+    assert!(message(r#", "target_parameters": ["w"]"#).contains("`target_parameters`"));
+    assert!(
+        message(r#", "rank_pattern": {"(q|v)": 8}"#)
+            .contains(r#""(q|v)", expected the end of a layer's name"#)
+    );
+    assert!(message(r#", "rank_pattern": {"q": 0}"#).contains("`rank_pattern`"));
+    assert!(message(r#", "alpha_pattern": {"query": -8}"#).contains("`alpha_pattern`"));
     let ia3 = r#"{"peft_type": "IA3", "r": 2, "lora_alpha": 4}"#;
     let ia3 = serde_json::from_str::<LoraConfig>(ia3).unwrap().validate().unwrap_err();
     assert!(ia3.to_string().ends_with("is IA3, expected LORA"));
 }
 
 #[test]
+fn ranks_and_scales_may_be_those_of_single_layers() {
+    let json = r#"{"peft_type": "LORA", "r": 4, "lora_alpha": 8, "use_rslora": true, "bias": "none",
+        "rank_pattern": {"0.q": 9, "^a\\.k": 1}, "alpha_pattern": {"q": 6}}"#;
+    let config: LoraConfig = serde_json::from_str(json).unwrap();
+    config.validate().unwrap();
+    assert_eq!(config.of("a.0.q").unwrap(), (9, 2.0));
+    assert_eq!(config.of("a.10.q").unwrap(), (4, 3.0));
+    assert_eq!(config.of("a.k").unwrap(), (1, 8.0));
+    assert_eq!(config.of("b.a.k").unwrap(), (4, 4.0));
+    let json = json.replace(r#""q": 6"#, r#""q": 6, "0.q": 7"#);
+    let config: LoraConfig = serde_json::from_str(&json).unwrap();
+    assert!(config.of("a.0.q").unwrap_err().to_string().ends_with("expected one for a.0.q"));
+}
+
+#[test]
 fn the_product_is_added_and_whole_layers_replace_theirs() {
     let tensor =
         |values: &[f32], shape: [usize; 2]| Tensor::from_slice(values, &shape[..], &Device::Cpu).unwrap();
-    let adapter = |name: &str| LoraAdapter {
-        r: 1,
-        scale: 2.0,
-        dropout: 0.0,
-        weights: Weights::new([
+    let adapter = |name: &str| {
+        let weights = Weights::new([
             (format!("{name}.lora_A.weight"), tensor(&[1.0, -1.0], [1, 2])),
             (format!("{name}.lora_B.weight"), tensor(&[3.0, 0.5], [2, 1])),
             ("classifier.weight".to_owned(), tensor(&[7.0], [1, 1])),
-        ]),
+        ]);
+        LoraAdapter::of_weights(weights, 0.0, |_| Ok((1, 2.0))).unwrap()
     };
     let base = || {
         let query = tensor(&[1.0, 2.0, 3.0, 4.0], [2, 2]);
@@ -170,7 +189,7 @@ fn an_adapter_of_another_model_cannot_be_put_on() {
             (format!("{layer}.lora_A.weight"), tensor([1, inputs])),
             (format!("{layer}.lora_B.weight"), tensor([8, 1])),
         ]);
-        LoraAdapter { r: 1, scale: 1.0, dropout: 0.0, weights }
+        LoraAdapter::of_weights(weights, 0.0, |_| Ok((1, 1.0))).unwrap()
     };
     let attention = "transformer_encoder.layers.0.self_attn";
     adapter(&format!("{attention}.out_proj"), 8).put_on(&mut weights).unwrap();

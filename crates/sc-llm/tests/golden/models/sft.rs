@@ -11,7 +11,7 @@ use super::gradients::labels;
 use crate::support::{Folder, Tensors, folders, values};
 
 /// Examples of the reference: prompts have no labels, answers have.
-fn examples(folder: &Folder) -> Vec<Example> {
+pub(super) fn examples(folder: &Folder) -> Vec<Example> {
     let texts = folder.texts("sft.input_ids", "sft.attention_mask");
     let is_t5 = folder.architecture() == "t5";
     let example = |(text, labels): (Vec<u32>, Vec<Option<u32>>)| {

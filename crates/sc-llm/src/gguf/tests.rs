@@ -1,0 +1,238 @@
+use candle_core::Tensor;
+use sc_fm::checkpoint::gguf::{Array, Kind, NewTensor, write as write_file};
+use sc_fm::nn::gemm::{BlockFormat, Precision};
+
+use super::tokens::{CONTROL, NORMAL, UNUSED, USER_DEFINED};
+use super::*;
+use crate::chat::{Chat, Message, Role};
+use crate::models::{OpenParams, open as open_model};
+use crate::sft::{Base, SmallParams, small_decoder};
+use crate::tokenizer::Tokenizer;
+
+const TEXTS: [&str; 2] = ["Genes: CD3D, CD3E, MS4A1\nAnswer:", " T cell\n B cell\n"];
+
+fn small(width: usize) -> (Tokenizer, Base) {
+    let params = SmallParams { n_layers: 2, width, n_heads: 4, max_positions: 64, ..SmallParams::default() };
+    small_decoder(&TEXTS, &params).unwrap()
+}
+
+fn bits(model: &crate::models::LanguageModel, text: &[u32]) -> Vec<u32> {
+    let logits = model.all_logits(&mut [model.empty()], &[text]).unwrap();
+    logits[0].iter().map(|logit| logit.to_bits()).collect()
+}
+
+/// A file of metadata and one tensor.
+fn file_of(folder: &Path, metadata: &[(&str, Value)]) -> PathBuf {
+    let path = folder.join("model.gguf");
+    let values = [0.0; 32];
+    let tensors = vec![NewTensor::of("token_embd.weight", &[8, 4], Kind::F32, &values).unwrap()];
+    write_file(&path, metadata, tensors, true).unwrap();
+    path
+}
+
+fn text(text: &str) -> Value {
+    Value::String(text.to_owned())
+}
+
+#[test]
+fn a_model_in_blocks_has_the_bits_of_one_that_is_rounded_to_blocks_when_it_is_opened() {
+    let folder = tempfile::tempdir().unwrap();
+    for (kind, precision, width) in [
+        (Kind::F32, Precision::F32, 64),
+        (Kind::Blocks(BlockFormat::Q8_0), Precision::Q8_0, 64),
+        (Kind::Blocks(BlockFormat::Q4_K), Precision::Q4_K, 256),
+    ] {
+        let (tokenizer, base) = small(width);
+        let path = folder.path().join(format!("{}.gguf", kind.name()));
+        write(&path, &base, &tokenizer, &WriteParams { kind, ..WriteParams::default() }).unwrap();
+        let ids = tokenizer.encode(TEXTS[0], true).unwrap();
+        let expected = base.model(&OpenParams { precision, ..OpenParams::default() }).unwrap();
+        // What is in blocks stays so.
+        let asked = if kind == Kind::F32 { precision } else { Precision::default() };
+        let found = open_model(&path, &OpenParams { precision: asked, ..OpenParams::default() }).unwrap();
+        assert_eq!(bits(&found, &ids), bits(&expected, &ids), "{}", kind.name());
+        assert_eq!(found.max_positions(), Some(64));
+        assert_eq!(found.report().renamed.len(), base.tensors().count());
+        // The values that blocks stand for, to be trained on.
+        let again = Base::open(&path).unwrap();
+        assert_eq!(again.n_parameters(), base.n_parameters());
+        if kind == Kind::F32 {
+            for ((name, a), (other, b)) in base.tensors().zip(again.tensors()) {
+                let values = |x: &Tensor| x.flatten_all().unwrap().to_vec1::<f32>().unwrap();
+                assert!(name == other && values(a) == values(b), "{name}");
+            }
+        }
+        let trainable = OpenParams { trainable: true, precision: Precision::F32 };
+        let by_values = bits(&again.model(&trainable).unwrap(), &ids);
+        assert_eq!(bits(&open_model(&path, &trainable).unwrap(), &ids), by_values, "{}", kind.name());
+    }
+    let error = open_model(folder.path(), &OpenParams::default()).unwrap_err();
+    assert!(error.to_string().contains("3 GGUF files: F32.gguf, Q4_K.gguf, Q8_0.gguf"), "{error}");
+    assert_eq!(error.help(), Some("name the file itself"));
+}
+
+#[test]
+fn a_folder_means_its_file_unless_there_are_other_weights() {
+    let folder = tempfile::tempdir().unwrap();
+    assert_eq!(find(folder.path()).unwrap(), None);
+    std::fs::write(folder.path().join("tokenizer.json"), "{}").unwrap();
+    let path = folder.path().join("a.GGUF");
+    std::fs::write(&path, "").unwrap();
+    assert_eq!(find(folder.path()).unwrap(), Some(path.clone()));
+    assert_eq!(find(&path).unwrap(), Some(path));
+    std::fs::write(folder.path().join("model.safetensors"), "").unwrap();
+    assert_eq!(find(folder.path()).unwrap(), None);
+    assert_eq!(folder_of(Path::new("a.gguf")), Path::new("."));
+}
+
+#[test]
+fn tokeniser_and_template_come_out_of_the_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let (tokenizer, base) = small(64);
+    let params = WriteParams {
+        chat_template: Some("{{ messages[0]['content'] }}{{ eos_token }}".to_owned()),
+        name: Some("small".to_owned()),
+        ..WriteParams::default()
+    };
+    let path = folder.path().join("model.gguf");
+    write(&path, &base, &tokenizer, &params).unwrap();
+    let again = Tokenizer::open(folder.path()).unwrap();
+    // Words that are not among the tokens are spelled in bytes, as before.
+    for text in [TEXTS[0], " CD3DX γδ", ""] {
+        assert_eq!(again.encode(text, true).unwrap(), tokenizer.encode(text, true).unwrap(), "{text}");
+    }
+    assert_eq!(again.special().eos, tokenizer.special().eos);
+    assert_eq!(again.special().pad, tokenizer.special().pad);
+    let rendered = |path: &Path| {
+        let chat = Chat::open(path).unwrap().expect("it has a template");
+        chat.render(&[Message::new(Role::User, "CD3E?")], true).unwrap()
+    };
+    assert_eq!(rendered(&path), "CD3E?<|endoftext|>");
+    // What lies beside the file comes first.
+    std::fs::write(folder.path().join("chat_template.jinja"), "{{ messages[0]['role'] }}").unwrap();
+    assert_eq!(rendered(&path), "user");
+    Tokenizer::of_words(&["x y"], 300).unwrap().save(folder.path()).unwrap();
+    assert_eq!(Tokenizer::open(&path).unwrap().n_tokens(), 259, "that of the file beside it");
+
+    let error = write(&path, &base, &tokenizer, &params).unwrap_err();
+    assert!(error.to_string().contains("model.gguf"), "{error}");
+}
+
+#[test]
+fn the_lists_of_tokens_alone_make_the_same_tokeniser() {
+    let folder = tempfile::tempdir().unwrap();
+    let letters = ["Ġ", "a", "b", "Ġa", "Ġab", "1", "2", "12"];
+    let added = ["<|endoftext|>", "<|im_end|>", "  "];
+    let tokens: Vec<String> = letters.iter().chain(&added).map(|token| (*token).to_owned()).collect();
+    let types = [vec![NORMAL; letters.len()], vec![CONTROL, CONTROL, USER_DEFINED, UNUSED]].concat();
+    let metadata = |pre: &str| {
+        [
+            (ARCHITECTURE, text("qwen2")),
+            (tokens::MODEL, text("gpt2")),
+            (tokens::PRE, text(pre)),
+            (tokens::TOKENS, Value::Array(Array::String([&tokens[..], &["[PAD]".to_owned()]].concat()))),
+            (tokens::TYPES, Value::Array(Array::I32(types.clone()))),
+            (tokens::MERGES, Value::Array(Array::String(["Ġ a", "Ġa b", "1 2"].map(str::to_owned).to_vec()))),
+            (tokens::EOS, Value::U32(8)),
+            (tokens::BOS, Value::U32(8)),
+            (tokens::ADD_BOS, Value::Bool(pre != "qwen2")),
+        ]
+    };
+    let path = file_of(folder.path(), &metadata("phi-2"));
+    let tokenizer = Tokenizer::open(&path).unwrap();
+    assert_eq!(tokenizer.encode(" ab12  <|im_end|>", true).unwrap(), [8, 4, 7, 10, 9]);
+    assert_eq!(tokenizer.special().eos, [8, 9], "the file's own first");
+    assert_eq!((tokenizer.n_tokens(), tokenizer.token(11)), (11, None), "tokens that are not used are none");
+    let path = file_of(folder.path(), &metadata("qwen2"));
+    let tokenizer = Tokenizer::open(&path).unwrap();
+    assert_eq!(tokenizer.encode("a12", true).unwrap(), [1, 5, 6], "digits stand alone");
+
+    for (pre, key) in [("llama-bpe", "pre"), ("", "pre")] {
+        let error = Tokenizer::open(file_of(folder.path(), &metadata(pre))).unwrap_err();
+        let expected = format!("tokenizer.ggml.{key} is {pre:?}, expected gpt-2, phi-2 or qwen2");
+        assert!(error.to_string().ends_with(&expected), "{error}");
+        assert_eq!(error.help(), Some("put the model's tokenizer.json beside the file"));
+    }
+    let mut other = metadata("qwen2");
+    other[1].1 = text("t5");
+    let error = Tokenizer::open(file_of(folder.path(), &other)).unwrap_err();
+    assert!(error.to_string().contains(r#"tokenizer.ggml.model is "t5", expected gpt2"#), "{error}");
+    let mut other = metadata("qwen2");
+    other[6].1 = Value::U32(11);
+    let error = Tokenizer::open(file_of(folder.path(), &other)).unwrap_err();
+    assert!(error.to_string().contains("token 11 is not one of the 11 tokens"), "{error}");
+    let mut other = metadata("qwen2");
+    other[4].1 = Value::Array(Array::I32(vec![NORMAL]));
+    let error = Tokenizer::open(file_of(folder.path(), &other)).unwrap_err();
+    assert!(error.to_string().contains("expected a number of 32 bits for each of 12 tokens"), "{error}");
+}
+
+#[test]
+fn metadata_that_make_no_model_are_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let message = |metadata: &[(&str, Value)]| {
+        open_model(file_of(folder.path(), metadata), &OpenParams::default()).unwrap_err()
+    };
+    let error = message(&[(ARCHITECTURE, text("llama"))]);
+    assert!(error.to_string().ends_with(r#"the architecture is "llama", expected one of qwen2, phi2, t5"#));
+    assert!(error.help().unwrap().contains("endpoint"));
+    let mut metadata = vec![(ARCHITECTURE, text("qwen2"))];
+    let error = message(&metadata);
+    assert!(error.to_string().ends_with("qwen2.attention.head_count is not there, expected a whole number"));
+    for (key, size) in [
+        ("qwen2.attention.head_count", 2),
+        ("qwen2.embedding_length", 4),
+        ("qwen2.feed_forward_length", 4),
+        ("qwen2.block_count", 1),
+        ("qwen2.context_length", 8),
+    ] {
+        metadata.push((key, Value::U32(size)));
+    }
+    let error = message(&metadata);
+    assert!(error.to_string().ends_with("layer_norm_rms_epsilon is not there, expected a number"), "{error}");
+    metadata.push(("qwen2.attention.layer_norm_rms_epsilon", Value::F32(1e-6)));
+    let json = config(&Gguf::open(file_of(folder.path(), &metadata)).unwrap()).unwrap();
+    assert_eq!((&json["rms_norm_eps"], &json["tie_word_embeddings"]), (&1e-6.into(), &true.into()));
+    // The tensors are looked for then.
+    assert!(message(&metadata).to_string().contains("model.layers.0."));
+    metadata.push(("qwen2.attention.key_length", Value::U32(3)));
+    let error = message(&metadata);
+    assert!(error.to_string().ends_with("key_length is 3, expected the 2 columns of a head"), "{error}");
+    metadata.pop();
+    metadata.push(("qwen2.rope.scaling.type", text("yarn")));
+    let error = message(&metadata);
+    assert!(error.to_string().contains(r#"qwen2.rope.scaling.type is "yarn", expected none"#), "{error}");
+    metadata.push((SPLIT, Value::U16(2)));
+    let error = message(&metadata);
+    assert!(error.to_string().ends_with("one of 2 parts of a model, expected the whole"), "{error}");
+    assert!(error.help().unwrap().contains("--merge"));
+}
+
+#[test]
+fn what_llama_cpp_does_not_have_is_not_written() {
+    let folder = tempfile::tempdir().unwrap();
+    let (tokenizer, base) = small(64);
+    let message = |base: &Base, tokenizer: &Tokenizer| {
+        write(folder.path().join("model.gguf"), base, tokenizer, &WriteParams::default()).unwrap_err()
+    };
+    let changed = |key: &str, value: serde_json::Value| {
+        let mut config = base.config().clone();
+        config[key] = value;
+        let tensors = base.tensors().map(|(name, tensor)| (name.to_owned(), tensor.clone()));
+        Base::new(config, tensors).unwrap()
+    };
+    let error = message(&changed("hidden_act", "relu".into()), &tokenizer);
+    assert!(error.to_string().contains("`hidden_act` is \"relu\""), "{error}");
+    assert!(error.help().unwrap().contains("Base::save"));
+    let windowed = changed("use_sliding_window", true.into());
+    assert!(message(&windowed, &tokenizer).to_string().contains("`use_sliding_window`"));
+    let longer = Tokenizer::of_words(&["more words than the model has rows, for all of them are new"], 400);
+    let error = message(&base, &longer.unwrap());
+    assert!(error.to_string().contains("the number of tokens"), "{error}");
+    let json = br#"{"pre_tokenizer": {"type": "Whitespace"}, "model": {"type": "BPE", "vocab": {"a": 0}, "merges": []}}"#;
+    let error = message(&base, &Tokenizer::from_json(json).unwrap());
+    assert!(error.to_string().contains("the pre-tokeniser is"), "{error}");
+    let json = br#"{"model": {"type": "WordLevel", "vocab": {"a": 0}, "unk_token": "a"}}"#;
+    let error = message(&base, &Tokenizer::from_json(json).unwrap());
+    assert!(error.to_string().contains("expected BPE of bytes"), "{error}");
+}
