@@ -90,8 +90,8 @@ pub struct AnnotateParams {
     pub decoding: Decoding,
     /// How the posterior is computed; no part of its value. Default: by the tree.
     pub scoring: Scoring,
-    /// How free text is generated, and how the holes of a template are filled. The end of a label and the ends of text are added to `stop`, and `n_tokens` is that of
-    /// the tokeniser. Default: greedy, 32 tokens at most.
+    /// How free text is generated, and how the holes of a template are filled. The end of a label and the ends of text are
+    /// added to `stop`, and `n_tokens` is that of the tokeniser. Default: greedy, 32 tokens at most.
     pub generate: GenerateParams,
     /// Tokens of prompts that are read together, the shared beginning aside; a longer prompt is read by itself. No part of
     /// any answer. At least 1. Default: 2048.

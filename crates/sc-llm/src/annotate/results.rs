@@ -13,7 +13,8 @@ pub struct Annotation {
     pub id: String,
     /// The label, or why there is none.
     pub answer: Answer,
-    /// What the model said, up to the end of the answer; the label's name where it could only choose; the whole template.
+    /// What the model said, up to the end of the answer; the label's name where it could only choose; the whole text of a
+    /// template.
     pub text: String,
     /// What the model thinks of every label, where that was asked.
     pub posterior: Option<Posterior>,

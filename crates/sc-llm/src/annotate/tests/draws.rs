@@ -46,7 +46,8 @@ fn scores(model: &LanguageModel, prompt: &[u32], trie: &Trie) -> BTreeMap<Vec<u3
 /// Draws `n` labels, and returns which there were.
 fn draw(model: &LanguageModel, prompt: &[u32], labels: &LabelTokens, n: u64) -> BTreeSet<usize> {
     let scores = scores(model, labels.start_of(prompt).unwrap(), labels.trie());
-    let sampling = Sampling::Random { temperature: 2.0, top_k: 0, top_p: 1.0, seed: 5 };
+    // Hot enough that no label is out of reach.
+    let sampling = Sampling::Random { temperature: 30.0, top_k: 0, top_p: 1.0, seed: 5 };
     let draw = |item| {
         let walk =
             labels.trie().draw(sampling, item, |prefix, _| Ok::<_, crate::Error>(scores[prefix].clone()));

@@ -71,8 +71,7 @@ pub(super) fn template(
 
     // How many tokens of the text before each hole stay, whatever is in the hole and before the text.
     let mut kept: Vec<usize> = Vec::with_capacity(plans.len());
-    for hole in 0..plans.len() {
-        let lead = &leads[hole];
+    for (hole, lead) in leads.iter().enumerate().take(plans.len()) {
         let common =
             |text: &Between| lead.ids.iter().zip(&text.encoded.ids).take_while(|(a, b)| a == b).count();
         let mut n = between[hole].iter().map(common).min().unwrap_or(lead.ids.len());
