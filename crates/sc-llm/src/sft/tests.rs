@@ -151,7 +151,7 @@ fn an_adapter_learns_what_the_model_did_not_and_goes_into_its_weights() {
     let within = crate::models::open(&path, &OpenParams::default()).unwrap();
     for example in &examples {
         let logits = |model: &LanguageModel| model.start(&[&example.prompt]).unwrap().remove(0).1;
-        let apart = logits(&beside).iter().zip(logits(&within)).map(|(a, b)| (a - b).abs());
+        let apart = logits(&beside).into_iter().zip(logits(&within)).map(|(a, b)| (a - b).abs());
         assert!(apart.fold(0.0, f32::max) < 1e-4);
     }
 }
