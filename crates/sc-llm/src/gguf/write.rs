@@ -43,7 +43,7 @@ impl Default for WriteParams {
 ///
 /// # Errors
 /// [`Error::NotWritten`] and [`Error::NoName`] for what llama.cpp does not have; those of
-/// [`gguf::write`].
+/// [`gguf::write()`].
 pub fn write(path: impl AsRef<Path>, base: &Base, tokenizer: &Tokenizer, params: &WriteParams) -> Result<()> {
     let config = Config::from_json(base.config())?;
     let (architecture, shape) = shape(&config)?;
