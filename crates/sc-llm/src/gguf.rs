@@ -90,7 +90,7 @@ pub fn weights(file: Gguf) -> Result<Weights, Error> {
     let names = names::Names::of(&file)?;
     let weights = Weights::of_gguf(Arc::new(file))?;
     // A name that is none of the model's is left over in the end, and told.
-    Ok(weights.renamed(|name| Some(names.from_file(name).unwrap_or_else(|| name.to_owned()))))
+    Ok(weights.renamed(|name| Some(names.on_hub(name).unwrap_or_else(|| name.to_owned()))))
 }
 
 /// The chat template of a file, with the names of the tokens that begin and end a text.

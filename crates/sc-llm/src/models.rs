@@ -1,9 +1,9 @@
 //! Language models in this process: GPT-Neo, OPT, Phi, Qwen2 and T5.
 //!
-//! [`open`] picks the architecture from a folder's `config.json`, or from the metadata of a GGUF file. A [`State`] is a text that the model has read; its clones
-//! share memory, so a prompt's common beginning is read once, and thousands of texts go on from there. Texts lie one after
-//! another without padding, and what the model says of one has the same bits in any company, in any number of steps, on
-//! any number of threads.
+//! [`open`] picks the architecture from a folder's `config.json`, or from the metadata of a [GGUF file](crate::gguf). A
+//! [`State`] is a text that the model has read; its clones share memory, so a prompt's common beginning is read once, and
+//! thousands of texts go on from there. Texts lie one after another without padding, and what the model says of one has the
+//! same bits in any company, in any number of steps, on any number of threads.
 
 mod config;
 mod decoder;

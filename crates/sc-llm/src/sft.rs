@@ -6,9 +6,10 @@
 //! (as `num_items_in_batch` in transformers since 4.46). A matrix that is embedding and head has one gradient.
 //!
 //! [`train`] takes any model of [`models`](crate::models) and all of its tensors, [`train_adapter`] an adapter of low rank
-//! beside a model that stays as it is; [`small_decoder`] makes a small one to be
-//! trained from scratch on the cells at hand. What comes out is a folder that [`models::open`](crate::models::open) and
-//! Hugging Face's `from_pretrained` load.
+//! beside a model that stays as it is; [`small_decoder`] makes a small one to be trained from scratch on the cells at hand.
+//! What comes out is a folder that [`models::open`](crate::models::open) and Hugging Face's `from_pretrained` load, or an
+//! adapter for [`models::open_with_adapter`](crate::models::open_with_adapter) and `peft`; [`gguf::write`](crate::gguf::write())
+//! makes a file for llama.cpp of the former.
 //!
 //! ```
 //! use sc_fm::train::unwatched;

@@ -172,12 +172,12 @@ impl Names {
     }
 
     /// The name on the hub of a tensor of a file.
-    pub(super) fn from_file(&self, name: &str) -> Option<String> {
+    pub(super) fn on_hub(&self, name: &str) -> Option<String> {
         self.translated(name, |(hub, file)| (file, hub))
     }
 
     /// The name in a file of a tensor of a model on the hub.
-    pub(super) fn to_file(&self, name: &str) -> Option<String> {
+    pub(super) fn in_file(&self, name: &str) -> Option<String> {
         self.translated(name, |(hub, file)| (hub, file))
     }
 
@@ -222,13 +222,13 @@ mod tests {
             ),
             (&T5_PLAIN, "encoder.block.2.layer.1.DenseReluDense.wi.weight", "enc.blk.2.ffn_up.weight"),
         ] {
-            assert_eq!(names.to_file(hub).as_deref(), Some(file));
-            assert_eq!(names.from_file(file).as_deref(), Some(hub));
+            assert_eq!(names.in_file(hub).as_deref(), Some(file));
+            assert_eq!(names.on_hub(file).as_deref(), Some(hub));
         }
         for name in
             ["rope_freqs.weight", "blk.x.attn_q.weight", "blk.attn_q.weight", "weight", "blk.1.attn_q"]
         {
-            assert_eq!(QWEN2.from_file(name), None, "{name}");
+            assert_eq!(QWEN2.on_hub(name), None, "{name}");
         }
     }
 }

@@ -43,7 +43,7 @@ impl Default for WriteParams {
 ///
 /// # Errors
 /// [`Error::NotWritten`] and [`Error::NoName`] for what llama.cpp does not have; those of
-/// [`gguf::write`].
+/// [`gguf::write()`].
 pub fn write(path: impl AsRef<Path>, base: &Base, tokenizer: &Tokenizer, params: &WriteParams) -> Result<()> {
     let config = Config::from_json(base.config())?;
     let (architecture, shape) = shape(&config)?;
@@ -66,7 +66,7 @@ pub fn write(path: impl AsRef<Path>, base: &Base, tokenizer: &Tokenizer, params:
     let names = Names::to_write(architecture);
     let mut tensors = Vec::new();
     for (name, tensor) in base.tensors() {
-        let own = names.to_file(name);
+        let own = names.in_file(name);
         let own =
             own.ok_or_else(|| Error::NoName { name: name.to_owned(), architecture: architecture.name() })?;
         tensors.push(new_tensor(own, tensor, params.kind));
@@ -76,8 +76,11 @@ pub fn write(path: impl AsRef<Path>, base: &Base, tokenizer: &Tokenizer, params:
     Ok(gguf::write(path, &metadata, tensors, params.overwrite)?)
 }
 
-/// The values of the metadata that say what the model looks like, by their keys behind the architecture's name.
-fn shape(config: &Config) -> Result<(Architecture, Vec<(&'static str, Value)>), Error> {
+/// Keys behind the architecture's name, and their values.
+type Shape = Vec<(&'static str, Value)>;
+
+/// The values of the metadata that say what the model looks like.
+fn shape(config: &Config) -> Result<(Architecture, Shape), Error> {
     let size = |size: usize| Value::U32(u32::try_from(size).unwrap_or(u32::MAX));
     let number = |number: f64| Value::F32(number as f32);
     let refuse = |what, found: String, expected| Err(Error::NotWritten { what, found, expected });

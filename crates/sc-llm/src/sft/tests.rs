@@ -131,3 +131,62 @@ fn examples_that_cannot_be_learnt_are_named() {
     let odd = SmallParams { width: 10, ..SmallParams::default() };
     assert!(small_decoder(&["x"], &odd).unwrap_err().to_string().contains("`width`"));
 }
+
+#[test]
+fn an_adapter_learns_what_the_model_did_not_and_goes_into_its_weights() {
+    let (tokenizer, base, examples) = small();
+    let before = bits(&base);
+    let start = base.new_adapter(&adapter_params(), 3).unwrap();
+    let trained =
+        train_adapter(&base, &start, &examples, &examples, &params(60), None, &mut unwatched).unwrap();
+    let last = trained.best_epoch().validation.unwrap();
+    assert!(last.loss < 0.7 * trained.history()[0].train_loss, "{last:?}");
+    assert_eq!(bits(&base), before, "the model stays as it is");
+    let folder = tempfile::tempdir().unwrap();
+    let merged = base.merged(trained.adapter()).unwrap();
+    let path = folder.path().join("model.gguf");
+    crate::gguf::write(&path, &merged, &tokenizer, &crate::gguf::WriteParams::default()).unwrap();
+    assert_eq!(bits(&Base::open(&path).unwrap()), bits(&merged));
+    let beside = base.model_with(trained.adapter(), &OpenParams::default()).unwrap();
+    let within = crate::models::open(&path, &OpenParams::default()).unwrap();
+    for example in &examples {
+        let logits = |model: &LanguageModel| model.start(&[&example.prompt]).unwrap().remove(0).1;
+        let apart = logits(&beside).into_iter().zip(logits(&within)).map(|(a, b)| (a - b).abs());
+        assert!(apart.fold(0.0, f32::max) < 1e-4);
+    }
+}
+
+#[test]
+fn a_training_of_an_adapter_that_was_cut_off_goes_on_to_the_same_bits() {
+    let (_, base, examples) = small();
+    let start = base.new_adapter(&adapter_params(), 3).unwrap();
+    let run = |state: Option<&Path>, watch: &mut Watch<'_>| {
+        train_adapter(&base, &start, &examples, &[], &params(3), state, watch)
+    };
+    let values = |trained: &TrainedAdapter| -> Vec<u32> {
+        let tensors = trained.adapter().tensors();
+        let values = tensors.flat_map(|(_, tensor)| tensor.flatten_all().unwrap().to_vec1::<f32>().unwrap());
+        values.map(f32::to_bits).collect()
+    };
+    let whole = values(&run(None, &mut unwatched).unwrap());
+    let folder = tempfile::tempdir().unwrap();
+    let mut steps = 0;
+    let cut = run(Some(folder.path()), &mut |_| {
+        steps += 1;
+        if steps == 2 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    });
+    assert!(cut.unwrap_err().to_string().contains("stopped by the caller"));
+    assert_eq!(values(&run(Some(folder.path()), &mut unwatched).unwrap()), whole);
+    let other = base.new_adapter(&LoraParams { alpha: 8.0, ..adapter_params() }, 3).unwrap();
+    let again = train_adapter(&base, &other, &examples, &[], &params(3), Some(folder.path()), &mut unwatched);
+    assert!(again.is_err(), "the state is that of another adapter");
+}
+
+#[test]
+fn an_adapter_with_dropout_is_refused() {
+    let (_, base, examples) = small();
+    let adapter = base.new_adapter(&LoraParams { dropout: 0.1, ..adapter_params() }, 0).unwrap();
+    let error = train_adapter(&base, &adapter, &examples, &[], &params(1), None, &mut unwatched).unwrap_err();
+    assert!(error.to_string().starts_with("`lora_dropout` is set"), "{error}");
+    assert_eq!(error.help(), Some("train the adapter without dropout"));
+}

@@ -70,7 +70,10 @@ fn logits_with_an_adapter_beside_the_weights_or_in_them_are_those_of_the_referen
         let to = tempfile::tempdir().unwrap();
         merged.save(to.path(), false).unwrap();
         let plain = open(to.path(), &OpenParams::default()).unwrap();
-        close(&format!("{name}, merged"), &logits(&folder, &plain), &expected, 1.5 * limit, 1e-4);
+        // Rounding differs between the two ways in the reference too.
+        let apart = folder.json("expected.json")["lora"]["merged_vs_unmerged_maxdiff"].as_f64().unwrap();
+        let limit = limit + 2.0 * apart as f32;
+        close(&format!("{name}, merged"), &logits(&folder, &plain), &expected, limit, 1e-4);
     }
 }
 
