@@ -39,11 +39,12 @@ struct Command {
 
 const NAME: &str = "pbmc68k_reduced";
 const LABELS: &str = "bulk_labels";
+/// The most variable ones that a cell expresses: enough to see how the steps work in a minute or two.
+const N_GENES: &str = "100";
 
 pub(super) fn run(args: &AllArgs) -> Result<()> {
     let (epochs, seed) = (args.epochs.to_string(), args.seed.to_string());
     let file = |ending: &str| args.out.join(format!("{NAME}{ending}")).into_os_string();
-    let folder = |name: &str| args.out.join(name).into_os_string();
     let (train, test) = (file("_train_for_CellReasoner.json"), file("_test_for_CellReasoner.json"));
     let text = |words: &[&str]| words.iter().map(Into::into).collect::<Vec<std::ffi::OsString>>();
     let mut infer =
@@ -54,12 +55,17 @@ pub(super) fn run(args: &AllArgs) -> Result<()> {
         infer.extend(text(&["--threads", &n.to_string()]));
     }
     let build = |part: &str| {
-        [text(&["build-dataset", "--input"]), vec![file(part)], text(&["--label-column", LABELS])].concat()
+        [
+            text(&["build-dataset", "--input"]),
+            vec![file(part)],
+            text(&["--label-column", LABELS, "--n-genes", N_GENES]),
+        ]
+        .concat()
     };
     let prepare =
         text(&["preprocess", "--test-share", "0.2", "--label-column", LABELS, "--seed", &seed, "--out"]);
     let steps = [
-        [prepare, vec![folder("")]].concat(),
+        [prepare, vec![args.out.clone().into_os_string()]].concat(),
         build("_train.h5"),
         build("_test.h5"),
         infer,
@@ -67,7 +73,7 @@ pub(super) fn run(args: &AllArgs) -> Result<()> {
             text(&["evaluate", "--input"]),
             vec![file("_test_CellReasoner_result.csv")],
             text(&["--out"]),
-            vec![folder("evaluation")],
+            vec![args.out.join("evaluation").into_os_string()],
         ]
         .concat(),
     ];

@@ -108,7 +108,6 @@ pub(super) fn run(args: &InferArgs) -> Result<()> {
         .clone()
         .unwrap_or_else(|| super::beside(&args.input, &super::RECORDS, "_CellReasoner_result.csv"));
     let beside = out.with_extension("baselines.csv");
-    super::check_free(&out, args.force)?;
     if args.train.is_none() && args.checkpoint.is_none() && args.endpoint.is_none() {
         bail!(Usage(
             "no model is named: give --checkpoint FOLDER or --endpoint URL, or --train FILE.json for a small decoder that \
@@ -116,6 +115,10 @@ pub(super) fn run(args: &InferArgs) -> Result<()> {
                 .to_owned()
         ));
     }
+    if args.endpoint.is_some() && args.labels.is_none() && args.train.is_none() {
+        bail!(Usage("a server is told what to choose from: give --labels, or --train".to_owned()));
+    }
+    super::check_free(&out, args.force)?;
     let has_baselines = args.train.is_some() || args.shuffled;
     if has_baselines {
         super::check_free(&beside, args.force)?;
@@ -131,9 +134,6 @@ pub(super) fn run(args: &InferArgs) -> Result<()> {
     let labels = match (&args.labels, &learning) {
         (Some(path), _) => Some(read_labels(path)?),
         (None, Some(learning)) if args.checkpoint.is_none() => Some(learning.labels.clone()),
-        _ if args.endpoint.is_some() => {
-            bail!(Usage("a server is told what to choose from: give --labels, or --train".to_owned()));
-        }
         _ => None,
     };
     let asked = asked(args, labels.as_deref(), learning.as_ref());

@@ -252,7 +252,7 @@ fn fitted(
     let prompt = most(genes.len(), |n| {
         let text = format!("{head}{}{tail}", genes[..n].join(", "));
         let ids = tokenizer.encode(&text, is_plain).map_err(sc_llm::Error::from)?;
-        Ok::<_, anyhow::Error>((ids.len() <= room).then(|| (ids, n < genes.len())))
+        Ok::<_, anyhow::Error>((ids.len() <= room).then_some((ids, n < genes.len())))
     })?;
     let Some((ids, is_cut)) = prompt else {
         bail!("the prompt of {} takes more than {room} tokens with a single gene", record.cell_name);

@@ -123,7 +123,10 @@ pub(super) fn report(found: &Found, input: &str, manifest: Manifest) -> Result<R
         let lede = "Whether the answer is the name of the label, up to case and white space.";
         report.sections.push(Section::new("Agreement by label", lede, bars(found, &tones)));
     }
-    report.sections.push(Section::new("Scores by label", BY_LABEL, by_label(found)));
+    let mut lede = String::new();
+    lede += if scores.published.is_some() { PUBLISHED } else { "" };
+    lede += if scores.ontology.is_some() { ONTOLOGY } else { "" };
+    report.sections.push(Section::new("Scores by label", lede.trim_end(), by_label(found)));
     report.sections.push(Section::new("Labels and answers", "Number of cells.", confusion(found)));
     if let Some(tones) = tones.filter(|tones| tones.contains(&Tone::Open)) {
         let title = "Answers that the table of pairs does not have";
@@ -135,10 +138,11 @@ pub(super) fn report(found: &Found, input: &str, manifest: Manifest) -> Result<R
 
 /// The first words of the page.
 fn answer(found: &Found) -> Result<String> {
-    let mut sentences = lines(found)?.join(". ") + ".";
-    if let Some(first) = sentences.get(..1) {
-        sentences = first.to_uppercase() + &sentences[1..];
-    }
+    let sentence = |line: &String| {
+        let rest = line.get(1..).unwrap_or_default();
+        format!("{}{rest}.", line.chars().next().into_iter().flat_map(char::to_uppercase).collect::<String>())
+    };
+    let mut sentences = lines(found)?.iter().map(sentence).collect::<Vec<_>>().join(" ");
     let mut best: Option<(&str, f64)> = None;
     for (method, scores) in &found.baselines {
         let value = scores.accuracy()?.value;
@@ -203,8 +207,9 @@ fn bars(found: &Found, tones: &[Tone]) -> Bars {
     bars
 }
 
-const BY_LABEL: &str = "The published score is the mean over the answers that the table of pairs has. The score by the Cell Ontology is \
-                        over all cells: 1 for the same term or a kind of it, one half for a wider term or the same broad class.";
+const PUBLISHED: &str = "The published score is the mean over the answers that the table of pairs has. ";
+const ONTOLOGY: &str = "The score by the Cell Ontology is over all cells: 1 for the same term or a kind of it, one half for a \
+                        wider term or the same broad class. ";
 
 fn by_label(found: &Found) -> Table {
     let mut columns = vec![

@@ -81,32 +81,22 @@ impl Scores {
         Ok(Estimate { value: right as f64 / n as f64, low, high })
     }
 
-    /// The published score; its interval is of cells drawn with replacement.
+    /// The published score; its interval is of cells that count, drawn with replacement.
     pub(super) fn published(&self, on_missing: OnMissing) -> Result<Option<Estimate>> {
         let Some(published) = &self.published else { return Ok(None) };
-        let worth: Vec<Option<f64>> = published
-            .scores
-            .iter()
-            .map(|score| score.or((on_missing == OnMissing::Zero).then_some(0.0)))
-            .collect();
-        let mean = |cells: &[usize]| {
-            let (sum, n) = cells
-                .iter()
-                .filter_map(|&cell| worth[cell])
-                .fold((0.0, 0usize), |(sum, n), score| (sum + score, n + 1));
-            sum / n as f64
-        };
-        let Interval { low, high, .. } = bootstrap(worth.len(), &BootstrapParams::default(), mean)?;
-        Ok(Some(Estimate { value: published.score, low, high }))
+        let missing = (on_missing == OnMissing::Zero).then_some(0.0);
+        let worth: Vec<f64> = published.scores.iter().filter_map(|score| score.or(missing)).collect();
+        if worth.is_empty() {
+            return Ok(Some(Estimate { value: f64::NAN, low: f64::NAN, high: f64::NAN }));
+        }
+        drawn(published.score, &worth).map(Some)
     }
 
     /// The score by the Cell Ontology; its interval is of cells drawn with replacement.
     pub(super) fn ontology(&self) -> Result<Option<Estimate>> {
         let Some(scores) = &self.ontology else { return Ok(None) };
-        let mean =
-            |cells: &[usize]| cells.iter().map(|&cell| self.terms[cell].0).sum::<f64>() / cells.len() as f64;
-        let Interval { low, high, .. } = bootstrap(self.terms.len(), &BootstrapParams::default(), mean)?;
-        Ok(Some(Estimate { value: scores.score, low, high }))
+        let worth: Vec<f64> = self.terms.iter().map(|(score, _)| *score).collect();
+        drawn(scores.score, &worth).map(Some)
     }
 
     /// What each cell's published score says; none without a table of pairs.
@@ -114,6 +104,13 @@ impl Scores {
         let of = |score: &Option<f64>| score.map_or(Tone::Open, tone);
         self.published.as_ref().map(|published| published.scores.iter().map(of).collect())
     }
+}
+
+/// A mean with the interval of cells drawn with replacement.
+fn drawn(value: f64, worth: &[f64]) -> Result<Estimate> {
+    let mean = |cells: &[usize]| cells.iter().map(|&cell| worth[cell]).sum::<f64>() / cells.len() as f64;
+    let Interval { low, high, .. } = bootstrap(worth.len(), &BootstrapParams::default(), mean)?;
+    Ok(Estimate { value, low, high })
 }
 
 /// What a score from 0 to 1 says.
@@ -159,7 +156,9 @@ mod tests {
         );
         let estimate = scores.published(OnMissing::Drop).unwrap().unwrap();
         assert_eq!(estimate.value, 0.75);
-        assert!(estimate.low <= 0.75 && 0.75 <= estimate.high && estimate.low < estimate.high);
+        assert_eq!((estimate.low, estimate.high), (0.5, 1.0), "half of the draws are of one answer twice");
+        let none = rules.score(&results[3..], OnMissing::Drop).unwrap();
+        assert!(none.published(OnMissing::Drop).unwrap().unwrap().value.is_nan());
         let scores = rules.score(&results, OnMissing::Zero).unwrap();
         let estimate = scores.published(OnMissing::Zero).unwrap().unwrap();
         assert!(estimate.value == 0.375 && estimate.low < 0.375 && estimate.high <= 1.0);

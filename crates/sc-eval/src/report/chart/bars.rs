@@ -57,6 +57,6 @@ mod tests {
         assert!(
             markup.contains(&format!("class=\"part wrong\" x=\"{at:.1}\" y=\"9.5\" width=\"{width:.1}\""))
         );
-        assert!(!markup.contains("NaN") && markup.contains("T, wrong: 3 of 4 cells"), "{markup}");
+        assert!(!markup.contains("NaN") && markup.contains("T, wrong: 3 of 4\u{a0}cells"), "{markup}");
     }
 }
