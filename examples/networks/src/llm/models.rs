@@ -1,41 +1,32 @@
-//! The models: from their folders, or a small one that is trained on the spot.
+//! Models in this process, and how they are asked.
 
-use std::ops::ControlFlow;
 use std::path::Path;
 
 use anyhow::{Context, Result};
 use sc_examples::end::Usage;
-use sc_examples::progress::{bar, say};
-use sc_fm::train::{AdamParams, Decline, LoopParams, Schedule, TrainProgress, Warmup};
+use sc_examples::progress::say;
 use sc_llm::chat::Chat;
 use sc_llm::evidence::Evidence;
 use sc_llm::models::{LanguageModel, OpenParams, open};
 use sc_llm::prompt::{self, Fitted, Frame, Instruction, PromptParams, Prompter};
-use sc_llm::sft::{Example, SmallParams, sft_params, small_decoder, train};
 use sc_llm::tokenizer::{LabelTokens, Tokenizer};
 
 use super::args::{FrameChoice, LlmArgs, Named};
 use super::tasks::{self, Task};
 
-/// Name of the model that is trained on the spot.
-pub(super) const SMALL: &str = "small decoder";
-
 /// Most tokens of a prompt where the model itself has no limit: what T5 was trained with.
 const UNLIMITED: usize = 512;
-
-/// Tokens of a prompt for the small decoder.
-const SMALL_POSITIONS: usize = 1024;
 
 /// A model with its tokeniser.
 pub(super) struct Asker {
     pub(super) name: String,
     pub(super) model: LanguageModel,
     pub(super) tokenizer: Tokenizer,
-    manner: Manner,
+    pub(super) manner: Manner,
 }
 
 /// How a model is asked.
-enum Manner {
+pub(super) enum Manner {
     Plain,
     Question,
     Chat(Chat, Instruction),
@@ -62,58 +53,6 @@ impl Asker {
             Manner::Chat(_, Instruction::InSystem) => "its chat template",
             Manner::Chat(_, Instruction::InUser) => "its chat template, which knows no system message",
         }
-    }
-
-    /// Trains the small decoder on the prompts and labels of the training items, and keeps it in a folder.
-    pub(super) fn train(task: &Task, args: &LlmArgs, folder: &Path) -> Result<Self> {
-        let prompter = Manner::Plain.prompter(task, args)?;
-        let mut texts = Vec::new();
-        for asked in &task.train {
-            let prompt = prompter.prompt(&asked.evidence).map_err(sc_llm::Error::from)?;
-            texts.push(format!("{}{}\n", prompt.text(), prompter.answer_text(&task.labels[asked.truth])));
-        }
-        let shape =
-            SmallParams { max_positions: SMALL_POSITIONS, seed: args.run.seed, ..SmallParams::default() };
-        let (tokenizer, base) = small_decoder(&texts, &shape)?;
-        let labels = prompter.label_tokens(&tokenizer)?;
-        let most = SMALL_POSITIONS - labels.trie().max_len();
-        let mut examples = Vec::new();
-        for asked in &task.train {
-            let prompt = prompter.fit(&asked.evidence, &tokenizer, most).map_err(sc_llm::Error::from)?.ids;
-            let answer = format!("{}\n", prompter.answer_text(&task.labels[asked.truth]));
-            let answer = tokenizer.encode(&answer, false).map_err(sc_llm::Error::from)?;
-            examples.push(Example { prompt, answer });
-        }
-        say(&format!(
-            "{}: trains a small decoder ({} numbers, {} tokens) on {} training items",
-            task.name.word(),
-            base.n_parameters(),
-            tokenizer.n_tokens(),
-            examples.len()
-        ));
-        let params = LoopParams {
-            epochs: args.epochs,
-            batch_size: 8,
-            accumulate: 1,
-            schedule: Schedule { learning_rate: 3e-3, warmup: Warmup::Ratio(0.1), decline: Decline::Cosine },
-            optimizer: AdamParams::adamw(0.01),
-            seed: args.run.seed,
-            save_every: Some(50),
-            ..sft_params()
-        };
-        let steps = bar(1);
-        let mut watch = |now: &TrainProgress| {
-            steps.set_length(now.n_steps as u64);
-            steps.set_position(now.step as u64);
-            steps.set_message(format!("epoch {}/{}, loss {:.3}", now.epoch, now.n_epochs, now.loss));
-            ControlFlow::Continue(())
-        };
-        let trained = train(&base, &examples, &[], &params, Some(&folder.join("state")), &mut watch)?;
-        steps.finish_and_clear();
-        trained.base().save(folder, true)?;
-        tokenizer.save(folder).map_err(sc_llm::Error::from)?;
-        let model = trained.model(&OpenParams::default())?;
-        Ok(Self { name: SMALL.to_owned(), model, tokenizer, manner: Manner::Plain })
     }
 
     /// Prompts of items in tokens, and the labels behind them.
@@ -192,7 +131,7 @@ impl Manner {
         }
     }
 
-    fn prompter(&self, task: &Task, args: &LlmArgs) -> Result<Prompter> {
+    pub(super) fn prompter(&self, task: &Task, args: &LlmArgs) -> Result<Prompter> {
         let params = prompt_params(task, args);
         let params = match self {
             Self::Plain => params,

@@ -14,11 +14,12 @@ use serde_json::json;
 use super::args::{Decoding, LlmArgs, Named, TaskName};
 use super::asking;
 use super::baselines::baselines;
-use super::models::{Asker, SMALL};
+use super::models::Asker;
 use super::records::Records;
 use super::report::Findings;
 use super::scores::Row;
 use super::servers::{self, Purse};
+use super::small::{self, SMALL};
 use super::tasks::{Asked, Task};
 
 /// Runs all of it; returns the comparison as text, and the page.
@@ -96,7 +97,7 @@ pub fn run(args: &LlmArgs) -> Result<(String, PathBuf)> {
         let mut rows = baselines(&task, &normalized, of, args.run.seed)?;
         let disguised = task.disguised(&cells.genes, args.run.seed)?;
         let small = match args.trains_small() {
-            true => Some(Asker::train(&task, args, &out.join("models").join(name.word()))?),
+            true => Some(small::train(&task, args, &out.join("models").join(name.word()))?),
             false => None,
         };
         for asker in askers.iter().chain(&small) {
