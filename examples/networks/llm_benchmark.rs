@@ -7,8 +7,8 @@
 //! ```
 //!
 //! Without an argument a small decoder is trained on the training cells on the spot. In Python the same is a loop over
-//! `model.generate` of transformers with a JSON prompt; there an answer that is no label is usually dropped, and here it is
-//! counted as wrong.
+//! `model.generate` of transformers, or over a client of a server, with a JSON prompt; there an answer that is no label is
+//! usually dropped, and here it is counted as wrong.
 
 use std::io::Write;
 use std::process::ExitCode;
@@ -29,18 +29,24 @@ struct Args {
 }
 
 const EXAMPLES: &str = "Tasks:
-  markers          the 10 Wilcoxon markers of a cluster, the test cells of one type -> its type
+  markers          the first Wilcoxon markers of a Leiden cluster of the test cells -> the type of most of its cells
   expression       the highest genes of a cell with their values, as JSON -> its type
-  barcode-cluster  the barcode of a cell -> the number of its cluster: a control that must stay at chance
+  barcode-cluster  the barcode of a cell -> the number of its Leiden cluster: a control that must stay at chance
 
-Majority, random by prior, TF-IDF of the genes + LR and marker overlap always stand beside the models; so does each model
-with shuffled gene names, which shows how much of an answer is memory of names.
+Beside the models stand majority, random by prior, and TF-IDF of the prompt's words + LR; where genes are asked about, also
+marker overlap, nearest centroid and SingleR. Each model is asked once more with shuffled gene names, in the last way of
+--decoding, which shows how much of an answer rests on the genes.
+
+Servers: answers are kept in OUT/answers, so none is paid for twice; --offline replays them. A key is taken from the
+environment alone and goes to its own server alone. There is no posterior without the weights of a model.
 
 Examples:
   llm_benchmark                                            # the 700 embedded PBMCs, a small decoder trained on the spot
   llm_benchmark --model gpt-neo-1.3B --tasks markers --decoding constrained posterior
   llm_benchmark --model neo=models/gpt-neo-1.3B flan=models/flan-t5-large --input pbmc3k.h5ad --label louvain
   llm_benchmark --model phi-1_5 --input cells.h5ad --label cell_type --max-test 200 --resume
+  llm_benchmark --endpoint llama3.1@http://localhost:11434/v1 --model phi-1_5 --tissue \"peripheral blood\"
+  llm_benchmark --endpoint gpt=gpt-4o-mini@https://api.openai.com/v1 --prices prices.yaml --max-cost 0.50
 
 Exit codes: 0 done, 1 failed, 2 usage, 3 input invalid, 4 model or file not there.";
 

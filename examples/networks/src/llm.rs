@@ -10,6 +10,7 @@ mod records;
 mod report;
 mod scores;
 mod servers;
+mod small;
 mod study;
 mod tasks;
 

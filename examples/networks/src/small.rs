@@ -40,7 +40,7 @@ impl Training<'_> {
         let (tokenizer, base) = small_decoder(texts, &shape)?;
         let examples = examples(&tokenizer)?;
         say(&format!(
-            "{}: trains a small decoder ({} numbers, {} tokens) on {} training items",
+            "{}: trains a small decoder ({} numbers, {} tokens) on {} examples",
             self.what,
             thousands(base.n_parameters()),
             thousands(tokenizer.n_tokens()),

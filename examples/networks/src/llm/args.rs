@@ -60,9 +60,9 @@ pub struct LlmArgs {
     /// How fine the clusters of markers and barcode-cluster are: the resolution of Leiden
     #[arg(long, value_name = "NUMBER", default_value_t = 1.0, value_parser = resolution)]
     pub(super) resolution: f64,
-    /// Epochs of the small decoder
-    #[arg(long, value_name = "N", default_value_t = 8, value_parser = at_least_1)]
-    pub(super) epochs: usize,
+    /// Passes of the small decoder over the training items; as many as it takes to show some 5,000 without it, 12 at most
+    #[arg(long, value_name = "N", value_parser = at_least_1)]
+    pub(super) epochs: Option<usize>,
     /// Take what the model says without a cell off its posterior
     #[arg(long)]
     pub(super) calibrate: bool,

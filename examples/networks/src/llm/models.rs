@@ -1,4 +1,4 @@
-//! The models: from their folders, or a small one that is trained on the spot.
+//! Models in this process, and how they are asked.
 
 use std::path::Path;
 
@@ -9,12 +9,10 @@ use sc_llm::chat::Chat;
 use sc_llm::evidence::Evidence;
 use sc_llm::models::{LanguageModel, OpenParams, open};
 use sc_llm::prompt::{self, Fitted, Frame, Instruction, PromptParams, Prompter};
-use sc_llm::sft::Example;
 use sc_llm::tokenizer::{LabelTokens, Tokenizer};
 
 use super::args::{FrameChoice, LlmArgs, Named};
-use super::tasks::{self, Asked, Task};
-use crate::small::{self, Training};
+use super::tasks::{self, Task};
 
 /// Most tokens of a prompt where the model itself has no limit: what T5 was trained with.
 const UNLIMITED: usize = 512;
@@ -24,11 +22,11 @@ pub(super) struct Asker {
     pub(super) name: String,
     pub(super) model: LanguageModel,
     pub(super) tokenizer: Tokenizer,
-    manner: Manner,
+    pub(super) manner: Manner,
 }
 
 /// How a model is asked.
-enum Manner {
+pub(super) enum Manner {
     Plain,
     Question,
     Chat(Chat, Instruction),
@@ -55,29 +53,6 @@ impl Asker {
             Manner::Chat(_, Instruction::InSystem) => "its chat template",
             Manner::Chat(_, Instruction::InUser) => "its chat template, which knows no system message",
         }
-    }
-
-    /// Trains the small decoder on the prompts and labels of the training items, and keeps it in a folder.
-    pub(super) fn train(task: &Task, args: &LlmArgs, folder: &Path) -> Result<Self> {
-        let prompter = Manner::Plain.prompter(task, args)?;
-        let mut texts = Vec::new();
-        for asked in &task.train {
-            let prompt = prompter.prompt(&asked.evidence).map_err(sc_llm::Error::from)?;
-            texts.push(format!("{}{}\n", prompt.text(), prompter.answer_text(&task.labels[asked.truth])));
-        }
-        let training = Training { what: task.name.word(), epochs: args.epochs, seed: args.run.seed, folder };
-        let (model, tokenizer) = training.run(&texts, |tokenizer| {
-            let labels = prompter.label_tokens(tokenizer)?;
-            let most = small::POSITIONS - labels.trie().max_len();
-            let example = |asked: &Asked| {
-                let prompt = prompter.fit(&asked.evidence, tokenizer, most).map_err(sc_llm::Error::from)?.ids;
-                let answer = format!("{}\n", prompter.answer_text(&task.labels[asked.truth]));
-                let answer = tokenizer.encode(&answer, false).map_err(sc_llm::Error::from)?;
-                Ok(Example { prompt, answer })
-            };
-            task.train.iter().map(example).collect()
-        })?;
-        Ok(Self { name: small::NAME.to_owned(), model, tokenizer, manner: Manner::Plain })
     }
 
     /// Prompts of items in tokens, and the labels behind them.
@@ -156,7 +131,7 @@ impl Manner {
         }
     }
 
-    fn prompter(&self, task: &Task, args: &LlmArgs) -> Result<Prompter> {
+    pub(super) fn prompter(&self, task: &Task, args: &LlmArgs) -> Result<Prompter> {
         let params = prompt_params(task, args);
         let params = match self {
             Self::Plain => params,

@@ -1,5 +1,6 @@
 //! The report: what was found in words, the comparison, clusters, types, confusions, what was asked, and every answer.
 
+mod checks;
 mod files;
 mod tables;
 mod words;
@@ -82,8 +83,8 @@ impl<'a> Findings<'a> {
         report.key_figures = words::key_figures(&scored, self.purse);
         report.protocol = self.protocol();
         report.notes = self.notes();
-        let checks = words::checks(&scored)?;
-        report.sections.push(Section::new("What was found", words::CHECKS, checks).leading());
+        let found = checks::findings(&scored)?;
+        report.sections.push(Section::new("What was found", checks::LEDE, found).leading());
         for scored in &scored {
             let title = format!("Task {}", scored.word());
             let section = Section::new(title, words::lede(scored.task), tables::comparison(scored));

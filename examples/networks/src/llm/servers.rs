@@ -131,7 +131,10 @@ impl Purse {
 impl Server {
     /// Sees whether it can be asked at all: address, key, price.
     pub(super) fn check(&self, args: &LlmArgs) -> Result<()> {
-        self.client(args, true, args.servers.max_cost).map(drop)
+        let params = self.params(args, true, args.servers.max_cost)?;
+        // Nothing is kept yet.
+        let params = EndpointParams { cache: None, mode: Mode::Online, ..params };
+        self.client(args, params).map(drop)
     }
 
     fn key(&self, args: &LlmArgs) -> Result<Option<Secret>> {
@@ -157,7 +160,7 @@ impl Server {
         }
     }
 
-    fn client(&self, args: &LlmArgs, is_free: bool, left: Option<f64>) -> Result<Client> {
+    fn params(&self, args: &LlmArgs, is_free: bool, left: Option<f64>) -> Result<EndpointParams> {
         let servers = &args.servers;
         let mut params = EndpointParams::new(&self.base, &self.model);
         params.max_tokens = servers.max_reply_tokens;
@@ -174,6 +177,10 @@ impl Server {
             params.structure = Some(Structure::Plain);
             params.repair = false;
         }
+        Ok(params)
+    }
+
+    fn client(&self, args: &LlmArgs, params: EndpointParams) -> Result<Client> {
         Client::new(params, self.key(args)?).with_context(|| format!("cannot ask {}", self.name))
     }
 
@@ -205,7 +212,7 @@ impl Server {
         // Answers that did not come are asked for again by the next run, so they are not kept.
         let mut failed: BTreeMap<String, Line> = BTreeMap::new();
         if !requests.is_empty() {
-            let client = self.client(args, is_free, purse.left)?;
+            let client = self.client(args, self.params(args, is_free, purse.left)?)?;
             if let Some(cost) = client.estimate(&requests, &lexicon)?.cost {
                 say(&format!(
                     "{word}: {method}, {way}: {} requests, {cost:.4} in money at most",

@@ -19,6 +19,7 @@ use super::records::Records;
 use super::report::Findings;
 use super::scores::Row;
 use super::servers::{self, Purse};
+use super::small;
 use super::tasks::{Asked, Task};
 use crate::small::NAME as SMALL;
 
@@ -98,7 +99,7 @@ pub fn run(args: &LlmArgs) -> Result<(String, PathBuf)> {
         let mut rows = baselines(&task, &normalized, of, args.run.seed)?;
         let disguised = task.disguised(&cells.genes, args.run.seed)?;
         let small = match args.trains_small() {
-            true => Some(Asker::train(&task, args, &out.join("models").join(name.word()))?),
+            true => Some(small::train(&task, args, &out.join("models").join(name.word()))?),
             false => None,
         };
         for asker in askers.iter().chain(&small) {
@@ -221,5 +222,5 @@ fn begin(out: &Path, plan: &serde_json::Value) -> Result<()> {
     }
     std::fs::create_dir_all(out).with_context(|| format!("cannot create {}", out.display()))?;
     let text = format!("{plan:#}\n");
-    Ok(sc_io::atomic::write_aside(&out.join("plan.json"), true, |file| file.write_all(text.as_bytes()))?)
+    Ok(sc_io::atomic::write_aside(out.join("plan.json"), true, |file| file.write_all(text.as_bytes()))?)
 }

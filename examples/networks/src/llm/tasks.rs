@@ -104,8 +104,9 @@ impl Task {
         (x, split): (&LogNormalized, &Split),
         say: &dyn Fn(usize) -> Result<Evidence>,
     ) -> Result<Self> {
+        let ids = unique(&cells.names);
         let asked = |&row: &usize| {
-            let id = cells.names[row].clone();
+            let id = ids[row].clone();
             let evidence = say(row).with_context(|| format!("cell {id:?}"))?;
             Ok(Asked { id, evidence, truth: of_cells[row], cells: vec![row] })
         };
@@ -192,6 +193,16 @@ fn types(cells: &Cells) -> Vec<usize> {
 fn known_markers(cells: &Cells, x: &LogNormalized, split: &Split) -> Vec<Vec<String>> {
     let groups = by_type(&split.train, &types(cells), cells.labels.n_classes());
     ranked(x.csr(), &groups, KNOWN_MARKERS).iter().map(|genes| names(cells, genes)).collect()
+}
+
+/// The names, with the row behind one that was there before.
+fn unique(names: &[String]) -> Vec<String> {
+    let mut seen = BTreeSet::new();
+    let name = |(row, name): (usize, &String)| match seen.insert(name.clone()) {
+        true => name.clone(),
+        false => format!("{name} (row {row})"),
+    };
+    names.iter().enumerate().map(name).collect()
 }
 
 fn names(cells: &Cells, genes: &[usize]) -> Vec<String> {

@@ -205,7 +205,8 @@ fn a_server_is_asked_once_paid_within_the_limit_and_replayed_without_it() {
     // Eight cells, in free text and constrained, and constrained once more with other names; strict reads the free answers.
     let requests = server.requests();
     assert_eq!(requests.len(), 24);
-    assert!(requests.iter().all(|r| r.header("authorization") == Some(&format!("Bearer {KEY}"))));
+    let bearer = format!("Bearer {KEY}");
+    assert!(requests.iter().all(|r| r.header("authorization") == Some(bearer.as_str())));
     assert!(requests.iter().all(|r| !r.body.to_string().contains("cell1")), "names of cells stay here");
     let row = |way: &str| {
         let mut rows = whole.stdout.lines().filter(|line| line.contains("srv ") && line.contains(way));

@@ -80,10 +80,27 @@ fn confusions(scored: &[Scored<'_>]) -> Result<String> {
     Ok(text)
 }
 
-/// A field of a CSV file.
+/// A field of a CSV file. What a spreadsheet would take for a formula gets an apostrophe in front.
 fn quoted(field: &str) -> String {
+    let field = match field.starts_with(['=', '+', '-', '@', '\t', '\r', '\n']) {
+        true => format!("'{field}"),
+        false => field.to_owned(),
+    };
     match field.contains([',', '"', '\n', '\r']) {
         true => format!("\"{}\"", field.replace('"', "\"\"")),
-        false => field.to_owned(),
+        false => field,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::quoted;
+
+    #[test]
+    fn fields_are_text_and_one_field_each() {
+        assert_eq!(quoted("T cell, CD4+"), "\"T cell, CD4+\"");
+        assert_eq!(quoted("a \"b\""), "\"a \"\"b\"\"\"");
+        assert_eq!(quoted("=1+1"), "'=1+1");
+        assert_eq!(quoted("B cell"), "B cell");
     }
 }

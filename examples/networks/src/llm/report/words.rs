@@ -1,23 +1,18 @@
 //! What was found, in words.
 
 use anyhow::Result;
-use sc_eval::report::{Finding, Findings as Checks, KeyFigure, Section, Severity};
-use sc_eval::statistics::{McNemar, discordant, mcnemar, wilson};
+use sc_eval::report::{KeyFigure, Section};
 use sc_examples::progress::thousands;
 
 use super::super::args::{Decoding, LlmArgs, TaskName};
 use super::super::models::prompt_params;
-use super::super::scores::{Row, Scores};
+use super::super::scores::Row;
 use super::super::servers::Purse;
+use super::super::small::passes;
 use super::super::tasks::Task;
+use super::checks::Control;
 use super::{Findings, Scored, tables};
 use crate::small::NAME as SMALL;
-
-pub(super) const CHECKS: &str = "Every item counts: an answer that is no label is wrong. Intervals of single rows are Wilson's, \
-                                 at 95 %.";
-
-/// How much an error of the first kind is allowed, for all rows of a check together.
-const ALPHA: f64 = 0.05;
 
 /// What a task asks and what its table says.
 pub(super) fn lede(task: &Task) -> String {
@@ -76,7 +71,7 @@ fn things(task: &Task) -> &'static str {
     if task.name == TaskName::Markers { "clusters" } else { "cells" }
 }
 
-fn percent(share: f64) -> String {
+pub(super) fn percent(share: f64) -> String {
     format!("{:.1} %", 100.0 * share)
 }
 
@@ -111,218 +106,6 @@ pub(super) fn key_figures(scored: &[Scored<'_>], purse: Purse) -> Vec<KeyFigure>
     figures
 }
 
-/// Whether anything is told from barcodes.
-struct Control<'a> {
-    /// Ways that were compared.
-    n_ways: usize,
-    best: (&'a Row, Scores),
-    chance: Scores,
-    /// The first row that is above chance.
-    above: Option<&'a Row>,
-}
-
-impl<'a> Control<'a> {
-    fn of(scored: &Scored<'a>) -> Option<Self> {
-        let is_way = |row: &Row| !["majority", "random by prior"].contains(&row.method.as_str());
-        let ways = || scored.rows.iter().filter(|(row, _)| is_way(row));
-        let (n_ways, chance) = (ways().count(), scored.majority()?);
-        // One way in twenty is above an interval of 95 % by chance alone.
-        let level = 1.0 - ALPHA / n_ways.max(1) as f64;
-        let is_above = |scores: &Scores| {
-            wilson(scores.n_right as u64, scores.n as u64, level)
-                .is_ok_and(|interval| interval.low > chance.accuracy)
-        };
-        let above = ways().find(|(_, scores)| is_above(scores)).map(|(row, _)| *row);
-        Some(Self { n_ways, best: scored.best(is_way)?, chance, above })
-    }
-}
-
-/// What a reader should know before the tables.
-pub(super) fn checks(scored: &[Scored<'_>]) -> Result<Checks> {
-    let mut findings = Vec::new();
-    for scored in scored {
-        match scored.task.name {
-            TaskName::BarcodeCluster => findings.extend(control(scored)),
-            _ => findings.extend(against_baselines(scored)?),
-        }
-    }
-    for scored in scored.iter().filter(|scored| scored.task.name != TaskName::BarcodeCluster) {
-        findings.extend(disguises(scored));
-    }
-    findings.extend(compliance(scored));
-    findings.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
-    Ok(Checks { findings })
-}
-
-fn interval(scores: &Scores) -> String {
-    format!(
-        "{} of {}, {} (95 % interval {} to {})",
-        scores.n_right,
-        scores.n,
-        percent(scores.accuracy),
-        percent(scores.interval.low),
-        percent(scores.interval.high)
-    )
-}
-
-fn control(scored: &Scored<'_>) -> Option<Finding> {
-    let Control { n_ways, best: (best, scores), chance, above } = Control::of(scored)?;
-    let chance = format!(
-        "always the most frequent cluster of the training cells is right for {} of {}, {}",
-        chance.n_right,
-        chance.n,
-        percent(chance.accuracy)
-    );
-    let best = format!("the best of {n_ways} ways, {}, is right for {}", best.name(), interval(&scores));
-    let level = format!("at {} % over all {n_ways} ways together", 100.0 * (1.0 - ALPHA));
-    Some(match above {
-        None => Finding::new(
-            Severity::Passed,
-            format!(
-                "Task barcode-cluster stays at chance, as it must: {best}; {chance}. No way is above that {level}. An accuracy \
-                 on this task says nothing of biology."
-            ),
-        ),
-        Some(row) => Finding::new(
-            Severity::Error,
-            format!(
-                "Task barcode-cluster is above chance: {best}; {chance}. {} is above that {level}. Barcodes carry something of \
-                 the clusters here, such as the sample or batch that a cell is of, or something leaks.",
-                row.name()
-            ),
-        ),
-    })
-}
-
-fn against_baselines(scored: &Scored<'_>) -> Result<Vec<Finding>> {
-    let (Some((model, scores)), Some(majority)) = (scored.best_model(), scored.majority()) else {
-        return Ok(Vec::new());
-    };
-    let word = scored.word();
-    let is_above = scores.interval.low > majority.accuracy;
-    let verdict = if is_above { "is above chance" } else { "is not clearly above chance" };
-    let severity = if is_above { Severity::Passed } else { Severity::Warning };
-    let text = format!(
-        "Task {word} {verdict}: {} is right for {}; always the most frequent type is right for {}.",
-        model.name(),
-        interval(&scores),
-        percent(majority.accuracy)
-    );
-    let mut findings = vec![Finding::new(severity, text)];
-    if let Some((baseline, beside)) = scored.best(|row| !row.is_model()) {
-        let codes = |row: &Row| -> Vec<u32> {
-            row.answers.iter().map(|answer| answer.map_or(u32::MAX, |label| label as u32)).collect()
-        };
-        let truth: Vec<u32> = scored.task.test.iter().map(|asked| asked.truth as u32).collect();
-        let cells = discordant(&truth, &codes(model), &codes(baseline))?;
-        let p = mcnemar(cells, McNemar::Exact);
-        let verdict = match (p < ALPHA, scores.n_right > beside.n_right) {
-            (true, true) => "The model is better than every baseline",
-            (true, false) => "The model is worse than the best baseline",
-            (false, _) => "Model and best baseline cannot be told apart",
-        };
-        let text = format!(
-            "{verdict} on task {word}: {} {} of {}, {} {}; only the model is right for {}, only the baseline for {} \
-             (McNemar's exact p {}).",
-            model.name(),
-            scores.n_right,
-            scores.n,
-            baseline.name(),
-            beside.n_right,
-            cells.only_first,
-            cells.only_second,
-            match p < 1e-4 {
-                true => "below 0.0001".to_owned(),
-                false => format!("{p:.4}"),
-            }
-        );
-        findings.push(Finding::new(Severity::Note, text));
-    }
-    Ok(findings)
-}
-
-/// What is left when the names of genes are shuffled.
-fn disguises(scored: &Scored<'_>) -> Vec<Finding> {
-    let mut findings = Vec::new();
-    let Some(majority) = scored.majority() else { return findings };
-    for (row, scores) in scored.rows.iter().filter(|(row, _)| row.is_disguised) {
-        let is_same = |other: &&(&Row, Scores)| {
-            row.method.strip_suffix(", shuffled names") == Some(&other.0.method)
-                && other.0.decoding == row.decoding
-        };
-        let Some((model, before)) = scored.models().find(is_same) else { continue };
-        let falls = scores.interval.low <= majority.accuracy;
-        let (severity, verdict) = match falls {
-            true => (Severity::Passed, "its answers rest on the genes"),
-            false => (Severity::Warning, "some of its answers rest on something else than the genes"),
-        };
-        let text = format!(
-            "Task {}: when every gene gets the name of another, {} falls from {} to {}; the most frequent type is {}: {verdict}.",
-            scored.word(),
-            model.name(),
-            percent(before.accuracy),
-            percent(scores.accuracy),
-            percent(majority.accuracy)
-        );
-        let text = match scores.n_right < before.n_right {
-            true => text,
-            false => text.replace("falls from", "goes from"),
-        };
-        findings.push(Finding::new(severity, text));
-    }
-    findings
-}
-
-/// Which answers are labels.
-fn compliance(scored: &[Scored<'_>]) -> Vec<Finding> {
-    let all = || scored.iter().flat_map(|scored| &scored.rows).filter(|(row, _)| row.is_model());
-    let by = |chosen: bool| {
-        all().filter(move |(row, _)| {
-            let is_chosen = [Decoding::Constrained, Decoding::Posterior].map(Decoding::word);
-            is_chosen.contains(&row.decoding.as_str()) == chosen
-        })
-    };
-    let count = |chosen: bool| {
-        let answers = || by(chosen).flat_map(|(row, _)| &row.answers);
-        (answers().flatten().count(), answers().count())
-    };
-    let mut findings = Vec::new();
-    let (n_labels, n) = count(true);
-    if n > 0 {
-        let (severity, end) = match n_labels == n {
-            true => (Severity::Passed, "."),
-            false => (Severity::Warning, ": a server did not keep to the labels that it was given."),
-        };
-        let text = format!(
-            "Constrained and posterior answers are labels: {} of {}, {}{end}",
-            thousands(n_labels),
-            thousands(n),
-            percent(n_labels as f64 / n as f64)
-        );
-        findings.push(Finding::new(severity, text));
-    }
-    let (n_labels, n) = count(false);
-    if n > 0 {
-        let text = format!(
-            "Free text need not be a label: {} of {} free and strict answers are one, {}. The others count as wrong; left out, \
-             as published scores leave them out, they would flatter a model.",
-            thousands(n_labels),
-            thousands(n),
-            percent(n_labels as f64 / n as f64)
-        );
-        findings.push(Finding::new(Severity::Note, text));
-    }
-    let n_failed = all().flat_map(|(row, _)| &row.lines).filter(|line| line.outcome == "failed").count();
-    if n_failed > 0 {
-        let text = format!(
-            "{} requests to servers failed and count as wrong; --resume asks again.",
-            thousands(n_failed)
-        );
-        findings.push(Finding::new(Severity::Warning, text));
-    }
-    findings
-}
-
 impl Findings<'_> {
     pub(super) fn protocol(&self) -> Vec<(String, String)> {
         let args = self.args;
@@ -345,9 +128,12 @@ impl Findings<'_> {
             facts.push(fact("Clusters", text));
         }
         if args.trains_small() {
+            let times =
+                self.tasks.iter().map(|(task, _)| format!("{} {}", task.name.word(), passes(task, args)));
             let text = format!(
-                "of random weights, trained for {} epochs on the prompts and labels of the training items of each task",
-                args.epochs
+                "of random weights, trained on the prompts and labels of the training items of each task, each time without \
+                 another fifth of the genes; passes: {}",
+                times.collect::<Vec<_>>().join(", ")
             );
             facts.push(fact(SMALL, text));
         }
