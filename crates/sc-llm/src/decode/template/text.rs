@@ -176,12 +176,12 @@ impl Lead {
             });
         };
         let end = encoded.offsets[n - 1].end;
-        let (mut rest, mut is_end) = (Vec::with_capacity(end + 1), vec![false; end + 1]);
+        let (mut rest, mut is_end) = (Vec::with_capacity(end + 1), Vec::with_capacity(end + 1));
         for place in 0..=end {
             let token = encoded.offsets[..n].iter().position(|offsets| offsets.start >= place);
             let token = token.unwrap_or(n);
             let is_met = token.checked_sub(1).map_or(0, |last| encoded.offsets[last].end) == place;
-            is_end[place] = is_met;
+            is_end.push(is_met);
             rest.push(match is_met {
                 true => Some(encoded.ids[token..n].to_vec()),
                 false => match text.get(place..end) {
