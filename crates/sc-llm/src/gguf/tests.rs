@@ -229,10 +229,11 @@ fn what_llama_cpp_does_not_have_is_not_written() {
     let longer = Tokenizer::of_words(&["more words than the model has rows, for all of them are new"], 400);
     let error = message(&base, &longer.unwrap());
     assert!(error.to_string().contains("the number of tokens"), "{error}");
-    let json = br#"{"pre_tokenizer": {"type": "Whitespace"}, "model": {"type": "BPE", "vocab": {"a": 0}, "merges": []}}"#;
+    let json = br#"{"added_tokens": [], "pre_tokenizer": {"type": "Whitespace"}, "model": {"type": "BPE", "vocab": {"a": 0}, "merges": []}}"#;
     let error = message(&base, &Tokenizer::from_json(json).unwrap());
     assert!(error.to_string().contains("the pre-tokeniser is"), "{error}");
-    let json = br#"{"model": {"type": "WordLevel", "vocab": {"a": 0}, "unk_token": "a"}}"#;
+    let json =
+        br#"{"added_tokens": [], "model": {"type": "WordLevel", "vocab": {"a": 0}, "unk_token": "a"}}"#;
     let error = message(&base, &Tokenizer::from_json(json).unwrap());
     assert!(error.to_string().contains("expected BPE of bytes"), "{error}");
 }
