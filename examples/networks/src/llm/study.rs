@@ -220,5 +220,5 @@ fn begin(out: &Path, plan: &serde_json::Value) -> Result<()> {
     }
     std::fs::create_dir_all(out).with_context(|| format!("cannot create {}", out.display()))?;
     let text = format!("{plan:#}\n");
-    Ok(sc_io::atomic::write_aside(&out.join("plan.json"), true, |file| file.write_all(text.as_bytes()))?)
+    Ok(sc_io::atomic::write_aside(out.join("plan.json"), true, |file| file.write_all(text.as_bytes()))?)
 }
