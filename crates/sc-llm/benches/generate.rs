@@ -80,7 +80,9 @@ fn main() {
         let model = LanguageModel::random(&config, 1, &params).unwrap();
         println!("weights made: at most {} MiB so far, {} MiB now", memory("VmHWM:"), memory("VmRSS:"));
         parts(&model);
-        cells(&model);
+        if number("--cells", 8) > 0 {
+            cells(&model);
+        }
         println!("at most {} MiB", memory("VmHWM:"));
     });
 }
