@@ -150,6 +150,8 @@ fn another_version_is_named() {
 fn spoilt(model: &str, place: &str, value: Value, expected: &str) {
     let mut file = file(model);
     *file.pointer_mut(place).unwrap_or_else(|| panic!("{model} has no {place}")) = value;
+    // What was fitted stands before the name of the model: it is held before it is looked at.
+    file.sort_all_objects();
     let (error, source) = refusal(file.to_string().as_bytes());
     assert!(matches!(error, Error::ModelFile { .. }), "{error}");
     assert!(source.contains(expected), "{model} {place}: {source:?} without {expected:?}");
