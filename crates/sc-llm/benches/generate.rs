@@ -136,7 +136,8 @@ fn cells(model: &LanguageModel) {
             time(&what, (n_cells, "cells"), |round| {
                 let named =
                     annotator.run(&items(round, is_shared), &mut |_| ControlFlow::Continue(())).unwrap();
-                assert_eq!((named.n_shared > 0, named.compliance()), (is_shared, 1.0));
+                // One cell has nobody to share with.
+                assert_eq!((named.n_shared > 0, named.compliance()), (is_shared && n_cells > 1, 1.0));
             });
         }
     }
