@@ -33,6 +33,7 @@ pub use qwen2::Qwen2Config;
 pub use read::{State, Vocabulary};
 pub use t5::{Side, T5Config};
 
+pub(crate) use self::config::Sizes;
 use self::decoder::Decoder;
 use self::parts::{Parts, Source};
 use self::t5::T5;

@@ -9,7 +9,7 @@ use sc_fm::nn::gemm::BlockFormat;
 use super::names::{Architecture, Names};
 use super::{ARCHITECTURE, CHAT_TEMPLATE, Error, tokens};
 use crate::Result;
-use crate::models::Config;
+use crate::models::{Config, Sizes};
 use crate::sft::Base;
 use crate::tokenizer::Tokenizer;
 
@@ -79,9 +79,25 @@ pub fn write(path: impl AsRef<Path>, base: &Base, tokenizer: &Tokenizer, params:
 /// Keys behind the architecture's name, and their values.
 type Shape = Vec<(&'static str, Value)>;
 
+fn size(size: usize) -> Value {
+    Value::U32(u32::try_from(size).unwrap_or(u32::MAX))
+}
+
+/// What every decoder's file says, and what this one's says beside it.
+fn with_sizes<const N: usize>(sizes: Sizes, more: [(&'static str, Value); N]) -> Shape {
+    let all = [
+        ("context_length", size(sizes.max_position_embeddings)),
+        ("embedding_length", size(sizes.hidden_size)),
+        ("feed_forward_length", size(sizes.intermediate_size)),
+        ("block_count", size(sizes.num_hidden_layers)),
+        ("attention.head_count", size(sizes.num_attention_heads)),
+        ("attention.head_count_kv", size(sizes.num_key_value_heads)),
+    ];
+    all.into_iter().chain(more).collect()
+}
+
 /// The values of the metadata that say what the model looks like.
 fn shape(config: &Config) -> Result<(Architecture, Shape), Error> {
-    let size = |size: usize| Value::U32(u32::try_from(size).unwrap_or(u32::MAX));
     let number = |number: f64| Value::F32(number as f32);
     let refuse = |what, found: String, expected| Err(Error::NotWritten { what, found, expected });
     match config {
@@ -92,20 +108,16 @@ fn shape(config: &Config) -> Result<(Architecture, Shape), Error> {
             if config.use_sliding_window {
                 return refuse("`use_sliding_window`", "true".to_owned(), "false");
             }
-            let n_kv_heads = config.num_key_value_heads.unwrap_or(config.num_attention_heads);
             let theta = config.rope_theta().unwrap_or_default();
             Ok((
                 Architecture::Qwen2,
-                vec![
-                    ("context_length", size(config.max_position_embeddings)),
-                    ("embedding_length", size(config.hidden_size)),
-                    ("feed_forward_length", size(config.intermediate_size)),
-                    ("block_count", size(config.num_hidden_layers)),
-                    ("attention.head_count", size(config.num_attention_heads)),
-                    ("attention.head_count_kv", size(n_kv_heads)),
-                    ("attention.layer_norm_rms_epsilon", number(config.rms_norm_eps)),
-                    ("rope.freq_base", number(theta)),
-                ],
+                with_sizes(
+                    config.sizes(),
+                    [
+                        ("attention.layer_norm_rms_epsilon", number(config.rms_norm_eps)),
+                        ("rope.freq_base", number(theta)),
+                    ],
+                ),
             ))
         }
         Config::Phi(config) => {
@@ -115,21 +127,17 @@ fn shape(config: &Config) -> Result<(Architecture, Shape), Error> {
             if config.hidden_act != "gelu_new" {
                 return refuse("`hidden_act`", format!("{:?}", config.hidden_act), "gelu_new");
             }
-            let n_kv_heads = config.num_key_value_heads.unwrap_or(config.num_attention_heads);
             let (turning, theta) = config.rotary().unwrap_or_default();
             Ok((
                 Architecture::Phi,
-                vec![
-                    ("context_length", size(config.max_position_embeddings)),
-                    ("embedding_length", size(config.hidden_size)),
-                    ("feed_forward_length", size(config.intermediate_size)),
-                    ("block_count", size(config.num_hidden_layers)),
-                    ("attention.head_count", size(config.num_attention_heads)),
-                    ("attention.head_count_kv", size(n_kv_heads)),
-                    ("attention.layer_norm_epsilon", number(config.layer_norm_eps)),
-                    ("rope.dimension_count", size(turning)),
-                    ("rope.freq_base", number(theta)),
-                ],
+                with_sizes(
+                    config.sizes(),
+                    [
+                        ("attention.layer_norm_epsilon", number(config.layer_norm_eps)),
+                        ("rope.dimension_count", size(turning)),
+                        ("rope.freq_base", number(theta)),
+                    ],
+                ),
             ))
         }
         other => refuse("the architecture", other.architecture().name().to_owned(), "qwen2 or phi"),

@@ -57,12 +57,9 @@ fn eps() -> f64 {
 const FIRST_LAYOUT: &str = "layers.0.wte.weight";
 
 impl PhiConfig {
-    /// Refuses what no Phi can be.
-    ///
-    /// # Errors
-    /// [`Error::Config`].
-    pub fn validate(&self) -> Result<(), Error> {
-        let sizes = Sizes {
+    /// Its sizes under the names that both configurations have.
+    pub(crate) fn sizes(&self) -> Sizes {
+        Sizes {
             vocab_size: self.vocab_size,
             hidden_size: self.hidden_size,
             intermediate_size: self.intermediate_size,
@@ -70,8 +67,15 @@ impl PhiConfig {
             num_attention_heads: self.num_attention_heads,
             num_key_value_heads: self.n_kv_heads(),
             max_position_embeddings: self.max_position_embeddings,
-        };
-        sizes.check()?;
+        }
+    }
+
+    /// Refuses what no Phi can be.
+    ///
+    /// # Errors
+    /// [`Error::Config`].
+    pub fn validate(&self) -> Result<(), Error> {
+        self.sizes().check()?;
         check_eps("layer_norm_eps", self.layer_norm_eps)?;
         if self.tie_word_embeddings {
             return Err(super::config::refuse(

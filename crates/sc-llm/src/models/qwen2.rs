@@ -59,12 +59,9 @@ fn eps() -> f64 {
 }
 
 impl Qwen2Config {
-    /// Refuses what no Qwen2 can be.
-    ///
-    /// # Errors
-    /// [`Error::Config`].
-    pub fn validate(&self) -> Result<(), Error> {
-        let sizes = Sizes {
+    /// Its sizes under the names that both configurations have.
+    pub(crate) fn sizes(&self) -> Sizes {
+        Sizes {
             vocab_size: self.vocab_size,
             hidden_size: self.hidden_size,
             intermediate_size: self.intermediate_size,
@@ -72,8 +69,15 @@ impl Qwen2Config {
             num_attention_heads: self.num_attention_heads,
             num_key_value_heads: self.n_kv_heads(),
             max_position_embeddings: self.max_position_embeddings,
-        };
-        sizes.check()?;
+        }
+    }
+
+    /// Refuses what no Qwen2 can be.
+    ///
+    /// # Errors
+    /// [`Error::Config`].
+    pub fn validate(&self) -> Result<(), Error> {
+        self.sizes().check()?;
         check_eps("rms_norm_eps", self.rms_norm_eps)?;
         if self.use_sliding_window && self.sliding_window == Some(0) {
             return Err(refuse("sliding_window", 0, "at least 1"));
