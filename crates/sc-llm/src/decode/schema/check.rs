@@ -77,7 +77,8 @@ pub(super) fn schema(schema: &Value) -> Result<(), Error> {
 /// As [`schema`], for those inside a grammar.
 pub(super) fn schemas_inside(grammar: &str) -> Result<(), Error> {
     for (place, mark) in grammar.match_indices("%json") {
-        let mut values = serde_json::Deserializer::from_str(&grammar[place + mark.len()..]).into_iter::<Value>();
+        let mut values =
+            serde_json::Deserializer::from_str(&grammar[place + mark.len()..]).into_iter::<Value>();
         // What is no JSON is no schema, or one that the parser of the grammar will refuse with its place.
         if let Some(Ok(value)) = values.next() {
             schema(&value)?;

@@ -204,7 +204,8 @@ impl<'g> Run<'g> {
     fn finish(mut self) -> Written {
         let tokens = self.text.split_off(self.n_prompt);
         let of_text = &tokens[..tokens.len() - self.n_behind];
-        let bytes: Vec<u8> = of_text.iter().flat_map(|&token| self.grammar.vocabulary.text_of(token)).copied().collect();
+        let bytes: Vec<u8> =
+            of_text.iter().flat_map(|&token| self.grammar.vocabulary.text_of(token)).copied().collect();
         Written {
             text: String::from_utf8_lossy(&bytes).into_owned(),
             tokens,

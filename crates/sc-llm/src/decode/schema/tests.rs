@@ -9,7 +9,8 @@ mod valid;
 
 /// Labels that begin with each other, with what JSON escapes and what is no ASCII.
 fn labels() -> Vec<String> {
-    let kinds = ["T cell", "T cell regulatory", "γδ T cell", "CD4⁺ \"helper\"", "B\\plasma", "mast\tcell", "NK"];
+    let kinds =
+        ["T cell", "T cell regulatory", "γδ T cell", "CD4⁺ \"helper\"", "B\\plasma", "mast\tcell", "NK"];
     let label = |i: usize| match i / kinds.len() {
         0 => kinds[i].to_owned(),
         n => format!("{} {n}", kinds[i % kinds.len()]),
@@ -19,7 +20,10 @@ fn labels() -> Vec<String> {
 
 fn words() -> Tokenizer {
     let mut texts = labels();
-    texts.push("{\"cell_type\": \"T cell\", \"markers\": [{\"gene\": \"CD3D\", \"share\": 0.5, \"up\": true}]}".into());
+    texts.push(
+        "{\"cell_type\": \"T cell\", \"markers\": [{\"gene\": \"CD3D\", \"share\": 0.5, \"up\": true}]}"
+            .into(),
+    );
     Tokenizer::of_words(&texts, 2000).unwrap()
 }
 
@@ -46,12 +50,16 @@ fn model(tokenizer: &Tokenizer, item: u64) -> impl FnMut(&[u32]) -> crate::Resul
 /// Texts of a grammar, by chance.
 fn texts(tokenizer: &Tokenizer, grammar: &Grammar, n: u64, max_new_tokens: usize) -> Vec<Written> {
     let text = |item| {
-        let written = grammar.generate(&[3, 4], &random(max_new_tokens), item, model(tokenizer, item)).unwrap();
-        let n_text = written.tokens.iter().take_while(|token| !tokenizer.special().eos.contains(token)).count();
+        let written =
+            grammar.generate(&[3, 4], &random(max_new_tokens), item, model(tokenizer, item)).unwrap();
+        let n_text =
+            written.tokens.iter().take_while(|token| !tokenizer.special().eos.contains(token)).count();
         assert!(n_text + 1 >= written.tokens.len(), "an end token is the last");
         assert!(written.tokens.len() <= max_new_tokens);
-        let bytes: Vec<u8> =
-            written.tokens[..n_text].iter().flat_map(|&token| tokenizer.token_bytes(token).unwrap()).collect();
+        let bytes: Vec<u8> = written.tokens[..n_text]
+            .iter()
+            .flat_map(|&token| tokenizer.token_bytes(token).unwrap())
+            .collect();
         assert_eq!(String::from_utf8_lossy(&bytes), written.text);
         written
     };

@@ -36,10 +36,12 @@ impl<'v> Count<'v> {
     /// * `is_combined`: whether something further up is combined with it.
     fn of(&mut self, schema: &'v Value, is_combined: bool) -> Parts {
         let Some(keywords) = schema.as_object() else { return ONE };
-        let lists = ["allOf", "anyOf", "oneOf", "enum"].map(|name| keywords.get(name).and_then(Value::as_array));
+        let lists =
+            ["allOf", "anyOf", "oneOf", "enum"].map(|name| keywords.get(name).and_then(Value::as_array));
         let [all_of, any_of, one_of, values] = lists;
         let is_applied = |name: &str| ["allOf", "anyOf", "oneOf", "enum", "const", "$ref"].contains(&name);
-        let means = |name: &str| !super::ANNOTATIONS.contains(&name) && !["$defs", "definitions"].contains(&name);
+        let means =
+            |name: &str| !super::ANNOTATIONS.contains(&name) && !["$defs", "definitions"].contains(&name);
         let n_applied = keywords.keys().filter(|name| is_applied(name)).count();
         let has_own = keywords.keys().any(|name| !is_applied(name) && means(name));
         let n_combined = n_applied + usize::from(has_own) + all_of.map_or(0, |schemas| schemas.len() - 1);

@@ -24,15 +24,24 @@ fn a_schema_that_cannot_be_enforced_is_refused_with_its_place() {
     for (schema, expected) in [
         ("{\"type\": ", "the JSON schema is not valid JSON: EOF while parsing"),
         ("3", "# of the JSON schema is 3, expected a schema"),
-        (r#"{"properties": {"a/b": {"maxlength": 3}}}"#, "#/properties/a~1b of the JSON schema has the keyword \"maxlength\""),
+        (
+            r#"{"properties": {"a/b": {"maxlength": 3}}}"#,
+            "#/properties/a~1b of the JSON schema has the keyword \"maxlength\"",
+        ),
         (r#"{"items": {"not": {}}}"#, "#/items of the JSON schema has the keyword \"not\""),
         (r#"{"x-guidance": {"lenient": true}}"#, "# of the JSON schema has the keyword \"x-guidance\""),
         (r#"{"anyOf": []}"#, "#/anyOf of the JSON schema is [], expected a list of schemas"),
         (r#"{"properties": []}"#, "#/properties of the JSON schema is [], expected an object of schemas"),
         (r#"{"multipleOf": 0}"#, "#/multipleOf of the JSON schema is 0, expected a number"),
-        (r##"{"items": {"$ref": "#/$defs/a"}}"##, "#/items of the JSON schema refers to \"#/$defs/a\", which is no place"),
+        (
+            r##"{"items": {"$ref": "#/$defs/a"}}"##,
+            "#/items of the JSON schema refers to \"#/$defs/a\", which is no place",
+        ),
         (r#"{"$ref": "https://example.org/schema"}"#, "which is no place in it"),
-        (r##"{"$ref": "#/$defs/a", "$defs": {"a": {"prefixItems": [{"$ref": 1}]}}}"##, "#/$defs/a/prefixItems/0/$ref of the JSON schema is 1"),
+        (
+            r##"{"$ref": "#/$defs/a", "$defs": {"a": {"prefixItems": [{"$ref": 1}]}}}"##,
+            "#/$defs/a/prefixItems/0/$ref of the JSON schema is 1",
+        ),
         (r#"{"type": "cell"}"#, "the JSON schema cannot be used: Invalid type: cell"),
         (r#"{"format": "gene"}"#, "Unknown format: gene"),
         (r#"{"pattern": "("}"#, "the JSON schema cannot be used"),
@@ -92,7 +101,10 @@ fn a_schema_too_deep_or_too_large_is_refused() {
     // Each definition holds the next one.
     let chain_of = |n: usize, next: &dyn Fn(usize) -> String| {
         let defs: Vec<String> = (0..n).map(|i| format!("\"d{i}\": {}", next(i + 1))).collect();
-        format!("{{\"$defs\": {{{}, \"d{n}\": {{\"type\": \"null\"}}}}, \"$ref\": \"#/$defs/d0\"}}", defs.join(", "))
+        format!(
+            "{{\"$defs\": {{{}, \"d{n}\": {{\"type\": \"null\"}}}}, \"$ref\": \"#/$defs/d0\"}}",
+            defs.join(", ")
+        )
     };
     let long = chain_of(3000, &|next| format!("{{\"items\": {{\"$ref\": \"#/$defs/d{next}\"}}}}"));
     assert!(of(&long).contains("levels together, expected at most 4096"), "{}", of(&long));
@@ -143,7 +155,15 @@ fn a_schema_at_the_limits_is_compiled_or_refused_in_time() {
 #[test]
 fn regular_expressions_and_grammars_that_make_no_sense_are_refused() {
     let compiler = compiler();
-    for regex in ["(", "a{2,1}", r"[^\s\S]", r"\bT\b", "(?=a)b", &"(".repeat(20_000), &"a|".repeat(40_000)] {
+    for regex in [
+        "(",
+        "a{2,1}",
+        r"[^\s\S]",
+        r"\bT\b",
+        "(?=a)b",
+        "(".repeat(20_000).as_str(),
+        "a|".repeat(40_000).as_str(),
+    ] {
         let error = compiler.regex(regex).unwrap_err();
         assert!(error.to_string().contains("regular expression"), "{error}");
     }
@@ -156,9 +176,9 @@ fn regular_expressions_and_grammars_that_make_no_sense_are_refused() {
         ("start: A\nA: A \"x\"", "circular reference in token"),
         ("start: <|endoftext|>", "unknown special token"),
         ("start: %json {\"not\": {}}", "has the keyword \"not\""),
-        (&format!("start: {}\"a\"{}", "(".repeat(5000), ")".repeat(5000)), "too deeply nested"),
-        (&format!("start: a0{rules}"), "unknown name"),
-        (&"x".repeat(MAX_GRAMMAR_BYTES + 1), "65537 bytes, expected at most 65536"),
+        (format!("start: {}\"a\"{}", "(".repeat(5000), ")".repeat(5000)).as_str(), "too deeply nested"),
+        (format!("start: a0{rules}").as_str(), "unknown name"),
+        ("x".repeat(MAX_GRAMMAR_BYTES + 1).as_str(), "65537 bytes, expected at most 65536"),
     ] {
         let error = compiler.lark(grammar).unwrap_err();
         assert!(chain(&error).contains(expected), "{grammar:.60}: {}", chain(&error));
@@ -177,7 +197,8 @@ fn special_tokens_asked_for_by_number_never_come() {
 
 #[test]
 fn a_tokeniser_without_an_end_needs_one_from_the_parameters() {
-    let json = br#"{"version": "1.0", "model": {"type": "WordLevel", "vocab": {"a": 0, "b": 1}, "unk_token": "b"}}"#;
+    let json =
+        br#"{"version": "1.0", "model": {"type": "WordLevel", "vocab": {"a": 0, "b": 1}, "unk_token": "b"}}"#;
     let tokenizer = Tokenizer::from_json(json).unwrap();
     let grammar = Compiler::new(&tokenizer).unwrap().regex("a+").unwrap();
     let model = |_: &[u32]| Ok::<_, crate::Error>(vec![0.0, 1.0]);

@@ -74,7 +74,8 @@ fn every_complete_text_parses_and_is_what_the_schema_says() {
             let mut different = std::collections::BTreeSet::new();
             for Written { text, is_complete, .. } in &written {
                 assert!(is_complete, "{text}");
-                let value: Value = serde_json::from_str(text).unwrap_or_else(|error| panic!("{error}: {text}"));
+                let value: Value =
+                    serde_json::from_str(text).unwrap_or_else(|error| panic!("{error}: {text}"));
                 assert!(is_valid(&schema, &value), "{text}");
                 different.insert(text.as_str());
             }
@@ -106,7 +107,8 @@ fn the_same_seed_writes_the_same_in_any_order_and_on_any_thread() {
         let halves = [(20..40), (0..20)].map(|items| {
             let (tokenizer, grammar) = (&tokenizer, &other);
             scope.spawn(move || {
-                let text = |item| grammar.generate(&[3, 4], &random(500), item, model(tokenizer, item)).unwrap();
+                let text =
+                    |item| grammar.generate(&[3, 4], &random(500), item, model(tokenizer, item)).unwrap();
                 items.map(text).collect::<Vec<_>>()
             })
         });
@@ -152,7 +154,8 @@ fn a_grammar_may_call_itself() {
     }
     let tokenizer = words();
     let grammar = Compiler::new(&tokenizer).unwrap();
-    let grammar = grammar.lark("start: tree\ntree: LEAF | \"(\" tree \", \" tree \")\"\nLEAF: /[ab]/").unwrap();
+    let grammar =
+        grammar.lark("start: tree\ntree: LEAF | \"(\" tree \", \" tree \")\"\nLEAF: /[ab]/").unwrap();
     let mut n_complete = 0;
     for Written { text, is_complete, .. } in texts(&tokenizer, &grammar, 300, 400) {
         assert_eq!(tree(&text) == Some(""), is_complete, "{text}");
@@ -257,12 +260,13 @@ fn a_model_writes_in_a_grammar_up_to_its_last_position() {
             assert!(written.tokens.len() <= most, "{kind}: {} tokens", written.tokens.len());
             assert!(written.is_complete || written.tokens.len() == most, "{kind}: {written:?}");
             // The same from a model that reads all of it anew each time.
-            let (read, mut text) = (model.answer_start().map_or(prompt.clone(), |token| vec![token]), Vec::new());
+            let (read, mut text) =
+                (model.answer_start().map_or(prompt.clone(), |token| vec![token]), Vec::new());
             let anew = |next: &[u32]| {
                 text.extend_from_slice(next);
-                let state = model.answer_start().map(|_| model.encode(&[&prompt]));
+                let state = model.answer_start().map(|_| model.encode(&[&prompt[..]]));
                 let mut state = state.transpose()?.unwrap_or_else(|| vec![model.empty()]);
-                Ok::<_, CrateError>(model.read(&mut state, &[&text])?.remove(0))
+                Ok::<_, CrateError>(model.read(&mut state, &[&text[..]])?.remove(0))
             };
             assert_eq!(grammar.generate(&read, &random(most), item, anew).unwrap(), written, "{kind}");
         }
