@@ -33,8 +33,8 @@ impl Vocabulary {
         if found > MAX_NODES {
             return Err(Error::Vocabulary { found, limit: MAX_NODES });
         }
-        // The parser wants an end of its own, which is none of the model's.
-        words.push(Vec::new());
+        // The parser wants an end of its own, which is none of the model's, and one special token at least.
+        words.push(b"\xFF<|end of the grammar|>".to_vec());
         let trie = TokTrie::from(&TokRxInfo::new(n_tokens + 1, n_tokens), &words);
         let spells_any_text = (0..=0xF4).filter(|byte| ![0xC0, 0xC1].contains(byte)).all(|byte| {
             let found = trie.child_at_byte(trie.root(), byte);

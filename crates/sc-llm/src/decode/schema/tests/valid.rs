@@ -12,7 +12,7 @@ fn is_valid(schema: &Value, value: &Value) -> bool {
         "string" => value.is_string(),
         "boolean" => value.is_boolean(),
         "number" => value.is_number(),
-        "integer" => value.is_i64(),
+        "integer" => value.as_f64().is_some_and(|number| number.fract() == 0.0),
         "null" => value.is_null(),
         _ => panic!("{name}"),
     };
