@@ -62,6 +62,9 @@ pub const MAX_SCHEMA_BYTES: usize = 1 << 20;
 /// Bytes of the longest regular expression or grammar.
 pub const MAX_GRAMMAR_BYTES: usize = 1 << 16;
 
+/// Rules and tokens of a grammar at most: a mistake under many of them takes long to tell of.
+pub const MAX_RULES: usize = 500;
+
 /// Grammars are compiled by functions that call themselves, for each level of a schema and each rule that a rule begins with:
 /// this is room for the most that the limits let through, whatever room the caller has left.
 const STACK_BYTES: usize = 256 << 20;
@@ -139,6 +142,13 @@ impl Compiler {
     pub fn lark(&self, grammar: &str) -> Result<Grammar, Error> {
         limit("grammar", grammar, MAX_GRAMMAR_BYTES)?;
         with_stack(|| {
+            // Keys of JSON are none; a colon inside a text may count, so this is a bound.
+            let is_rule = |&(colon, _): &(usize, &str)| !grammar[..colon].trim_end().ends_with('"');
+            let found = grammar.match_indices(':').filter(is_rule).count();
+            if found > MAX_RULES {
+                let (what, unit, limit) = ("grammar", "rules", MAX_RULES);
+                return Err(Error::TooLarge { what, found, unit, limit });
+            }
             check::schemas_inside(grammar)?;
             self.compile("grammar", TopLevelGrammar::from_lark(grammar.to_owned()))
         })
@@ -167,7 +177,7 @@ impl fmt::Debug for Grammar {
 
 fn limit(what: &'static str, text: &str, limit: usize) -> Result<(), Error> {
     match text.len() {
-        found if found > limit => Err(Error::TooLarge { what, found, limit }),
+        found if found > limit => Err(Error::TooLarge { what, found, unit: "bytes", limit }),
         _ => Ok(()),
     }
 }

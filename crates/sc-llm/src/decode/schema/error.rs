@@ -8,13 +8,15 @@ use std::fmt::Display;
 #[non_exhaustive]
 pub enum Error {
     /// A text far larger than any of its kind.
-    #[error("the {what} has {found} bytes, expected at most {limit}")]
+    #[error("the {what} has {found} {unit}, expected at most {limit}")]
     TooLarge {
         /// What kind.
         what: &'static str,
-        /// Its bytes.
+        /// How many.
         found: usize,
-        /// Bytes at most.
+        /// Of what: bytes or rules.
+        unit: &'static str,
+        /// How many at most.
         limit: usize,
     },
     /// A schema that is no JSON, or nested deeper than 128 levels.
