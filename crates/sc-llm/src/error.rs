@@ -94,6 +94,10 @@ pub enum Error {
     #[cfg(feature = "local")]
     #[error(transparent)]
     Template(#[from] crate::decode::template::Error),
+    /// A schema, regular expression or grammar that cannot be used, or a text that it does not let go on.
+    #[cfg(feature = "schema")]
+    #[error(transparent)]
+    Schema(#[from] crate::decode::schema::Error),
     /// A model that cannot be opened, or what it cannot read.
     #[cfg(feature = "local")]
     #[error(transparent)]
@@ -161,6 +165,8 @@ impl Error {
             }
             #[cfg(feature = "local")]
             Self::Template(error) => error.help(),
+            #[cfg(feature = "schema")]
+            Self::Schema(error) => error.help(),
             #[cfg(feature = "local")]
             Self::Model(error) => error.help(),
             #[cfg(feature = "local")]

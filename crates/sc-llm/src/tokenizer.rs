@@ -276,6 +276,12 @@ impl Tokenizer {
         })
     }
 
+    /// What makes tokens of pieces of text, where those inside a text are the same but for the ends of the piece.
+    #[cfg(feature = "schema")]
+    pub(crate) fn encoder(&self) -> Option<Encoder> {
+        (self.scheme == Scheme::ByteLevel).then(|| Encoder(self.inner.clone()))
+    }
+
     /// Whether a token was added to the vocabulary as plain text.
     pub(crate) fn is_added(&self, id: u32) -> bool {
         matches!(self.tokens.get(id as usize), Some(Some(Token { kind: Kind::Added, .. })))
@@ -305,6 +311,19 @@ impl Tokenizer {
         let folder = folder.as_ref();
         files::write(folder, "tokenizer.json", &special::with_special_around(self))?;
         files::write(folder, "tokenizer_config.json", &special::config_of(self))
+    }
+}
+
+/// [`Tokenizer::encode`] alone.
+#[cfg(feature = "schema")]
+pub(crate) struct Encoder(tokenizers::Tokenizer);
+
+#[cfg(feature = "schema")]
+impl Encoder {
+    /// The tokens of a text; `None` where the tokeniser refuses it.
+    pub(crate) fn encode(&self, text: &str) -> Option<Vec<u32>> {
+        let encoding = guarded(|| self.0.encode(text, false))?.ok()?;
+        Some(encoding.get_ids().to_vec())
     }
 }
 

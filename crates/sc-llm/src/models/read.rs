@@ -170,6 +170,35 @@ impl LanguageModel {
         })
     }
 
+    /// Goes on from a prompt with a text of a grammar; the budget ends where the model has no more positions.
+    ///
+    /// * `item`: number of the text, which picks its stream of chance.
+    ///
+    /// # Errors
+    /// As [`LanguageModel::read`] and [`Grammar::generate`](crate::decode::schema::Grammar::generate).
+    #[cfg(feature = "schema")]
+    pub fn generate_in(
+        &self,
+        prompt: &[u32],
+        grammar: &crate::decode::schema::Grammar,
+        params: &GenerateParams,
+        item: u64,
+    ) -> Result<crate::decode::schema::Written> {
+        let start = self.answer_start();
+        let state = match start {
+            None => self.empty(),
+            Some(_) => self.encode(&[prompt])?.pop().expect("a state for the prompt"),
+        };
+        let read = start.as_ref().map_or(prompt, std::slice::from_ref);
+        self.check_text(0, 0, read)?;
+        let room = self.limits.max_positions.map_or(usize::MAX, |most| most + 1 - read.len());
+        let params = GenerateParams { max_new_tokens: params.max_new_tokens.min(room), ..params.clone() };
+        let mut states = [state];
+        grammar.generate(read, &params, item, |next| {
+            Ok(self.read(&mut states, &[next])?.pop().expect("logits of the text"))
+        })
+    }
+
     /// Reads the next tokens of texts, and returns for each the logits of the token after them.
     ///
     /// * `next`: for each state the tokens; at least one.
