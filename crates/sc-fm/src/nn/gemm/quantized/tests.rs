@@ -7,7 +7,7 @@ use rand_chacha::rand_core::{RngCore, SeedableRng};
 use super::super::*;
 
 /// Shapes `(rows, inputs, outputs)` around the sizes of tiles, panels and blocks.
-const SHAPES: [(usize, usize, usize); 14] = [
+const SHAPES: [(usize, usize, usize); 17] = [
     (1, 1, 1),
     (1, 0, 3),
     (0, 4, 5),
@@ -22,6 +22,9 @@ const SHAPES: [(usize, usize, usize); 14] = [
     (30, 768, 100),
     (61, 1024, 130),
     (100, 64, 5),
+    (1, 512, 112),
+    (2, 288, 130),
+    (1, 4096, 135),
 ];
 
 fn values(n: usize, seed: u64) -> Vec<f32> {
