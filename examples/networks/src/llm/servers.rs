@@ -196,7 +196,7 @@ impl Server {
         let is_free = match decoding {
             Decoding::Free | Decoding::Strict => true,
             Decoding::Constrained => false,
-            Decoding::Posterior => return Ok(None),
+            Decoding::Posterior | Decoding::Template => return Ok(None),
         };
         let (word, way) = (task.name.word(), decoding.word());
         let prompter =
@@ -285,7 +285,7 @@ fn line(
         (_, None) => false,
         (Decoding::Free, Some(how)) => matches!(how, Match::Exact | Match::Folded),
         (Decoding::Strict, Some(how)) => how == Match::Exact,
-        (Decoding::Constrained | Decoding::Posterior, Some(_)) => true,
+        (Decoding::Constrained | Decoding::Posterior | Decoding::Template, Some(_)) => true,
     };
     let outcome = match (record.outcome, record.matched) {
         (Outcome::Label, Some(Match::Exact | Match::Number)) if counts => "exact",
@@ -308,6 +308,7 @@ fn line(
         label: record.label_index.filter(|_| counts).map(|label| labels[label].clone()),
         outcome: outcome.to_owned(),
         text: why.unwrap_or(&record.text).to_owned(),
+        ended: record.outcome != Outcome::Length,
         probability: record.confidence.filter(|_| counts),
         n_prompt: record.tokens.input as usize,
         n_shared: 0,

@@ -9,7 +9,7 @@ use sc_examples::progress::{bar, say, thousands};
 use sc_examples::run::at_least_1;
 use sc_llm::cellreasoner::{CellResult, Record, parse_response, read_records, write_results};
 
-use super::answers::{Answers, partial};
+use super::answers::{Answers, Part, partial};
 use super::baselines::{self, Learning, disguised};
 use super::local::Local;
 use super::remote;
@@ -50,9 +50,10 @@ pub struct InferArgs {
     /// Take the most probable token each time; the published settings draw (temperature 0.01 for labels, 0.6 for thoughts)
     #[arg(long)]
     pub(super) greedy: bool,
-    /// Tokens of an answer, at most
-    #[arg(long, value_name = "N", default_value_t = 4096, value_parser = at_least_1)]
-    pub(super) max_new_tokens: usize,
+    /// Tokens of an answer, at most; without it 4096 for free text, and 512 where there are labels to choose from, too few
+    /// for a model behind a server that reasons before it answers
+    #[arg(long, value_name = "N", value_parser = at_least_1)]
+    pub(super) max_new_tokens: Option<usize>,
     /// Tokens of a prompt with its answer, at most; genes are left out from the end where it is too long
     #[arg(long, value_name = "N", default_value_t = 8192, value_parser = at_least_1)]
     pub(super) context: usize,
@@ -84,9 +85,22 @@ pub struct InferArgs {
     /// The file; NAME_CellReasoner_result.csv beside the input without it
     #[arg(long, value_name = "FILE.csv")]
     pub(super) out: Option<PathBuf>,
-    /// Replace the file of an earlier run, and begin anew
+    /// Replace the files of an earlier run, and begin anew; without it a run that was cut off goes on
     #[arg(long)]
     pub(super) force: bool,
+}
+
+/// Tokens of an answer where nothing is said: those of the published settings, and those that no name of a type needs.
+const FREE_TOKENS: usize = 4096;
+const LABEL_TOKENS: usize = 512;
+
+impl InferArgs {
+    /// Tokens of an answer, at most.
+    pub(super) fn answer_tokens(&self) -> usize {
+        // A server and the small decoder always choose.
+        let chooses = self.labels.is_some() || self.checkpoint.is_none();
+        self.max_new_tokens.unwrap_or(if chooses { LABEL_TOKENS } else { FREE_TOKENS })
+    }
 }
 
 /// How weights are held.
@@ -118,10 +132,13 @@ pub(super) fn run(args: &InferArgs) -> Result<()> {
     if args.endpoint.is_some() && args.labels.is_none() && args.train.is_none() {
         bail!(Usage("a server is told what to choose from: give --labels, or --train".to_owned()));
     }
-    super::check_free(&out, args.force)?;
     let has_baselines = args.train.is_some() || args.shuffled;
-    if has_baselines {
-        super::check_free(&beside, args.force)?;
+    let check_free = |may_replace: bool| {
+        super::check_free(&out, may_replace)?;
+        if has_baselines { super::check_free(&beside, may_replace) } else { Ok(()) }
+    };
+    if !partial(&out).exists() {
+        check_free(args.force)?;
     }
     if let Some(n) = args.threads {
         rayon::ThreadPoolBuilder::new().num_threads(n).build_global().context("cannot start the threads")?;
@@ -137,41 +154,37 @@ pub(super) fn run(args: &InferArgs) -> Result<()> {
         _ => None,
     };
     let asked = asked(args, labels.as_deref(), learning.as_ref());
-    let open = |records: &[Record], out: &Path| Answers::open(&partial(out), records, &asked, args.force);
-    let mut answers = open(&records, &out)?;
-    let mut control = match args.shuffled {
-        true => {
-            let (records, out) = (disguised(&records, args.seed)?, out.with_extension("shuffled.csv"));
-            let answers = open(&records, &out)?;
-            Some((records, out, answers))
-        }
-        false => None,
-    };
+    let n_times = if args.shuffled { 2 } else { 1 };
+    let mut answers = Answers::open(&partial(&out), &records, &asked, n_times, args.force)?;
+    // A run that was killed at its end has written some of its files: they are its own.
+    let may_replace = args.force || answers.is_begun();
+    check_free(may_replace)?;
     let asker = Asker::new(args, learning.as_ref(), &out)?;
-    let spent = asker.ask(args, &records, labels.as_deref(), (&out, &mut answers), args.max_cost)?;
+    let spent = asker.ask(args, &records, labels.as_deref(), (&out, answers.part(0)), args.max_cost)?;
     let mut others = match &learning {
         Some(learning) => learning.answers(&records, &args.input)?,
         None => Vec::new(),
     };
-    if let Some((records, out, answers)) = &mut control {
+    if args.shuffled {
         say("once more, with shuffled names of genes");
+        let (records, out) = (disguised(&records, args.seed)?, out.with_extension("shuffled.csv"));
         let left = args.max_cost.map(|most| (most - spent).max(0.0));
-        asker.ask(args, records, labels.as_deref(), (out, answers), left)?;
-        let said = answers.responses.iter().map(|said| parse_response(said.as_deref().unwrap_or_default()));
+        asker.ask(args, &records, labels.as_deref(), (&out, answers.part(1)), left)?;
+        let part = answers.part(1);
+        let said = part.responses().iter().map(|said| parse_response(said.as_deref().unwrap_or_default()));
         others.push(("shuffled gene names".to_owned(), said.map(str::to_owned).collect()));
     }
     if has_baselines {
-        baselines::write(&beside, &records, &others, args.force)?;
+        baselines::write(&beside, &records, &others, may_replace)?;
     }
     let result = |(record, response): (&Record, &Option<String>)| CellResult {
         cell_name: record.cell_name.clone(),
         response: response.clone().unwrap_or_default(),
         label: record.output.clone(),
     };
-    let results: Vec<CellResult> = records.iter().zip(&answers.responses).map(result).collect();
-    write_results(&results, &out, args.force)?;
+    let results: Vec<CellResult> = records.iter().zip(answers.part(0).responses()).map(result).collect();
+    write_results(&results, &out, may_replace)?;
     answers.finish()?;
-    control.map_or(Ok(()), |(_, _, answers)| answers.finish())?;
     let n_empty = results.iter().filter(|result| result.prediction().is_empty()).count();
     say(&format!("{} answers, {n_empty} of them empty: {}", thousands(results.len()), out.display()));
     if has_baselines {
@@ -190,7 +203,7 @@ fn asked(args: &InferArgs, labels: Option<&[String]>, learning: Option<&Learning
         args.model,
         args.precision,
         args.greedy,
-        args.max_new_tokens,
+        args.answer_tokens(),
         args.context,
         args.as_trained,
         args.seed,
@@ -233,18 +246,19 @@ impl<'a> Asker<'a> {
         args: &InferArgs,
         records: &[Record],
         labels: Option<&[String]>,
-        (out, answers): (&Path, &mut Answers),
+        (out, mut answers): (&Path, Part<'_>),
         max_cost: Option<f64>,
     ) -> Result<f64> {
-        if answers.n_done() > 0 {
-            say(&format!("{} answers are there already", thousands(answers.n_done())));
+        let n_done = records.len() - answers.left().len();
+        if n_done > 0 {
+            say(&format!("{} answers are there already", thousands(n_done)));
         }
         let bar = bar(records.len());
-        bar.set_position(answers.n_done() as u64);
+        bar.set_position(n_done as u64);
         let spent = match self {
-            Self::Local(local) => local.ask(records, labels, answers, &bar).map(|()| 0.0)?,
+            Self::Local(local) => local.ask(records, labels, &mut answers, &bar).map(|()| 0.0)?,
             Self::Endpoint => {
-                remote::ask(args, records, labels.unwrap_or_default(), (out, answers), &bar, max_cost)?
+                remote::ask(args, records, labels.unwrap_or_default(), (out, &mut answers), &bar, max_cost)?
             }
         };
         bar.finish_and_clear();

@@ -129,7 +129,7 @@ fn both_scores_and_what_the_published_one_drops() {
 }
 
 /// A small model with random weights.
-fn model(dir: &Path) -> PathBuf {
+pub(crate) fn model(dir: &Path) -> PathBuf {
     let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../crates/sc-llm/tests/golden");
     let model = dir.join("model");
     fs::create_dir(&model).unwrap();
