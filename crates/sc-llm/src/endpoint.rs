@@ -34,6 +34,14 @@
 //! stand for. Over HTTPS nothing is sent before the server has shown a certificate that is trusted
 //! ([`EndpointParams::root_certificates`]).
 //!
+//! # How fast requests go
+//! One goes first, so that the server has the common start of all prompts when many follow; requests whose first messages
+//! are the same go after each other. At most [`EndpointParams::concurrency`] are under way; half as many after each refusal
+//! for their number, and one more after each eight answers. What headers say about limits of requests and tokens
+//! (`x-ratelimit-*`, `ratelimit-*`, `anthropic-ratelimit-*`) is counted along, and a request that would exceed them waits for
+//! the reset, if that is at most [`RetryParams::max_wait`] away, and until half of its own time ([`Timeouts::total`]) is
+//! over. A prompt counts with its tokens, and an answer with all that it may have.
+//!
 //! # What is kept
 //! With [`EndpointParams::cache`], each answer with a few of its headers in a file of its own, under the SHA-256 of everything that it depends on: base,
 //! model, messages, sampling, schema. Neither the key nor the way in which answers are read is part of it. To go on with a
@@ -171,8 +179,8 @@ pub struct EndpointParams {
     /// Ask for probabilities of tokens, where the server has them. Default true.
     pub logprobs: bool,
     /// So many of the most probable tokens are asked for in the place of each, with `logprobs`: what the label could have
-    /// begun with, see [`Record::first_token`]. Fewer if lists of all `max_tokens` could take half of `max_reply_bytes`.
-    /// Default 20, which is the most; 0 asks for none.
+    /// begun with, see [`Record::first_token`]. Fewer if the lists of `max_tokens` tokens could take more than 4 MiB. Default
+    /// 20, which is the most; 0 asks for none.
     pub top_logprobs: u8,
     /// Answers per request where there are no probabilities of tokens; their agreement is the confidence. Default 1: no
     /// confidence then.

@@ -113,7 +113,7 @@ fn first_token(
 fn written(label: &str, in_json: bool) -> Vec<u8> {
     let escaped = serde_json::to_string(label).unwrap_or_default();
     if in_json && escaped.len() >= 2 {
-        escaped[1..escaped.len() - 1].as_bytes().to_vec()
+        escaped.as_bytes()[1..escaped.len() - 1].to_vec()
     } else {
         label.as_bytes().to_vec()
     }

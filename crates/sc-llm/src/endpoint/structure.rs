@@ -13,8 +13,9 @@ const MAX_CHARS: usize = 15_000;
 pub(super) const MAX_TOP: u8 = 20;
 /// Fewer, which more servers accept.
 const FEW_TOP: u8 = 5;
-/// Bytes of an answer for each token that is listed.
+/// Bytes of an answer for each token that is listed, and for all of them at most.
 const BYTES_OF_TOP: u64 = 100;
+const MAX_BYTES_OF_TOP: u64 = 4 << 20;
 /// The key of the label in JSON.
 pub(super) const KEY: &str = "cell_type";
 /// The name of the function and of the schema.
@@ -98,10 +99,9 @@ impl Dialect {
             }
             Some(&"stream_options") => &mut self.stream_usage,
             Some(&"temperature") => &mut self.temperature,
-            // Some that have probabilities complain about the number of those in this way.
+            // It may be about the number of tokens in the lists.
             Some(&("top_logprobs" | "logprobs")) if self.logprobs && self.top_logprobs > 0 => {
-                let fewer = if self.top_logprobs > FEW_TOP { FEW_TOP } else { 0 };
-                self.top_logprobs = fewer;
+                self.top_logprobs = if self.top_logprobs > FEW_TOP { FEW_TOP } else { 0 };
                 return true;
             }
             Some(&"logprobs") => &mut self.logprobs,
@@ -217,8 +217,7 @@ pub(super) fn body(
     }
     if dialect.logprobs {
         set("logprobs", true.into());
-        // The lists take at most half of the largest answer.
-        let room = params.max_reply_bytes / 2 / (u64::from(params.max_tokens) * BYTES_OF_TOP).max(1);
+        let room = MAX_BYTES_OF_TOP / (u64::from(params.max_tokens) * BYTES_OF_TOP).max(1);
         let top = u64::from(dialect.top_logprobs).min(room);
         if top > 0 {
             set("top_logprobs", top.into());
@@ -351,22 +350,14 @@ mod tests {
 
     #[test]
     fn lists_of_tokens_leave_room_for_the_answer() {
-        let top = |max_tokens, max_reply_bytes| {
-            let params = EndpointParams {
-                max_tokens,
-                max_reply_bytes,
-                ..EndpointParams::new("http://localhost/v1", "m")
-            };
+        let top = |max_tokens| {
+            let params = EndpointParams { max_tokens, ..EndpointParams::new("http://localhost/v1", "m") };
             let dialect = Dialect::new(Structure::Plain, &params);
             let coding = Coding::new(Structure::Plain, &[]);
             let sampling = Sampling { temperature: 0.0, seed: 0 };
             body(&params, &dialect, &coding, &[], sampling).get("top_logprobs").and_then(Value::as_u64)
         };
-        assert_eq!(
-            [top(512, 8 << 20), top(4096, 8 << 20), top(u32::MAX, 8 << 20)],
-            [Some(20), Some(10), None]
-        );
-        assert_eq!(top(1, 1), None);
+        assert_eq!([top(1), top(512), top(4096), top(u32::MAX)], [Some(20), Some(20), Some(10), None]);
     }
 
     #[test]
