@@ -183,6 +183,33 @@ fn lines_that_keep_the_connection_alive_count_as_life() {
 }
 
 #[test]
+fn comments_between_events_count_as_life_and_silence_does_not() {
+    let event =
+        "data: {\"choices\": [{\"delta\": {\"content\": \"T cell\"}, \"finish_reason\": \"stop\"}]}\n\n";
+    let server = |silence: u64| {
+        Server::start(move |request, stream| {
+            raw(stream, b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nConnection: close\r\n\r\n");
+            let pause = if request.is_probe() { 0 } else { silence };
+            for _ in 0..6 {
+                std::thread::sleep(Duration::from_millis(pause));
+                raw(stream, b": keep-alive\n\n");
+            }
+            raw(stream, event.as_bytes());
+            raw(stream, b"data: [DONE]\n\n");
+        })
+    };
+    for (silence, expected) in [(60, Outcome::Label), (600, Outcome::Failed)] {
+        let server = server(silence);
+        let timeouts = Timeouts { idle: Duration::from_millis(250), ..params(&server).timeouts };
+        let retry = RetryParams { attempts: 1, ..params(&server).retry };
+        let (record, _) = one(EndpointParams { timeouts, retry, stream: true, ..params(&server) });
+        assert_eq!(record.outcome, expected, "{record:?}");
+        let is_idle = |why: String| why.contains("the next part of the answer took more than 0.25 s");
+        assert!(record.why.is_none_or(is_idle));
+    }
+}
+
+#[test]
 fn a_request_with_all_its_attempts_has_one_limit() {
     let server = Server::chat(|_, stream| send(stream, "500 a", &[("retry-after-ms", "40")], ""));
     let timeouts = Timeouts { total: Duration::from_millis(200), ..params(&server).timeouts };

@@ -1,5 +1,8 @@
 //! What servers enforce, what they pretend to, and what they complain about.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use super::*;
 use sc_llm::endpoint::Verdict;
 use serde_json::{Value, json};
@@ -159,4 +162,118 @@ fn hundreds_of_labels_are_asked_for_by_number() {
     let done = client.annotate_all(&requests(1), &lexicon, &mut |_| ControlFlow::Continue(())).unwrap();
     assert_eq!(done.records[0].label.as_deref(), Some("cell type 1"));
     assert!(server.requests()[0].prompt().contains("\n799: \"cell type 799\""));
+}
+
+/// The schema of a request that asks for numbers.
+fn numbers(body: &Value) -> &Value {
+    &body["response_format"]["json_schema"]["schema"]["properties"]["cell_type"]
+}
+
+/// What becomes of 800 labels at a server that knows one way to limit numbers, or none.
+fn ask_for_one_of_many(knows: &'static str) -> (Vec<server::Request>, Vec<Outcome>, usize) {
+    let names: Vec<String> = (0..800).map(|n| format!("cell type {n}")).collect();
+    let lexicon = Lexicon::new(&names).unwrap();
+    let n_probes = Arc::new(AtomicUsize::new(0));
+    let seen = Arc::clone(&n_probes);
+    let server = Server::start(move |request, stream| {
+        let asked = numbers(&request.body);
+        let is_many = asked["type"] == "integer";
+        if request.is_probe() && is_many {
+            assert_eq!(
+                request.prompt(),
+                "Reply with the word east and with nothing else.",
+                "no label is sent"
+            );
+            seen.fetch_add(1, Ordering::SeqCst);
+        }
+        match way(&request.body) {
+            Structure::JsonSchema if is_many && asked.get(knows).is_none() => {
+                send(stream, "400 Bad Request", &[], &failure("unknown keyword", "invalid_schema"));
+            }
+            Structure::JsonSchema if is_many => send(stream, "200 OK", &[], &said("{\"cell_type\": 7}")),
+            Structure::JsonSchema => send(stream, "200 OK", &[], &said(&obeying(&request.body))),
+            _ => send(stream, "200 OK", &[], &said("cell type 7")),
+        }
+    });
+    let folder = tempfile::tempdir().unwrap();
+    let params = EndpointParams { cache: Some(folder.path().to_owned()), ..free(&server) };
+    let mut found = Vec::new();
+    for part in requests(4).chunks(2) {
+        let client = Client::new(params.clone(), None).unwrap();
+        for request in part {
+            let request = std::slice::from_ref(request);
+            let done = client.annotate_all(request, &lexicon, &mut |_| ControlFlow::Continue(())).unwrap();
+            assert_eq!(done.records[0].label_index, Some(7), "{:?}", done.records);
+            found.extend(outcomes(&done.records));
+        }
+    }
+    (server.requests(), found, n_probes.load(Ordering::SeqCst))
+}
+
+#[test]
+fn servers_that_know_no_limits_of_numbers_get_a_list_of_them_and_others_text() {
+    let (requests, found, n_probes) = ask_for_one_of_many("maximum");
+    assert_eq!((found.len(), n_probes), (4, 1), "asked once, and kept");
+    assert!(requests.iter().all(|request| numbers(&request.body)["maximum"] == 799));
+
+    let (requests, found, n_probes) = ask_for_one_of_many("enum");
+    assert_eq!((found.len(), n_probes), (4, 2));
+    assert!(requests.iter().all(|request| numbers(&request.body)["enum"][799] == 799));
+    assert!(requests[0].prompt().contains("\n799: \"cell type 799\""));
+
+    let (requests, found, n_probes) = ask_for_one_of_many("pattern");
+    assert_eq!((found.len(), n_probes), (4, 2));
+    assert!(requests.iter().all(|request| way(&request.body) == Structure::Plain));
+}
+
+#[test]
+fn a_server_that_is_busy_is_not_taken_for_one_that_understands_nothing() {
+    let server = Server::start(|request, stream| match way(&request.body) {
+        Structure::JsonSchema => send(stream, "429 Too Many Requests", &[("retry-after-ms", "1")], ""),
+        _ => send(stream, "200 OK", &[], &said(&obeying(&request.body))),
+    });
+    let e = Client::new(free(&server), None).unwrap().probe().unwrap_err();
+    assert!(matches!(e, Error::Status { status: 429, .. }), "{e}");
+}
+
+/// A server that lists at most so many tokens in the place of one, and complains about more in these words.
+fn lists(most: u64, complaint: &'static str) -> Server {
+    Server::start(move |request, stream| {
+        let top = request.body["top_logprobs"].as_u64().unwrap_or(0);
+        if top > most {
+            return send(stream, "400 Bad Request", &[], &failure(complaint, "invalid_request_error"));
+        }
+        let text = if request.is_probe() { "east" } else { "T cell" };
+        let other = json!({ "token": "B", "logprob": -3.0 });
+        let tokens =
+            json!([{ "token": text, "logprob": -0.5, "top_logprobs": vec![other; top.min(1) as usize] }]);
+        let choice = json!({ "message": { "content": text }, "logprobs": { "content": tokens } });
+        send(stream, "200 OK", &[], &server::answer(choice));
+    })
+}
+
+#[test]
+fn a_server_is_asked_for_as_many_tokens_as_it_lists_and_never_again_for_more() {
+    let sent = |server: &Server| -> Vec<Value> {
+        let params = EndpointParams { logprobs: true, structure: Some(Structure::Plain), ..params(server) };
+        let client = Client::new(params, None).unwrap();
+        let records = run(&client, &requests(2)).unwrap().records;
+        assert!(records.iter().all(|record| record.confidence.is_some()));
+        server.requests().iter().map(|request| request.body["top_logprobs"].clone()).collect()
+    };
+    let unknown = "Unrecognized request argument supplied: top_logprobs";
+    assert_eq!(sent(&lists(20, unknown)), [20, 20]);
+    assert_eq!(sent(&lists(5, "top_logprobs must be at most 5")), [5, 5]);
+    assert_eq!(sent(&lists(0, unknown)), [Value::Null, Value::Null]);
+    // Words that could be about the other field.
+    assert_eq!(sent(&lists(0, "Requested sample logprobs of 20")), [Value::Null, Value::Null]);
+
+    // One that takes the field and lists nothing.
+    let server = Server::start(|request, stream| {
+        let text = if request.is_probe() { "east" } else { "T cell" };
+        let tokens = json!([{ "token": text, "logprob": -0.5, "top_logprobs": [] }]);
+        let choice = json!({ "message": { "content": text }, "logprobs": { "content": tokens } });
+        send(stream, "200 OK", &[], &server::answer(choice));
+    });
+    assert_eq!(sent(&server), [Value::Null, Value::Null]);
 }
