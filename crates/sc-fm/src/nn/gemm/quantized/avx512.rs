@@ -28,11 +28,7 @@ macro_rules! with_shape {
 /// # Safety
 /// The processor has AVX-512 F, BW and VNNI.
 pub(super) unsafe fn q8(a: &[u32], panels: &[Panel<'_>], sums: &mut Sums) {
-    let (blocks, rows) = (panels[0].0.len() / BLOCK_WORDS, sums.len() / panels.len());
-    assert_eq!(sums.len(), rows * panels.len(), "every panel has sums for the rows of the tile");
-    assert!(a.len() >= blocks * ROW_WORDS * rows, "every row of the tile is packed");
-    assert!(panels.iter().all(|(quants, _)| quants.len() == blocks * BLOCK_WORDS), "panels are as long");
-    assert!(panels.iter().all(|(_, scales)| scales.len() >= blocks * Q8_SCALES), "every block has scales");
+    let (blocks, rows) = sizes(a, panels, sums, [BLOCK_WORDS, Q8_SCALES, ROW_WORDS]);
     // SAFETY: the caller says that the instructions exist; the operands reach as far as the blocks.
     unsafe {
         with_shape!(
@@ -64,12 +60,7 @@ pub(super) unsafe fn q8(a: &[u32], panels: &[Panel<'_>], sums: &mut Sums) {
 /// # Safety
 /// As [`q8`].
 pub(super) unsafe fn q4(a: &[u32], panels: &[Panel<'_>], sums: &mut Sums) {
-    const WORDS: usize = PARTS / 2 * BLOCK_WORDS;
-    let (blocks, rows) = (panels[0].0.len() / WORDS, sums.len() / panels.len());
-    assert_eq!(sums.len(), rows * panels.len(), "every panel has sums for the rows of the tile");
-    assert!(a.len() >= blocks * PARTS * ROW_WORDS * rows, "every row of the tile is packed");
-    assert!(panels.iter().all(|(quants, _)| quants.len() == blocks * WORDS), "panels are as long");
-    assert!(panels.iter().all(|(_, scales)| scales.len() >= blocks * Q4_SCALES), "every block has scales");
+    let (blocks, rows) = sizes(a, panels, sums, [PARTS / 2 * BLOCK_WORDS, Q4_SCALES, PARTS * ROW_WORDS]);
     // SAFETY: as in `q8`.
     unsafe {
         with_shape!(
@@ -100,6 +91,18 @@ pub(super) unsafe fn q4(a: &[u32], panels: &[Panel<'_>], sums: &mut Sums) {
             ]
         )
     }
+}
+
+/// Blocks of a panel and rows of the tile, where the operands reach as far as they say.
+///
+/// * `words`: of the whole numbers, the scales and each row of a block.
+fn sizes(a: &[u32], panels: &[Panel<'_>], sums: &Sums, words: [usize; 3]) -> (usize, usize) {
+    let (blocks, rows) = (panels[0].0.len() / words[0], sums.len() / panels.len());
+    assert_eq!(sums.len(), rows * panels.len(), "every panel has sums for the rows of the tile");
+    assert!(panels.iter().all(|(quants, _)| quants.len() == blocks * words[0]), "panels are as long");
+    assert!(panels.iter().all(|(_, scales)| scales.len() >= blocks * words[1]), "every block has scales");
+    assert!(a.len() >= blocks * words[2] * rows, "every row of the tile is packed");
+    (blocks, rows)
 }
 
 /// # Safety
