@@ -3,7 +3,8 @@
 //! One bucket for each kind of header: what is left falls by what each request could need, follows what the server says,
 //! and is the limit again at the time of its reset. Servers count in two ways, of which headers do not tell which: in
 //! windows of time, at whose end all comes back at once, and in buckets that fill all the time, of which the reset is the
-//! moment when they are full. Waiting for the reset is right for both, and no slower in the long run.
+//! moment when they are full. Waiting for the reset is right for both, and no slower in the long run. A server that counts
+//! otherwise refuses now and then, and is asked again after the pause that it asks for.
 
 #[cfg(test)]
 mod tests;
