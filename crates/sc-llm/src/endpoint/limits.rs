@@ -3,7 +3,8 @@
 //! One bucket for each kind of header: what is left falls by what each request could need, follows what the server says,
 //! and is the limit again at the time of its reset. Servers count in two ways, of which headers do not tell which: in
 //! windows of time, at whose end all comes back at once, and in buckets that fill all the time, of which the reset is the
-//! moment when they are full. Waiting for the reset is right for both, and no slower in the long run.
+//! moment when they are full. Waiting for the reset is right for both, and no slower in the long run. A server that counts
+//! otherwise refuses now and then, and is asked again after the pause that it asks for.
 
 #[cfg(test)]
 mod tests;
@@ -90,8 +91,6 @@ struct Bucket {
     reset: Instant,
     /// No answer has told the reset yet.
     is_guess: bool,
-    /// Number of the last request that this takes into account. What earlier ones bring is older.
-    seen: u64,
 }
 
 /// What a request took that is under way.
@@ -130,7 +129,6 @@ impl Limits {
                     left: limit.saturating_sub(self.under_way.of(unit)),
                     reset: now + self.longest,
                     is_guess: true,
-                    seen: self.taken.requests,
                 };
             }
             let away = bucket.reset.saturating_duration_since(now);
@@ -190,18 +188,6 @@ impl Limits {
                 // A reset does not come nearer.
                 reset = reset.max(old.reset);
             }
-            if let Some(old) = known
-                && ticket.until.requests <= old.seen
-            {
-                // It was sent before another one that was answered first, or before the last reset.
-                if let Some(bucket) = slot
-                    && !old.is_guess
-                    && away <= self.longest
-                {
-                    bucket.reset = reset;
-                }
-                continue;
-            }
             // The server may or may not have counted those that were under way at any time together with this one.
             let since = self.taken.zip(ticket.until, u64::saturating_sub);
             let certain = said.saturating_sub(ticket.others.of(unit).saturating_add(since.of(unit)));
@@ -212,7 +198,6 @@ impl Limits {
                 left: known.map_or(certain, |old| said.min(old.left.max(certain))),
                 reset,
                 is_guess: false,
-                seen: ticket.until.requests,
             });
         }
     }

@@ -78,14 +78,13 @@ fn checked<E: serde::de::Error>(price: f64) -> Result<f64, E> {
     }
 }
 
-/// Prices by the name of the model, as it is given to the client.
+/// Prices by the name of the model, as it is given to the client. In TOML a name with a dot has to have quotes.
 ///
 /// ```
 /// use sc_llm::endpoint::{Prices, Usage};
 ///
 /// let prices = Prices::from_toml(
 ///     r#"
-///     # Per million tokens. A name with a dot has to have quotes.
 ///     ["some-model-4.1"]
 ///     input = 0.15
 ///     cached_input = 0.075

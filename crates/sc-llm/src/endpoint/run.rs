@@ -219,7 +219,7 @@ impl Client {
         if status == 401 {
             return Error::Unauthorized { url, message };
         }
-        if complaint.is("insufficient_quota") {
+        if status == 402 || complaint.is("insufficient_quota") {
             return Error::NoQuota { url, message };
         }
         let clean = |text: Option<String>| text.map(|text| self.http.start(&text));
