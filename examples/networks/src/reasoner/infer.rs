@@ -13,7 +13,7 @@ use super::answers::{Answers, Part, partial};
 use super::baselines::{self, Learning, disguised};
 use super::local::Local;
 use super::remote;
-use crate::lines::fingerprint;
+use crate::lines::{fingerprint, sweep};
 
 /// The flags of the third step.
 #[derive(Args, Clone, Debug)]
@@ -174,16 +174,18 @@ pub(super) fn run(args: &InferArgs) -> Result<()> {
         let said = part.responses().iter().map(|said| parse_response(said.as_deref().unwrap_or_default()));
         others.push(("shuffled gene names".to_owned(), said.map(str::to_owned).collect()));
     }
-    if has_baselines {
-        baselines::write(&beside, &records, &others, may_replace)?;
-    }
     let result = |(record, response): (&Record, &Option<String>)| CellResult {
         cell_name: record.cell_name.clone(),
         response: response.clone().unwrap_or_default(),
         label: record.output.clone(),
     };
     let results: Vec<CellResult> = records.iter().zip(answers.part(0).responses()).map(result).collect();
-    write_results(&results, &out, may_replace)?;
+    let written = Written::new(&out, may_replace)?;
+    if has_baselines {
+        written.put(&beside, |path| baselines::write(path, &records, &others))?;
+    }
+    written.put(&out, |path| Ok(write_results(&results, path, true)?))?;
+    written.finish()?;
     answers.finish()?;
     let n_empty = results.iter().filter(|result| result.prediction().is_empty()).count();
     say(&format!("{} answers, {n_empty} of them empty: {}", thousands(results.len()), out.display()));
@@ -191,6 +193,35 @@ pub(super) fn run(args: &InferArgs) -> Result<()> {
         say(&format!("what stands beside them: {}", beside.display()));
     }
     Ok(())
+}
+
+/// Files that are written in a folder of their own and then put in place. What a run that was killed left there is known
+/// to be of this result, whoever else writes beside it.
+struct Written {
+    folder: PathBuf,
+    may_replace: bool,
+}
+
+impl Written {
+    /// Makes `NAME_CellReasoner_result.partial.files`, or cleans that of a run that was killed.
+    fn new(out: &Path, may_replace: bool) -> Result<Self> {
+        let folder = out.with_extension("partial.files");
+        std::fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
+        sweep(&folder)?;
+        Ok(Self { folder, may_replace })
+    }
+
+    fn put(&self, path: &Path, write: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
+        let aside = self.folder.join(path.file_name().unwrap_or_default());
+        write(&aside)?;
+        super::check_free(path, self.may_replace)?;
+        std::fs::rename(&aside, path).with_context(|| format!("cannot write {}", path.display()))
+    }
+
+    fn finish(self) -> Result<()> {
+        let Self { folder, .. } = self;
+        std::fs::remove_dir(&folder).with_context(|| format!("cannot remove {}", folder.display()))
+    }
 }
 
 /// All that the answers depend on beside the records, in words.
