@@ -23,10 +23,14 @@ use sc_network_examples::pool::one_pool;
 /// Ask language models for the types of cells and clusters, and compare them with baselines.
 #[derive(Parser)]
 #[command(version, after_help = EXAMPLES)]
+#[command(mut_arg("seed", |arg| arg.help(SEED)), mut_arg("force", |arg| arg.help(FORCE)))]
 struct Args {
     #[command(flatten)]
     llm: LlmArgs,
 }
+
+const SEED: &str = "Seed of the test cells, the clusters, the small decoder and the shuffled names";
+const FORCE: &str = "Begin anew and replace the results in the folder; answers of servers are kept";
 
 const EXAMPLES: &str = "Tasks:
   markers          the first Wilcoxon markers of a Leiden cluster of the test cells -> the type of most of its cells

@@ -40,8 +40,9 @@ pub struct InferArgs {
     /// The model, as that server names it
     #[arg(long, value_name = "NAME", requires = "endpoint")]
     pub(super) model: Option<String>,
-    /// A file with the labels, one a line: every answer is one of them. Without it answers are free text, those of the small
-    /// decoder and of a server the labels of --train
+    /// A file with the labels to choose from, one a line. A model of a folder answers with one of them; a server is told them
+    /// and held to them as far as it can be. Without it a model of a folder answers in free text, and the small decoder and a
+    /// server have the labels of --train
     #[arg(long, value_name = "FILE.txt")]
     pub(super) labels: Option<PathBuf>,
     /// How weights of a folder are held
@@ -64,16 +65,16 @@ pub struct InferArgs {
     /// Seed of the draws, of the small decoder and of the shuffled names
     #[arg(long, value_name = "SEED", default_value_t = 0)]
     pub(super) seed: u64,
-    /// Prices of models, for the limit on cost: a YAML file
+    /// Prices of models, for the limit on cost: a YAML file, "MODEL: {input: 0.15, output: 0.6}" per million tokens
     #[arg(long, value_name = "FILE.yaml", requires = "endpoint")]
     pub(super) prices: Option<PathBuf>,
-    /// Most money; the request that could exceed it is not sent
-    #[arg(long, value_name = "AMOUNT", requires = "endpoint")]
+    /// Most money that this run spends; the request that could exceed it is not sent
+    #[arg(long, value_name = "AMOUNT", requires = "prices")]
     pub(super) max_cost: Option<f64>,
     /// Requests to the server at a time
     #[arg(long, value_name = "N", default_value_t = 4, value_parser = at_least_1, requires = "endpoint")]
     pub(super) concurrency: usize,
-    /// Answers that were kept, and no server: replays an earlier run
+    /// Answers that were kept in NAME_CellReasoner_result.answers, and no server: replays an earlier run
     #[arg(long, requires = "endpoint")]
     pub(super) offline: bool,
     /// Ask a server at a private or otherwise special address; this machine needs no leave

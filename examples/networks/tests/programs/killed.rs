@@ -69,7 +69,7 @@ impl Holding {
                 true if request.is_probe() => "{\"cell_type\": \"north\"}".to_owned(),
                 true => format!("{{\"cell_type\": \"{label}\"}}"),
                 // Free text that is a label in other case at times.
-                false if request.body.to_string().len() % 3 == 0 => label.to_lowercase(),
+                false if request.body.to_string().len().is_multiple_of(3) => label.to_lowercase(),
                 false => label.to_owned(),
             };
             send(stream, "200 OK", &[], &said(&text));
