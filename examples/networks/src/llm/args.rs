@@ -19,7 +19,8 @@ use super::servers::ServerArgs;
 pub struct LlmArgs {
     #[command(flatten)]
     pub(super) cells: CellArgs,
-    /// Folders of models, as released: FOLDER or NAME=FOLDER; without it, a small decoder is trained on the training cells
+    /// Folders of models as released (GPT-Neo, OPT, Phi, Qwen2 or T5; config.json, weights, tokenizer.json): FOLDER or
+    /// NAME=FOLDER; without it, a small decoder is trained on the training cells
     #[arg(long, value_name = "[NAME=]FOLDER", num_args = 1..)]
     pub(super) model: Vec<Named>,
     /// Train the small decoder beside the models that are named
@@ -67,7 +68,7 @@ pub struct LlmArgs {
     pub(super) calibrate: bool,
     #[command(flatten)]
     pub(super) run: RunArgs,
-    /// Go on with a run that was interrupted
+    /// Go on with a run that was cut off: answers that are there are not asked again
     #[arg(long, conflicts_with = "force")]
     pub(super) resume: bool,
     /// Folder of the results

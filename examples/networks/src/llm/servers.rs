@@ -43,7 +43,7 @@ pub(super) struct ServerArgs {
     /// Tokens of an answer of a server at most; a model that reasons needs thousands
     #[arg(long, value_name = "N", default_value_t = 512, value_parser = clap::value_parser!(u32).range(1..), requires = "endpoint")]
     pub(super) max_reply_tokens: u32,
-    /// Answers that were kept, and no server: replays an earlier run
+    /// Answers that were kept in OUT/answers, and no server: replays an earlier run
     #[arg(long, requires = "endpoint")]
     pub(super) offline: bool,
     /// Ask servers at private or otherwise special addresses; this machine needs no leave

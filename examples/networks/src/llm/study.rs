@@ -32,6 +32,16 @@ pub fn run(args: &LlmArgs) -> Result<(String, PathBuf)> {
     let (started, clock) = (SystemTime::now(), Instant::now());
     let out = &args.out;
     let begun = args.resume && out.join("plan.json").is_file();
+    if out.join("plan.json").is_file() && !args.resume && !args.run.force {
+        let text = format!("{} holds a run of this program", out.display());
+        bail!(Usage(format!(
+            "{text}: pass --resume to go on with it, --force to begin anew, or name another --out"
+        )));
+    }
+    if args.resume && !begun {
+        // A run that was killed before it had a plan.
+        sweep(out)?;
+    }
     sc_eval::report::check_folder(out, args.run.force || begun)?;
     args.run.set_threads()?;
     check(args)?;

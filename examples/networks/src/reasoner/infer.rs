@@ -13,7 +13,7 @@ use super::answers::{Answers, Part, partial};
 use super::baselines::{self, Learning, disguised};
 use super::local::Local;
 use super::remote;
-use crate::lines::fingerprint;
+use crate::lines::{fingerprint, sweep};
 
 /// The flags of the third step.
 #[derive(Args, Clone, Debug)]
@@ -40,8 +40,9 @@ pub struct InferArgs {
     /// The model, as that server names it
     #[arg(long, value_name = "NAME", requires = "endpoint")]
     pub(super) model: Option<String>,
-    /// A file with the labels, one a line: every answer is one of them. Without it answers are free text, those of the small
-    /// decoder and of a server the labels of --train
+    /// A file with the labels to choose from, one a line. A model of a folder answers with one of them; a server is told them
+    /// and held to them as far as it can be. Without it a model of a folder answers in free text, and the small decoder and a
+    /// server have the labels of --train
     #[arg(long, value_name = "FILE.txt")]
     pub(super) labels: Option<PathBuf>,
     /// How weights of a folder are held
@@ -64,16 +65,16 @@ pub struct InferArgs {
     /// Seed of the draws, of the small decoder and of the shuffled names
     #[arg(long, value_name = "SEED", default_value_t = 0)]
     pub(super) seed: u64,
-    /// Prices of models, for the limit on cost: a YAML file
+    /// Prices of models, for the limit on cost: a YAML file, "MODEL: {input: 0.15, output: 0.6}" per million tokens
     #[arg(long, value_name = "FILE.yaml", requires = "endpoint")]
     pub(super) prices: Option<PathBuf>,
-    /// Most money; the request that could exceed it is not sent
-    #[arg(long, value_name = "AMOUNT", requires = "endpoint")]
+    /// Most money that this run spends; the request that could exceed it is not sent
+    #[arg(long, value_name = "AMOUNT", requires = "prices")]
     pub(super) max_cost: Option<f64>,
     /// Requests to the server at a time
     #[arg(long, value_name = "N", default_value_t = 4, value_parser = at_least_1, requires = "endpoint")]
     pub(super) concurrency: usize,
-    /// Answers that were kept, and no server: replays an earlier run
+    /// Answers that were kept in NAME_CellReasoner_result.answers, and no server: replays an earlier run
     #[arg(long, requires = "endpoint")]
     pub(super) offline: bool,
     /// Ask a server at a private or otherwise special address; this machine needs no leave
@@ -174,16 +175,18 @@ pub(super) fn run(args: &InferArgs) -> Result<()> {
         let said = part.responses().iter().map(|said| parse_response(said.as_deref().unwrap_or_default()));
         others.push(("shuffled gene names".to_owned(), said.map(str::to_owned).collect()));
     }
-    if has_baselines {
-        baselines::write(&beside, &records, &others, may_replace)?;
-    }
     let result = |(record, response): (&Record, &Option<String>)| CellResult {
         cell_name: record.cell_name.clone(),
         response: response.clone().unwrap_or_default(),
         label: record.output.clone(),
     };
     let results: Vec<CellResult> = records.iter().zip(answers.part(0).responses()).map(result).collect();
-    write_results(&results, &out, may_replace)?;
+    let written = Written::new(&out, may_replace)?;
+    if has_baselines {
+        written.put(&beside, |path| baselines::write(path, &records, &others))?;
+    }
+    written.put(&out, |path| Ok(write_results(&results, path, true)?))?;
+    written.finish()?;
     answers.finish()?;
     let n_empty = results.iter().filter(|result| result.prediction().is_empty()).count();
     say(&format!("{} answers, {n_empty} of them empty: {}", thousands(results.len()), out.display()));
@@ -191,6 +194,35 @@ pub(super) fn run(args: &InferArgs) -> Result<()> {
         say(&format!("what stands beside them: {}", beside.display()));
     }
     Ok(())
+}
+
+/// Files that are written in a folder of their own and then put in place. What a run that was killed left there is known
+/// to be of this result, whoever else writes beside it.
+struct Written {
+    folder: PathBuf,
+    may_replace: bool,
+}
+
+impl Written {
+    /// Makes `NAME_CellReasoner_result.partial.files`, or cleans that of a run that was killed.
+    fn new(out: &Path, may_replace: bool) -> Result<Self> {
+        let folder = out.with_extension("partial.files");
+        std::fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
+        sweep(&folder)?;
+        Ok(Self { folder, may_replace })
+    }
+
+    fn put(&self, path: &Path, write: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
+        let aside = self.folder.join(path.file_name().unwrap_or_default());
+        write(&aside)?;
+        super::check_free(path, self.may_replace)?;
+        std::fs::rename(&aside, path).with_context(|| format!("cannot write {}", path.display()))
+    }
+
+    fn finish(self) -> Result<()> {
+        let Self { folder, .. } = self;
+        std::fs::remove_dir(&folder).with_context(|| format!("cannot remove {}", folder.display()))
+    }
 }
 
 /// All that the answers depend on beside the records, in words.

@@ -28,7 +28,7 @@ pub struct PreprocessArgs {
     gene_list: Option<PathBuf>,
     /// Sets so large a share of the cells aside, such as 0.2: files NAME_train and NAME_test in place of NAME, and variable
     /// genes of the training cells alone
-    #[arg(long, value_name = "SHARE", requires = "label_column")]
+    #[arg(long, value_name = "SHARE", requires = "label_column", value_parser = share)]
     test_share: Option<f64>,
     /// The column of the types of cells, which both parts have in equal shares; cells without a type are left out
     #[arg(long, value_name = "COLUMN", requires = "test_share")]
@@ -49,6 +49,13 @@ pub struct PreprocessArgs {
     /// Replace files of an earlier run
     #[arg(long)]
     force: bool,
+}
+
+fn share(text: &str) -> Result<f64, String> {
+    match text.parse() {
+        Ok(share) if 0.0 < share && share < 1.0 => Ok(share),
+        _ => Err("expected a share between 0 and 1, such as 0.2".to_owned()),
+    }
 }
 
 /// Genes of a list that is made of the data.

@@ -69,7 +69,7 @@ impl Holding {
                 true if request.is_probe() => "{\"cell_type\": \"north\"}".to_owned(),
                 true => format!("{{\"cell_type\": \"{label}\"}}"),
                 // Free text that is a label in other case at times.
-                false if request.body.to_string().len() % 3 == 0 => label.to_lowercase(),
+                false if request.body.to_string().len().is_multiple_of(3) => label.to_lowercase(),
                 false => label.to_owned(),
             };
             send(stream, "200 OK", &[], &said(&text));
@@ -101,7 +101,8 @@ fn finals(folder: &Path) -> BTreeMap<String, Vec<u8>> {
                 add(&path, &name, all);
                 continue;
             }
-            let is_named_only = ["report.html", "metrics.json"].contains(&own.as_str())
+            let is_named_only = ["report.html", "report.md", "metrics.json"].contains(&own.as_str())
+                || own.starts_with("task_")
                 || name.contains("answers/")
                 || name.contains("state/");
             let bytes = match own.as_str() {
@@ -290,7 +291,10 @@ fn answers_of_a_small_decoder_are_the_same_wherever_its_run_was_killed() {
     let at = |name: &str| folder.join(name);
     assert!(killed("cellreasoner", &again, || at("x.decoder/state/lock").exists()));
     assert!(killed("cellreasoner", &again, || at("x.decoder/state/state.json").exists()));
-    assert!(killed("cellreasoner", &again, || lines(&at("x.partial.jsonl")) > 1));
+    // The last steps take less than a second: where the run is over before it is seen, once more.
+    while !killed("cellreasoner", &again, || lines(&at("x.partial.jsonl")) > 1) {
+        ["x.csv", "x.baselines.csv"].into_iter().for_each(|name| fs::remove_file(at(name)).unwrap());
+    }
     let partial = fs::read(at("x.partial.jsonl")).unwrap();
     if killed("cellreasoner", &again, || at("x.baselines.csv").exists()) {
         killed("cellreasoner", &again, || out.exists());
@@ -308,6 +312,8 @@ fn answers_of_a_small_decoder_are_the_same_wherever_its_run_was_killed() {
     // Killed between one of the last steps and the next: results are there, all or some, and the answers still are.
     for gone in [None, Some("x.csv")] {
         fs::write(at("x.partial.jsonl"), &partial).unwrap();
+        fs::create_dir(at("x.partial.files")).unwrap();
+        fs::write(at("x.partial.files/.sc-abc.part"), "half of a file").unwrap();
         if let Some(gone) = gone {
             fs::remove_file(at(gone)).unwrap();
         }
@@ -352,8 +358,8 @@ fn free_text_and_a_server_are_gone_on_with_where_they_were_killed() {
     };
     assert_eq!(run("cellreasoner", &ask(&whole)).code, 0);
     let n_asked = server.n();
-    // Cells with the same genes are asked about together.
-    assert!((5..=10).contains(&n_asked), "{n_asked}");
+    // Cells with the same genes are asked about once.
+    assert_eq!(n_asked, 4);
     server.kills("cellreasoner", &ask(&out), 2);
     server.kills("cellreasoner", &ask(&out), 1);
     assert_eq!(run("cellreasoner", &ask(&out)).code, 0);
