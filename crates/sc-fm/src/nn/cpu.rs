@@ -2,6 +2,8 @@
 
 use candle_core::{CpuStorage, DType, Layout, Result, Shape, Storage, Tensor};
 
+use crate::compute;
+
 /// A matrix whose rows are contiguous.
 #[derive(Clone, Copy)]
 pub(crate) struct Matrix<'a> {
@@ -22,7 +24,12 @@ impl<'a> Matrix<'a> {
 
 /// Whether the fused layers take these tensors: f32 in the memory of the processor.
 pub(crate) fn is_fused(tensors: &[&Tensor]) -> bool {
-    tensors.iter().all(|x| x.device().is_cpu() && x.dtype() == DType::F32)
+    tensors.iter().all(|x| is_ours(x) && x.dtype() == DType::F32)
+}
+
+/// Whether a tensor is for the kernels of this crate: in the memory of the processor, and not to be computed with otherwise.
+pub(crate) fn is_ours(x: &Tensor) -> bool {
+    x.device().is_cpu() && !compute::is_portable()
 }
 
 /// The tensor with contiguous rows: itself where it has them.
