@@ -32,6 +32,15 @@ pub(crate) fn is_ours(x: &Tensor) -> bool {
     x.device().is_cpu() && !compute::is_portable()
 }
 
+/// What `f` makes of a tensor; of one of 16 bits a value in f32 and back, where the kernels do not compute: sums and
+/// exponentials of 16 bits lose too much.
+pub(crate) fn widened(x: &Tensor, f: impl FnOnce(&Tensor) -> Result<Tensor>) -> Result<Tensor> {
+    match x.dtype() {
+        DType::F16 | DType::BF16 if !is_ours(x) => f(&x.to_dtype(DType::F32)?)?.to_dtype(x.dtype()),
+        _ => f(x),
+    }
+}
+
 /// The tensor with contiguous rows: itself where it has them.
 pub(crate) fn contiguous_rows(x: &Tensor) -> Result<Tensor> {
     match *x.stride() {

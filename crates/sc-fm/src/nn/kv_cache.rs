@@ -91,6 +91,17 @@ impl KvCache {
         Ok(())
     }
 
+    /// Refuses a text that was read where these kernels do not compute.
+    fn check_is_here(&self, layer: usize) -> Result<()> {
+        let is_here = |(segment, used): &(Arc<Segment>, usize)| {
+            segment.layers[layer].iter().all(|values| values.len() >= used * self.width)
+        };
+        match self.segments.iter().all(is_here) {
+            true => Ok(()),
+            false => bail!("attention: the keys of a text that was read elsewhere"),
+        }
+    }
+
     /// The runs of a layer, with `new` rows that were pushed but are not counted yet.
     fn runs(&self, layer: usize, new: usize) -> Vec<Run<'_>> {
         let last = self.segments.len().saturating_sub(1);
@@ -227,6 +238,7 @@ pub fn cached_attention(
         let at = first..first + item.n_rows;
         first = at.end;
         item.check(k.n_cols, layer)?;
+        item.cache.check_is_here(layer)?;
         if item.tree.is_none() {
             item.cache.push(layer, &k.data[rows(k, at.clone())], &v.data[rows(v, at)])?;
         }

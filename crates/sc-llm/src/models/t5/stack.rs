@@ -47,9 +47,9 @@ pub(in crate::models) struct Cross {
 #[derive(Debug)]
 enum Looked {
     /// For the kernels of the processor.
-    Up([Vec<f32>; 2]),
+    Values([Vec<f32>; 2]),
     /// Where these do not compute.
-    Elsewhere([Tensor; 2]),
+    Tensors([Tensor; 2]),
 }
 
 fn apply(linear: &Linear, x: &Tensor) -> Result<Tensor> {
@@ -129,14 +129,14 @@ impl Stack {
             if self.compute != Compute::Cpu {
                 for (cross, rows) in crosses.iter_mut().zip(packing.iter()) {
                     let of_text = |x: &Tensor| x.narrow(0, rows.start, rows.len());
-                    cross.layers.push(Looked::Elsewhere([of_text(&keys)?, of_text(&values)?]));
+                    cross.layers.push(Looked::Tensors([of_text(&keys)?, of_text(&values)?]));
                 }
                 continue;
             }
             let (keys, values) = (numbers(&keys)?, numbers(&values)?);
             for (cross, rows) in crosses.iter_mut().zip(packing.iter()) {
                 let at = rows.start * width..rows.end * width;
-                cross.layers.push(Looked::Up([keys[at.clone()].to_vec(), values[at].to_vec()]));
+                cross.layers.push(Looked::Values([keys[at.clone()].to_vec(), values[at].to_vec()]));
             }
         }
         Ok(crosses.into_iter().map(Arc::new).collect())
@@ -184,8 +184,8 @@ impl Stack {
         let mut elsewhere = Vec::new();
         for (cross, rows) in crosses.iter().zip(of_items) {
             let [keys, values] = match &cross.layers[layer] {
-                Looked::Up(pair) => pair,
-                Looked::Elsewhere([k, v]) => {
+                Looked::Values(pair) => pair,
+                Looked::Tensors([k, v]) => {
                     let (queries, keys) = (Packing::new([rows.len()]), Packing::new([cross.n_rows]));
                     let keys = Keys { packing: &keys, bias: None, is_causal: false };
                     let q = q.narrow(0, rows.start, rows.len())?;

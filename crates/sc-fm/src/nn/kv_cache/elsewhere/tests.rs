@@ -95,6 +95,19 @@ fn a_text_is_read_on_where_it_was_begun() {
     let items = &mut [CacheRows::next(&mut fork, 1)];
     let error = cached_attention((&q, &k, &v), 0, items, params, None).unwrap_err();
     assert!(error.to_string().contains("read elsewhere"), "{error}");
+    let mut there = KvCache::new(2, HEADS.1 * SIZE);
+    let mut items = [CacheRows::next(&mut there, 3)];
+    step(&[rows(1, 3)], &mut items, None);
+    items.into_iter().for_each(CacheRows::finish);
+    {
+        let _scope = Compute::Cpu.enter();
+        for mut items in
+            [[CacheRows::next(&mut there.clone(), 1)], [CacheRows::tree(&mut there, &[None]).unwrap()]]
+        {
+            let error = cached_attention((&q, &k, &v), 0, &mut items, params, None).unwrap_err();
+            assert!(error.to_string().contains("read elsewhere"), "{error}");
+        }
+    }
     let items = &mut [CacheRows::next(&mut cache, 1)];
     let error = cached_attention((&q, &k, &v), 2, items, params, None).unwrap_err();
     assert!(error.to_string().contains("layer 2, but a cache of 2 layers"), "{error}");
