@@ -1,6 +1,6 @@
 //! What can go wrong here, in words that name the place.
 
-use crate::{checkpoint, classify, embed, models, nn, perturb, pretrain, registry, tokenize, train};
+use crate::{checkpoint, classify, compute, embed, models, nn, perturb, pretrain, registry, tokenize, train};
 
 /// An error of this crate.
 #[derive(Debug, thiserror::Error)]
@@ -33,6 +33,9 @@ pub enum Error {
     /// A pretraining that cannot begin.
     #[error(transparent)]
     Pretrain(#[from] pretrain::Error),
+    /// Somewhere that a model cannot compute.
+    #[error(transparent)]
+    Compute(#[from] compute::Error),
     /// A weight that cannot be packed for products.
     #[error(transparent)]
     Gemm(#[from] nn::gemm::Error),
@@ -54,6 +57,7 @@ impl Error {
             Self::Train(error) => error.help(),
             Self::Classify(error) => error.help(),
             Self::Pretrain(error) => error.help(),
+            Self::Compute(error) => error.help(),
             Self::Gemm(error) => error.help(),
             _ => None,
         }

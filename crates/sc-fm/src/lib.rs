@@ -2,6 +2,7 @@
 
 pub mod checkpoint;
 pub mod classify;
+pub mod compute;
 pub mod embed;
 pub mod error;
 pub mod models;
@@ -12,6 +13,7 @@ pub mod registry;
 pub mod tokenize;
 pub mod train;
 
+pub use compute::Compute;
 pub use error::Error;
 
 /// A result of this crate.

@@ -24,6 +24,8 @@ mod softmax;
 mod sum;
 #[cfg(test)]
 pub(crate) mod testing;
+#[cfg(test)]
+mod tests;
 
 pub use activation::Activation;
 pub use attention::{

@@ -122,6 +122,10 @@ pub enum Error {
     #[cfg(feature = "local")]
     #[error(transparent)]
     Checkpoint(#[from] sc_fm::checkpoint::Error),
+    /// Somewhere that a model cannot compute.
+    #[cfg(feature = "local")]
+    #[error(transparent)]
+    Compute(#[from] sc_fm::compute::Error),
     /// The tensor library refused.
     #[cfg(feature = "local")]
     #[error("the tensor library reports an error")]
@@ -179,6 +183,8 @@ impl Error {
             Self::Training(error) => error.help(),
             #[cfg(feature = "local")]
             Self::Checkpoint(error) => error.help(),
+            #[cfg(feature = "local")]
+            Self::Compute(error) => error.help(),
             Self::Calibrate(error) => error.help(),
             #[cfg(feature = "endpoint")]
             Self::Endpoint(e) => e.help(),

@@ -4,6 +4,9 @@
 //! [`State`] is a text that the model has read; its clones share memory, so a prompt's common beginning is read once, and
 //! thousands of texts go on from there. Texts lie one after another without padding, and what the model says of one has the
 //! same bits in any company, in any number of steps, on any number of threads.
+//!
+//! All of that is of the processor. [`OpenParams::compute`] puts a model on an NVIDIA GPU instead, where the same holds to a
+//! tolerance: [`Compute`] says what is known of it.
 
 mod config;
 mod decoder;
@@ -20,6 +23,7 @@ mod t5;
 use std::path::{Path, PathBuf};
 
 use sc_fm::checkpoint::{self, Report, Weights, hub};
+pub use sc_fm::compute::Compute;
 use sc_fm::models::{LoadOptions, LoraAdapter};
 use sc_fm::nn::gemm::Precision;
 use serde::Deserialize;
@@ -35,7 +39,7 @@ pub use t5::{Side, T5Config};
 
 pub(crate) use self::config::Sizes;
 use self::decoder::Decoder;
-use self::parts::{Parts, Source};
+use self::parts::{Parts, Place, Source};
 use self::t5::T5;
 use crate::{Result, gguf};
 
@@ -48,6 +52,9 @@ pub struct OpenParams {
     /// Whether weights stay in memory beside the copies that products read, so that gradients by what goes into a layer
     /// can be computed. Default: no, which halves the memory.
     pub trainable: bool,
+    /// Where the model computes. Default: on the processor. Elsewhere weights are f32 or bf16, whatever a file has them in,
+    /// and nothing is trained.
+    pub compute: Compute,
 }
 
 /// A model that reads texts and says what may follow.
@@ -56,6 +63,7 @@ pub struct LanguageModel {
     architecture: Architecture,
     limits: Limits,
     network: Network,
+    compute: Compute,
     report: Report,
 }
 
@@ -216,7 +224,8 @@ impl Config {
 /// Opens the model in a folder, in a model's folder of a hub cache, or in a [GGUF file](crate::gguf).
 ///
 /// # Errors
-/// [`Error`], [`gguf::Error`], and [`checkpoint::Error`] for weights that are not those of the configuration.
+/// [`Error`], [`gguf::Error`], [`checkpoint::Error`] for weights that are not those of the configuration, and
+/// [`sc_fm::compute::Error`] where the model cannot compute where it shall.
 pub fn open(path: impl AsRef<Path>, params: &OpenParams) -> Result<LanguageModel> {
     let (config, weights) = files(path.as_ref(), params)?;
     LanguageModel::new(&config, weights, params)
@@ -276,28 +285,36 @@ impl LanguageModel {
     /// As [`open`].
     pub fn new(config: &Config, weights: Weights, params: &OpenParams) -> Result<Self> {
         let mut weights = config.renamed(weights);
-        let (precision, trainable) = (params.precision, params.trainable);
-        let network = weights.build(|weights| {
-            config.build(&mut Parts { source: Source::Weights(weights), precision, trainable })
-        })?;
+        let network = weights.build(|weights| Self::network(config, Source::Weights(weights), params))?;
         let (architecture, limits) = (config.architecture(), config.limits());
-        Ok(Self { architecture, limits, network, report: weights.report() })
+        Ok(Self { architecture, limits, network, compute: params.compute, report: weights.report() })
     }
 
     /// A model of random weights, to measure time and memory with. The same seed gives the same model.
     ///
     /// # Errors
-    /// [`Error::Config`].
+    /// [`Error::Config`], [`sc_fm::compute::Error`].
     pub fn random(config: &Config, seed: u64, params: &OpenParams) -> Result<Self> {
-        let (precision, trainable) = (params.precision, params.trainable);
-        let network = config.build(&mut Parts { source: Source::Random(seed), precision, trainable })?;
+        let network = Self::network(config, Source::Random(seed), params)?;
         let (architecture, limits) = (config.architecture(), config.limits());
-        Ok(Self { architecture, limits, network, report: Report::default() })
+        Ok(Self { architecture, limits, network, compute: params.compute, report: Report::default() })
+    }
+
+    fn network(config: &Config, source: Source<'_>, params: &OpenParams) -> Result<Network> {
+        let place = Place::new(params)?;
+        let _scope = params.compute.enter();
+        let (precision, trainable) = (params.precision, params.trainable);
+        config.build(&mut Parts { source, precision, trainable, place })
     }
 
     /// Which architecture it is of.
     pub fn architecture(&self) -> Architecture {
         self.architecture
+    }
+
+    /// Where it computes.
+    pub fn compute(&self) -> Compute {
+        self.compute
     }
 
     /// Rows of its embedding. A tokeniser may have fewer tokens; those above them are never meant.

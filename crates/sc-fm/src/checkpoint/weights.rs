@@ -143,6 +143,8 @@ impl Weights {
         let tensor = |source| Error::Tensor { name: name.to_owned(), source };
         let (outputs, inputs) = linear.dims().map_err(tensor)?;
         let (a, b) = (self.take(&a, &[rank, inputs])?, self.take(&b, &[outputs, rank])?);
+        let beside = |part: Tensor| part.to_device(linear.device()).map_err(tensor);
+        let (a, b) = (beside(a)?, beside(b)?);
         Ok(linear.with_adapter(a, b, scale).map_err(tensor)?.with_adapter_dropout(dropout))
     }
 

@@ -14,9 +14,11 @@ use crate::nn::gemm::Precision;
 /// How a model is loaded.
 #[derive(Clone, Debug)]
 pub struct LoadOptions {
-    /// Where it computes. Default: the CPU.
+    /// Where it computes. Default: the CPU. [`Compute::device`](crate::compute::Compute::device) is that of a GPU, for
+    /// inference.
     pub device: Device,
-    /// What tensors are stored in: `F32` (default), `F16` or `BF16`. Embeddings are `F32` in any case.
+    /// What tensors are stored in: `F32` (default), `F16` or `BF16`. Embeddings are `F32` in any case. On a GPU norms,
+    /// softmax and activations of 16 bits compute in `F32`.
     pub dtype: DType,
     /// How exact products on the CPU are. Default: errors of single precision, in the fastest way that there is.
     pub precision: Precision,

@@ -46,7 +46,7 @@ impl Activation {
         if cpu::is_fused(&[x]) {
             return x.contiguous()?.apply_op1(Pass { function: self, arch: Arch::new() });
         }
-        match self {
+        cpu::widened(x, |x| match self {
             Self::Identity => Ok(x.clone()),
             Self::Relu => x.relu(),
             Self::LeakyRelu { slope } => x.relu()? - (x.neg()?.relu()? * slope)?,
@@ -54,7 +54,7 @@ impl Activation {
             Self::GeluTanh => x.gelu(),
             Self::Silu => x.silu(),
             Self::Tanh => x.tanh(),
-        }
+        })
     }
 }
 

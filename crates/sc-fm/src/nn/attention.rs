@@ -8,6 +8,7 @@ mod gather;
 mod head;
 mod op;
 mod plain;
+pub(super) mod tensors;
 
 #[cfg(test)]
 mod tests;

@@ -2,6 +2,8 @@
 
 use candle_core::{CpuStorage, DType, Layout, Result, Shape, Storage, Tensor};
 
+use crate::compute;
+
 /// A matrix whose rows are contiguous.
 #[derive(Clone, Copy)]
 pub(crate) struct Matrix<'a> {
@@ -22,7 +24,21 @@ impl<'a> Matrix<'a> {
 
 /// Whether the fused layers take these tensors: f32 in the memory of the processor.
 pub(crate) fn is_fused(tensors: &[&Tensor]) -> bool {
-    tensors.iter().all(|x| x.device().is_cpu() && x.dtype() == DType::F32)
+    tensors.iter().all(|x| is_ours(x) && x.dtype() == DType::F32)
+}
+
+/// Whether a tensor is for the kernels of this crate: in the memory of the processor, and not to be computed with otherwise.
+pub(crate) fn is_ours(x: &Tensor) -> bool {
+    x.device().is_cpu() && !compute::is_portable()
+}
+
+/// What `f` makes of a tensor; of one of 16 bits a value in f32 and back, where the kernels do not compute: sums and
+/// exponentials of 16 bits lose too much.
+pub(crate) fn widened(x: &Tensor, f: impl FnOnce(&Tensor) -> Result<Tensor>) -> Result<Tensor> {
+    match x.dtype() {
+        DType::F16 | DType::BF16 if !is_ours(x) => f(&x.to_dtype(DType::F32)?)?.to_dtype(x.dtype()),
+        _ => f(x),
+    }
 }
 
 /// The tensor with contiguous rows: itself where it has them.

@@ -22,7 +22,7 @@ pub fn embedding(table: &Tensor, ids: &[u32]) -> Result<Tensor> {
     if cpu::is_fused(&[table]) {
         return cpu::contiguous_rows(table)?.apply_op1(Embedding { ids: ids.to_vec() });
     }
-    table.index_select(&Tensor::new(ids, table.device())?, 0)
+    table.contiguous()?.index_select(&Tensor::new(ids, table.device())?, 0)
 }
 
 struct Embedding {

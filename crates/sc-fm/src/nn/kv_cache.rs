@@ -1,5 +1,7 @@
 //! Keys and values of the tokens that a decoder has read.
 
+mod elsewhere;
+
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
@@ -26,6 +28,8 @@ pub struct KvCache {
 #[derive(Debug)]
 struct Segment {
     layers: Vec<[Vec<f32>; 2]>,
+    /// In place of `layers`, where the kernels of this crate do not compute; empty where they do.
+    elsewhere: Vec<Option<elsewhere::Rows>>,
 }
 
 impl KvCache {
@@ -72,7 +76,7 @@ impl KvCache {
             }
             None => {
                 let layers = (0..self.n_layers).map(|_| [Vec::new(), Vec::new()]).collect();
-                self.segments.push((Arc::new(Segment { layers }), 0));
+                self.segments.push((Arc::new(Segment { layers, elsewhere: Vec::new() }), 0));
             }
         }
     }
@@ -85,6 +89,17 @@ impl KvCache {
         all_keys.extend_from_slice(keys);
         all_values.extend_from_slice(values);
         Ok(())
+    }
+
+    /// Refuses a text that was read where these kernels do not compute.
+    fn check_is_here(&self, layer: usize) -> Result<()> {
+        let is_here = |(segment, used): &(Arc<Segment>, usize)| {
+            segment.layers[layer].iter().all(|values| values.len() >= used * self.width)
+        };
+        match self.segments.iter().all(is_here) {
+            true => Ok(()),
+            false => bail!("attention: the keys of a text that was read elsewhere"),
+        }
     }
 
     /// The runs of a layer, with `new` rows that were pushed but are not counted yet.
@@ -169,6 +184,17 @@ impl<'a> CacheRows<'a> {
         }
     }
 
+    /// Refuses keys that are none of the cache's.
+    fn check(&self, columns: usize, layer: usize) -> Result<()> {
+        let KvCache { width, n_layers, .. } = *self.cache;
+        if columns != width || layer >= n_layers {
+            bail!(
+                "attention: keys of {columns} columns for layer {layer}, but a cache of {n_layers} layers of {width}"
+            );
+        }
+        Ok(())
+    }
+
     /// Says that all layers have seen the rows: they are part of the text now, unless they are a tree.
     pub fn finish(self) {
         if let (None, Some((_, used))) = (&self.tree, self.cache.segments.last_mut()) {
@@ -195,7 +221,7 @@ pub fn cached_attention(
     relative: Option<Relative<'_>>,
 ) -> Result<Tensor> {
     if !cpu::is_fused(&[q, k, v]) {
-        bail!("attention: cached keys are f32 on the CPU, found {}", q.dtype().as_str());
+        return elsewhere::cached_attention((q, k, v), layer, items, params, relative);
     }
     let (k, v) = (k.contiguous()?, v.contiguous()?);
     let ((k, k_layout), (v, v_layout)) = (k.storage_and_layout(), v.storage_and_layout());
@@ -211,13 +237,8 @@ pub fn cached_attention(
     for item in items.iter_mut() {
         let at = first..first + item.n_rows;
         first = at.end;
-        if item.cache.width != k.n_cols || layer >= item.cache.n_layers {
-            let KvCache { width, n_layers, .. } = item.cache;
-            bail!(
-                "attention: keys of {} columns for layer {layer}, but a cache of {n_layers} layers of {width}",
-                k.n_cols
-            );
-        }
+        item.check(k.n_cols, layer)?;
+        item.cache.check_is_here(layer)?;
         if item.tree.is_none() {
             item.cache.push(layer, &k.data[rows(k, at.clone())], &v.data[rows(v, at)])?;
         }

@@ -20,7 +20,7 @@ use super::{cpu, embedding};
 ///
 /// On the CPU, weights of f32, f16 and bf16 are multiplied by [`gemm`](super::gemm), with sums in f32. A weight that
 /// cannot be trained is packed here, once; a variable with every call. Elsewhere, and in f64, the tensor library
-/// multiplies.
+/// multiplies in the type of the weight, to which rows of another type are rounded.
 ///
 /// A layer may hold its weight packed and nothing else ([`Linear::packed`], and [`Precision::Q8_0`] and
 /// [`Precision::Q4_K`] for weights that are not trained): that is for the CPU alone. Gradients by its input are those of
@@ -185,6 +185,11 @@ impl Linear {
         }
     }
 
+    /// Where the weight is.
+    pub fn device(&self) -> &Device {
+        self.weight.as_ref().map_or(&Device::Cpu, Tensor::device)
+    }
+
     /// Number of outputs and of inputs.
     ///
     /// # Errors
@@ -279,7 +284,7 @@ impl Linear {
     }
 
     fn on_cpu(&self, x: &Tensor) -> bool {
-        let ours = |tensor: &Tensor| matches!(tensor.device(), Device::Cpu) && op::is_ours(tensor.dtype());
+        let ours = |tensor: &Tensor| cpu::is_ours(tensor) && op::is_ours(tensor.dtype());
         ours(x) && self.weight.as_ref().is_none_or(ours) && self.bias.as_ref().is_none_or(ours)
     }
 
@@ -315,9 +320,9 @@ impl Linear {
                 "a packed weight takes floating point numbers of the CPU, found {dtype:?} on {device:?}"
             );
         };
-        let y = x.matmul(&weight.t()?)?;
+        let y = x.to_dtype(weight.dtype())?.contiguous()?.matmul(&weight.t()?)?.to_dtype(x.dtype())?;
         match &self.bias {
-            Some(bias) => y.broadcast_add(bias),
+            Some(bias) => y.broadcast_add(&bias.to_dtype(x.dtype())?),
             None => Ok(y),
         }
     }

@@ -1,8 +1,8 @@
 //! Rotary position embedding (Su et al. 2021), <https://arxiv.org/abs/2104.09864>.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
-use candle_core::{CpuStorage, CustomOp1, DType, Layout, Result, Shape, Tensor, bail};
+use candle_core::{CpuStorage, CustomOp1, D, DType, Device, Layout, Result, Shape, Tensor, bail};
 use rayon::prelude::*;
 
 use super::cpu;
@@ -45,7 +45,7 @@ impl Rotary {
                 *turn = [libm::cos(angle) as f32, libm::sin(angle) as f32];
             }
         });
-        Turns { turns: turns.into(), pairs, n_rows: positions.len() }
+        Turns { turns: turns.into(), pairs, n_rows: positions.len(), elsewhere: Arc::default() }
     }
 }
 
@@ -55,20 +55,19 @@ pub struct Turns {
     turns: Arc<[[f32; 2]]>,
     pairs: usize,
     n_rows: usize,
+    /// Cosines and sines as tensors, for other devices: put there once for all layers.
+    elsewhere: Arc<OnceLock<[Tensor; 2]>>,
 }
 
 impl Turns {
-    /// The rows with every head turned; differentiable. In f32 on the CPU.
+    /// The rows with every head turned; differentiable.
     ///
     /// * `x`: `rows × width`, heads of `size` columns one after another.
     ///
     /// # Errors
-    /// Shapes that do not fit, another type or device.
+    /// Shapes that do not fit, and what the tensor library reports.
     pub fn apply(&self, x: &Tensor, size: usize) -> Result<Tensor> {
         let (rows, width) = x.dims2()?;
-        if !cpu::is_fused(&[x]) {
-            bail!("rotary: expected f32 on the CPU, found {}", x.dtype().as_str());
-        }
         if rows != self.n_rows || size < 2 * self.pairs || size == 0 || width % size != 0 {
             bail!(
                 "rotary: {rows} x {width} values in heads of {size}, but the angles of {} rows for {} columns",
@@ -76,7 +75,42 @@ impl Turns {
                 2 * self.pairs
             );
         }
+        if !cpu::is_fused(&[x]) {
+            return self.composed(x, size);
+        }
         x.contiguous()?.apply_op1(Turn { turns: self.clone(), size, back: false })
+    }
+
+    /// The same in the operations of the tensor library: for other devices and types.
+    fn composed(&self, x: &Tensor, size: usize) -> Result<Tensor> {
+        let (rows, width) = x.dims2()?;
+        let heads = x.reshape((rows, width / size, size))?;
+        let [cos, sin] = self.tensors(x.device())?;
+        let (cos, sin) = (cos.to_dtype(x.dtype())?, sin.to_dtype(x.dtype())?);
+        let (a, b) =
+            (heads.narrow(D::Minus1, 0, self.pairs)?, heads.narrow(D::Minus1, self.pairs, self.pairs)?);
+        let mut parts = vec![
+            (a.broadcast_mul(&cos)? - b.broadcast_mul(&sin)?)?,
+            (b.broadcast_mul(&cos)? + a.broadcast_mul(&sin)?)?,
+        ];
+        if size > 2 * self.pairs {
+            parts.push(heads.narrow(D::Minus1, 2 * self.pairs, size - 2 * self.pairs)?);
+        }
+        Tensor::cat(&parts, D::Minus1)?.reshape((rows, width))
+    }
+
+    /// Cosines and sines, `rows × 1 × pairs` each.
+    fn tensors(&self, device: &Device) -> Result<[Tensor; 2]> {
+        if let Some(tensors) = self.elsewhere.get().filter(|[cos, _]| cos.device().same_device(device)) {
+            return Ok(tensors.clone());
+        }
+        let part = |i: usize| {
+            let values: Vec<f32> = self.turns.iter().map(|turn| turn[i]).collect();
+            Tensor::from_vec(values, (self.n_rows, 1, self.pairs), device)
+        };
+        let tensors = [part(0)?, part(1)?];
+        _ = self.elsewhere.set(tensors.clone());
+        Ok(tensors)
     }
 }
 
@@ -123,6 +157,7 @@ mod tests {
     use candle_core::{Device, Var};
 
     use super::*;
+    use crate::compute::Compute;
     use crate::nn::testing::{largest_difference, numbers};
 
     fn values(x: &Tensor) -> Vec<f32> {
@@ -181,6 +216,22 @@ mod tests {
     }
 
     #[test]
+    fn tensors_of_other_devices_and_types_turn_alike() {
+        // Heads that turn whole, and heads of which a part stays.
+        for size in [4, 7] {
+            let turns = Rotary::new(4, 100.0).unwrap().turns(&[0, 3, 700]);
+            let x = Tensor::from_vec(numbers(1, 3 * 2 * size), (3, 2 * size), &Device::Cpu).unwrap();
+            let expected = values(&turns.apply(&x, size).unwrap());
+            let doubles = turns.apply(&x.to_dtype(DType::F64).unwrap(), size).unwrap();
+            let _scope = Compute::Portable.enter();
+            for found in [turns.apply(&x, size).unwrap(), doubles.to_dtype(DType::F32).unwrap()] {
+                let (difference, at) = largest_difference(&values(&found), &expected);
+                assert!(difference < 1e-6, "{size}: {difference} at {at}");
+            }
+        }
+    }
+
+    #[test]
     fn what_cannot_turn_is_refused() {
         assert!(
             Rotary::new(3, 10.0).is_err() && Rotary::new(0, 10.0).is_err() && Rotary::new(4, 0.0).is_err()
@@ -189,6 +240,5 @@ mod tests {
         let x = Tensor::zeros((1, 6), DType::F32, &Device::Cpu).unwrap();
         let message = turns.apply(&x, 4).unwrap_err().to_string();
         assert!(message.contains("1 x 6 values in heads of 4"), "{message}");
-        assert!(turns.apply(&x.to_dtype(DType::F64).unwrap(), 6).is_err());
     }
 }

@@ -20,8 +20,10 @@ pub fn softmax(x: &Tensor) -> Result<Tensor> {
     if cpu::is_fused(&[x]) {
         return cpu::contiguous_rows(x)?.apply_op1(Softmax { arch: Arch::new() });
     }
-    let weights = x.broadcast_sub(&x.max_keepdim(D::Minus1)?.detach())?.exp()?;
-    weights.broadcast_div(&weights.sum_keepdim(D::Minus1)?)
+    cpu::widened(x, |x| {
+        let weights = x.broadcast_sub(&x.max_keepdim(D::Minus1)?.detach())?.exp()?;
+        weights.broadcast_div(&weights.sum_keepdim(D::Minus1)?)
+    })
 }
 
 /// `ln Σ exp(xᵢ)` of a row: the highest value, and the sum of what is relative to it in f32 with the same bits on every

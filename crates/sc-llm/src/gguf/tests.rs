@@ -62,7 +62,7 @@ fn a_model_in_blocks_has_the_bits_of_one_that_is_rounded_to_blocks_when_it_is_op
                 assert!(name == other && values(a) == values(b), "{name}");
             }
         }
-        let trainable = OpenParams { trainable: true, precision: Precision::F32 };
+        let trainable = OpenParams { trainable: true, precision: Precision::F32, ..OpenParams::default() };
         let by_values = bits(&again.model(&trainable).unwrap(), &ids);
         assert_eq!(bits(&open_model(&path, &trainable).unwrap(), &ids), by_values, "{}", kind.name());
     }

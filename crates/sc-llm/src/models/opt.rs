@@ -1,7 +1,6 @@
 //! OPT (Zhang et al. 2022), <https://arxiv.org/abs/2205.01068>: learned positions that begin with the third row of their
 //! table. The model of 350 million parameters has its norms behind the parts of a layer and an embedding of its own width.
 
-use candle_core::{DType, Device, Tensor};
 use sc_fm::nn::{CausalAttention, LayerNorm, Linear};
 use serde::Deserialize;
 
@@ -92,10 +91,7 @@ impl OptConfig {
         if self.layer_norm_elementwise_affine {
             return Ok(parts.layer_norm(name, width, EPS)?);
         }
-        let plain = || {
-            let ones = Tensor::ones(width, DType::F32, &Device::Cpu)?;
-            Ok(LayerNorm::new(ones, Tensor::zeros(width, DType::F32, &Device::Cpu)?, EPS))
-        };
+        let plain = || Ok(LayerNorm::new(parts.full(1.0, width)?, parts.full(0.0, width)?, EPS));
         plain().map_err(|source| failed(name, source).into())
     }
 

@@ -4,9 +4,11 @@ use candle_core::{DType, Device, Tensor};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{RngCore, SeedableRng};
 use sc_fm::checkpoint::{self, Weights};
+use sc_fm::compute::{self, Compute};
 use sc_fm::nn::gemm::{Packed, Precision};
 use sc_fm::nn::{LayerNorm, Linear, RmsNorm};
 
+use super::OpenParams;
 use super::decoder::Table;
 
 /// Where tensors come from.
@@ -17,6 +19,39 @@ pub(crate) enum Source<'w> {
     Random(u64),
 }
 
+/// Where layers compute.
+#[derive(Clone, Debug)]
+pub(crate) struct Place {
+    pub(crate) compute: Compute,
+    device: Device,
+    /// The type of weights; as they are for the kernels of the processor.
+    weights: Option<DType>,
+}
+
+impl Place {
+    pub(crate) fn new(params: &OpenParams) -> Result<Self, compute::Error> {
+        let OpenParams { compute, precision, trainable } = *params;
+        if trainable {
+            compute.check_training()?;
+        }
+        let weights = compute.weights(precision)?;
+        Ok(Self { compute, device: compute.device()?, weights })
+    }
+
+    /// A tensor of f32 where it is computed with.
+    fn exact(&self, tensor: &Tensor) -> candle_core::Result<Tensor> {
+        tensor.to_dtype(DType::F32)?.to_device(&self.device)
+    }
+
+    /// A matrix where it is computed with, in the type of weights.
+    fn matrix(&self, tensor: Tensor) -> candle_core::Result<Tensor> {
+        match self.weights {
+            Some(dtype) => tensor.to_dtype(dtype)?.to_device(&self.device),
+            None => Ok(tensor),
+        }
+    }
+}
+
 /// Weights on their way into layers.
 pub(crate) struct Parts<'w> {
     pub(crate) source: Source<'w>,
@@ -24,10 +59,11 @@ pub(crate) struct Parts<'w> {
     pub(crate) precision: Precision,
     /// Whether weights stay beside their packed copies, so that gradients can be computed.
     pub(crate) trainable: bool,
+    pub(crate) place: Place,
 }
 
 impl Parts<'_> {
-    /// A tensor by its whole name.
+    /// A tensor by its whole name, as it is stored.
     pub(crate) fn take(&mut self, name: &str, shape: &[usize]) -> Result<Tensor, checkpoint::Error> {
         match &mut self.source {
             Source::Weights(weights) => weights.take(name, shape),
@@ -59,13 +95,27 @@ impl Parts<'_> {
     /// A small tensor, which computes in f32 whatever the others are stored in.
     fn exact(&mut self, name: &str, shape: &[usize]) -> Result<Tensor, checkpoint::Error> {
         let tensor = self.take(name, shape)?;
-        tensor.to_dtype(DType::F32).map_err(|source| failed(name, source))
+        self.place.exact(&tensor).map_err(|source| failed(name, source))
+    }
+
+    /// A vector of one value.
+    pub(crate) fn full(&self, value: f32, n: usize) -> candle_core::Result<Tensor> {
+        self.place.exact(&Tensor::full(value, n, &Device::Cpu)?)
     }
 
     /// A linear layer of these tensors.
-    pub(crate) fn linear_of(&self, weight: Tensor, bias: Option<Tensor>) -> Linear {
-        let linear = Linear::with_precision(weight, bias, self.precision);
-        if self.trainable { linear } else { linear.released() }
+    pub(crate) fn linear_of(&self, weight: Tensor, bias: Option<Tensor>) -> candle_core::Result<Linear> {
+        let bias = bias.map(|bias| self.place.exact(&bias)).transpose()?;
+        let linear = Linear::with_precision(self.place.matrix(weight)?, bias, self.precision);
+        Ok(if self.trainable { linear } else { linear.released() })
+    }
+
+    /// The embedding of tokens, where it is looked up.
+    pub(crate) fn placed(&self, embedding: Table) -> candle_core::Result<Table> {
+        match embedding {
+            Table::Own(table) => self.place.matrix(table).map(Table::Own),
+            Table::Packed(_) => Ok(embedding),
+        }
     }
 
     /// `{name}.weight` (`outputs × inputs`), and `{name}.bias` where it has one; with its adapter of low rank, if the
@@ -87,7 +137,7 @@ impl Parts<'_> {
             None => {
                 let weight = self.take(&whole, &[outputs, inputs])?;
                 let bias = bias(self)?;
-                self.linear_of(weight, bias)
+                self.linear_of(weight, bias).map_err(|source| failed(&whole, source))?
             }
         };
         match &mut self.source {
@@ -96,10 +146,12 @@ impl Parts<'_> {
         }
     }
 
-    /// A matrix that is stored in blocks and can stay so; none if it is not, or is to be trained with.
+    /// A matrix that is stored in blocks and can stay so; none if it is not, is to be trained with, or computes elsewhere.
     fn blocks(&mut self, name: &str, shape: [usize; 2]) -> Result<Option<Packed>, checkpoint::Error> {
         match &mut self.source {
-            Source::Weights(weights) if !self.trainable => weights.take_blocks(name, shape),
+            Source::Weights(weights) if !self.trainable && self.place.compute == Compute::Cpu => {
+                weights.take_blocks(name, shape)
+            }
             _ => Ok(None),
         }
     }
@@ -125,7 +177,8 @@ impl Parts<'_> {
         Ok(RmsNorm::new(self.exact(&format!("{name}.weight"), &[width])?, eps))
     }
 
-    /// `{name}.weight` of an embedding of tokens, `entries × width`, as it is stored.
+    /// `{name}.weight` of an embedding of tokens, `entries × width`, as it is stored: to be [`placed`](Self::placed) once it
+    /// was compared with others.
     pub(crate) fn embedding(
         &mut self,
         name: &str,
@@ -141,14 +194,16 @@ impl Parts<'_> {
         }
     }
 
-    /// `{name}.weight` of a table of positions, `entries × width`, as it is stored.
+    /// `{name}.weight` of a table of positions, `entries × width`.
     pub(crate) fn positions(
         &mut self,
         name: &str,
         entries: usize,
         width: usize,
     ) -> Result<Tensor, checkpoint::Error> {
-        self.take(&format!("{name}.weight"), &[entries, width])
+        let name = format!("{name}.weight");
+        let table = self.take(&name, &[entries, width])?;
+        self.place.matrix(table).map_err(|source| failed(&name, source))
     }
 
     /// `{name}.weight` of a small table in f32: `entries × width`.
@@ -172,12 +227,13 @@ impl Parts<'_> {
             Table::Packed(head) => return Ok((Table::Packed(head.clone()), head)),
         };
         self.tied(name, &embedding, "the embedding of tokens")?;
-        let head = self.linear_of(embedding.clone(), None);
+        let placed = |source| failed(name, source);
+        let head = self.linear_of(embedding.clone(), None).map_err(placed)?;
         // Weights in blocks are rounded in any case, and tables are large.
         let is_one = head.is_lossless() || self.precision.is_quantized();
         Ok(match !self.trainable && is_one {
             true => (Table::Packed(head.clone()), head),
-            false => (Table::Own(embedding), head),
+            false => (self.placed(Table::Own(embedding)).map_err(placed)?, head),
         })
     }
 

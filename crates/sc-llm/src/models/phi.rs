@@ -112,6 +112,7 @@ impl PhiConfig {
         let head_size = width / self.num_attention_heads;
         parts.ignore(&[".rotary_emb.inv_freq"], "computed from the configuration");
         let embedding = parts.embedding(names.embedding(), self.vocab_size, width)?;
+        let embedding = parts.placed(embedding).map_err(|source| failed(names.embedding(), source))?;
         let mut blocks = Vec::with_capacity(self.num_hidden_layers);
         for i in 0..self.num_hidden_layers {
             let norm = Norm::Layer(parts.layer_norm(&names.norm(i), width, eps)?);
@@ -180,7 +181,7 @@ impl PhiConfig {
             let narrow = |x: &Tensor| x.narrow(0, first, n)?.contiguous();
             let part = match (fused.weight(), fused.bias()) {
                 (Some(weight), Some(bias)) => {
-                    narrow(weight).and_then(|weight| Ok(parts.linear_of(weight, Some(narrow(bias)?))))
+                    narrow(weight).and_then(|weight| parts.linear_of(weight, Some(narrow(bias)?)))
                 }
                 _ => fused.select(&(first as u32..(first + n) as u32).collect::<Vec<_>>()),
             };

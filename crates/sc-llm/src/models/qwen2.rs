@@ -155,7 +155,11 @@ impl Qwen2Config {
         let rotary = Rotary::new(self.rope.dims(self.head_size(), 1.0)?, self.rope_theta()?);
         let (embedding, head) = match self.tie_word_embeddings {
             true => parts.tied_head("lm_head.weight", embedding)?,
-            false => (embedding, parts.linear("lm_head", self.vocab_size, width, false)?),
+            false => {
+                let embedding =
+                    parts.placed(embedding).map_err(|source| failed("model.embed_tokens", source))?;
+                (embedding, parts.linear("lm_head", self.vocab_size, width, false)?)
+            }
         };
         Ok(Decoder {
             project_in: None,

@@ -86,6 +86,7 @@ impl LanguageModel {
         let Network::T5(model) = &self.network else {
             return Err(Error::NoEncoder { architecture: self.architecture.name() }.into());
         };
+        let _scope = self.compute.enter();
         for (text, prompt) in prompts.iter().enumerate() {
             self.check_text(text, 0, prompt)?;
         }
@@ -127,6 +128,7 @@ impl LanguageModel {
     /// [`Error::Token`].
     pub fn vocabulary_of(&self, tokens: &[u32]) -> Result<Vocabulary> {
         self.check_tokens(0, tokens)?;
+        let _scope = self.compute.enter();
         let (head, scale) = self.head();
         Ok(Vocabulary { head: head.select(tokens)?, scale, n_tokens: tokens.len() })
     }
@@ -221,9 +223,13 @@ impl LanguageModel {
         vocabulary: &Vocabulary,
     ) -> Result<Vec<Vec<f32>>> {
         let mut all = vec![Vec::new(); next.len()];
+        let _scope = self.compute.enter();
         self.read_each(states, next, |chunks, states| {
             let ended: Vec<&Chunk> =
                 chunks.iter().filter(|chunk| chunk.end == next[chunk.text].len()).collect();
+            if ended.is_empty() {
+                return Ok(());
+            }
             let rows: Vec<u32> = ended.iter().map(|chunk| chunk.rows.end as u32 - 1).collect();
             let logits = self.logits(&embedding(states, &rows)?, vocabulary)?;
             for (chunk, logits) in ended.iter().zip(logits.rows()) {
@@ -272,6 +278,7 @@ impl LanguageModel {
             return Err(Error::NoPrompt { text: 0 }.into());
         };
         let packing = Packing::new(texts.iter().map(|tokens| tokens.len()));
+        let _scope = self.compute.enter();
         Ok(decoder.forward(&texts.concat(), Rows::Whole(&packing), inspect)?)
     }
 
@@ -296,6 +303,7 @@ impl LanguageModel {
         for (text, tokens) in prompts.iter().chain(answers).enumerate() {
             self.check_text(text % prompts.len(), 0, tokens)?;
         }
+        let _scope = self.compute.enter();
         match &self.network {
             Network::Decoder(_) => Err(Error::NoEncoder { architecture: self.architecture.name() }.into()),
             Network::T5(model) => Ok(model.whole(prompts, answers, inspect)?),
@@ -307,6 +315,7 @@ impl LanguageModel {
     /// # Errors
     /// What the tensor library reports.
     pub fn logits_of(&self, states: &Tensor) -> Result<Tensor> {
+        let _scope = self.compute.enter();
         let (head, scale) = self.head();
         Ok(head.forward(&scaled(states, scale)?, Activation::Identity)?)
     }
@@ -340,6 +349,7 @@ impl LanguageModel {
 
     /// Logits of states, `rows × vocabulary`.
     pub(super) fn logits(&self, states: &Tensor, vocabulary: &Vocabulary) -> Result<Array2<f32>> {
+        let _scope = self.compute.enter();
         let n_rows = states.dim(0)?;
         let mut values = Vec::with_capacity(n_rows * vocabulary.n_tokens);
         for first in (0..n_rows).step_by(LOGIT_ROWS) {
@@ -405,6 +415,7 @@ impl LanguageModel {
     }
 
     fn step(&self, ids: &[u32], items: &mut [CacheRows<'_>], crosses: &[Arc<Cross>]) -> Result<Tensor> {
+        let _scope = self.compute.enter();
         Ok(match &self.network {
             Network::Decoder(decoder) => decoder.forward(ids, Rows::Latest(items), &mut |_, _| {})?,
             Network::T5(model) => model.step(ids, items, crosses)?,

@@ -145,13 +145,15 @@ impl T5Config {
         );
         let encoder = self.stack(parts, "encoder", self.num_layers, false)?;
         let decoder = self.stack(parts, "decoder", self.n_decoder_layers(), true)?;
+        let of_table = |source| super::parts::failed("shared.weight", source);
         let head = match &embedding {
             _ if parts.contains("lm_head.weight") => {
                 parts.linear("lm_head", self.vocab_size, width, false)?
             }
-            Table::Own(embedding) => parts.linear_of(embedding.clone(), None),
+            Table::Own(embedding) => parts.linear_of(embedding.clone(), None).map_err(of_table)?,
             Table::Packed(weight) => weight.clone(),
         };
+        let embedding = parts.placed(embedding).map_err(of_table)?;
         let is_scaled = self.scale_decoder_outputs.unwrap_or(self.tie_word_embeddings);
         Ok(T5 {
             embedding,
@@ -218,7 +220,8 @@ impl T5Config {
             });
         }
         let final_norm = parts.rms_norm(&format!("{name}.final_layer_norm"), width, eps)?;
-        Ok(Stack { layers, final_norm, relative, n_heads, head_size: self.d_kv })
+        let compute = parts.place.compute;
+        Ok(Stack { layers, final_norm, relative, n_heads, head_size: self.d_kv, compute })
     }
 }
 

@@ -1,5 +1,6 @@
 //! Language models.
 
+mod compute;
 mod decoders;
 mod gguf;
 mod gradients;

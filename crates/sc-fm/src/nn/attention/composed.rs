@@ -8,7 +8,7 @@ use pulp::Arch;
 
 use super::dropped::Dropped;
 use super::op::Shape;
-use crate::nn::Packing;
+use crate::nn::{Packing, cpu};
 
 /// `softmax(Q Kᵀ / √d) V`, with a matrix of all scores of each head.
 pub(super) fn attention(
@@ -64,7 +64,12 @@ fn repeated(x: &Tensor, params: Shape) -> Result<Tensor> {
 pub(super) fn weights(q: &Tensor, k: &Tensor, params: impl Into<Shape>) -> Result<Tensor> {
     let params = params.into();
     let ((_, n, size), (_, m, _)) = (q.dims3()?, k.dims3()?);
-    let mut scores = (q.matmul(&k.t()?)? * params.scale.unwrap_or_else(|| 1.0 / (size as f64).sqrt()))?;
+    cpu::widened(&q.matmul(&k.t()?)?, |scores| softmax(scores, (n, m, size), params))
+}
+
+/// The softmax of the scores that a query may see.
+fn softmax(scores: &Tensor, (n, m, size): (usize, usize, usize), params: Shape) -> Result<Tensor> {
+    let mut scores = (scores * params.scale.unwrap_or_else(|| 1.0 / (size as f64).sqrt()))?;
     if params.causal {
         let window = params.window.unwrap_or(usize::MAX);
         let is_seen = |query: usize, key: usize| {
@@ -73,7 +78,7 @@ pub(super) fn weights(q: &Tensor, k: &Tensor, params: impl Into<Shape>) -> Resul
         };
         let hidden: Vec<f32> =
             (0..n * m).map(|i| if is_seen(i / m, i % m) { 0.0 } else { f32::NEG_INFINITY }).collect();
-        let hidden = Tensor::from_vec(hidden, (n, m), q.device())?.to_dtype(q.dtype())?;
+        let hidden = Tensor::from_vec(hidden, (n, m), scores.device())?.to_dtype(scores.dtype())?;
         scores = scores.broadcast_add(&hidden)?;
     }
     let highest = scores.max_keepdim(D::Minus1)?.detach();

@@ -38,9 +38,7 @@ impl Frozen {
     /// Nothing where the weight or the bias can be trained, or is not a thing that we multiply with. Blocks are kept
     /// without the tensor.
     pub(super) fn new(weight: &Tensor, bias: Option<&Tensor>, kernel: Kernel) -> Option<Self> {
-        let fixed = |tensor: &Tensor| {
-            matches!(tensor.device(), Device::Cpu) && is_ours(tensor.dtype()) && !tensor.track_op()
-        };
+        let fixed = |tensor: &Tensor| cpu::is_ours(tensor) && is_ours(tensor.dtype()) && !tensor.track_op();
         let (outputs, _) = weight.dims2().ok()?;
         if !fixed(weight) || !bias.is_none_or(|bias| fixed(bias) && bias.dims() == [outputs]) {
             return None;

@@ -28,8 +28,10 @@ impl RmsNorm {
     /// What the tensor library reports, shapes that do not fit above all.
     pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
         if !cpu::is_fused(&[x, &self.weight]) {
-            let normed = x.broadcast_div(&(x.sqr()?.mean_keepdim(D::Minus1)? + self.eps)?.sqrt()?)?;
-            return normed.broadcast_mul(&self.weight);
+            return cpu::widened(x, |x| {
+                let normed = x.broadcast_div(&(x.sqr()?.mean_keepdim(D::Minus1)? + self.eps)?.sqrt()?)?;
+                normed.broadcast_mul(&self.weight.to_dtype(x.dtype())?)
+            });
         }
         let (_, width) = x.dims2()?;
         if self.weight.dims() != [width] {

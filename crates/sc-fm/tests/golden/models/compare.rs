@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use candle_core::safetensors::SliceSafetensors;
 use candle_core::{DType, Device, Tensor};
 use sc_fm::checkpoint::Weights;
+use sc_fm::compute::Compute;
 use serde_json::Value;
 
 use crate::support;
@@ -28,6 +29,14 @@ pub(crate) fn for_each(prefix: &str, mut test: impl FnMut(&Path)) {
         }
     }
     assert!(n > 0, "no folder of reference outputs begins with {prefix}");
+}
+
+/// [`for_each`], once with the kernels of the processor, and once with the operations that a GPU takes.
+pub(crate) fn for_each_everywhere(prefix: &str, mut test: impl FnMut(&Path)) {
+    for compute in [Compute::Cpu, Compute::Portable] {
+        let _scope = compute.enter();
+        for_each(prefix, |folder| test(folder));
+    }
 }
 
 /// Tensors of a file by name, read when asked for.

@@ -43,7 +43,7 @@ fn encode(model: &Geneformer, pooling: Pooling, layer: Layer, cells: &[Vec<u32>]
 
 #[test]
 fn every_layer_and_the_logits_of_the_language_model() {
-    compare::for_each("geneformer_tiny", |folder| {
+    compare::for_each_everywhere("geneformer_tiny", |folder| {
         let model = model(folder, "mlm", format(folder));
         let io = Tensors::open(folder.join("io.safetensors"));
         let cells = cells(&io);
@@ -64,7 +64,7 @@ fn every_layer_and_the_logits_of_the_language_model() {
 
 #[test]
 fn the_weights_of_every_attention() {
-    compare::for_each("geneformer_tiny", |folder| {
+    compare::for_each_everywhere("geneformer_tiny", |folder| {
         let model = model(folder, "mlm", format(folder));
         let io = Tensors::open(folder.join("io.safetensors"));
         if !io.has("attn.0") {
@@ -92,7 +92,7 @@ fn the_weights_of_every_attention() {
 
 #[test]
 fn embeddings_of_cells() {
-    compare::for_each("geneformer_tiny", |folder| {
+    compare::for_each_everywhere("geneformer_tiny", |folder| {
         let format = format(folder);
         let model = model(folder, "mlm", format);
         let io = Tensors::open(folder.join("io.safetensors"));
@@ -109,7 +109,7 @@ fn embeddings_of_cells() {
 
 #[test]
 fn classifiers_of_cells_and_of_genes() {
-    compare::for_each("geneformer_tiny", |folder| {
+    compare::for_each_everywhere("geneformer_tiny", |folder| {
         let format = format(folder);
         let cells = cells(&Tensors::open(folder.join("io.safetensors")));
         let lengths: Vec<usize> = cells.iter().map(Vec::len).collect();

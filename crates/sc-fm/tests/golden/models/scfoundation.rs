@@ -46,7 +46,7 @@ fn model(folder: &Path) -> Scfoundation {
 
 #[test]
 fn values_and_the_encoder() {
-    compare::for_each("scfoundation_tiny", |folder| {
+    compare::for_each_everywhere("scfoundation_tiny", |folder| {
         let (model, io) = (model(folder), Tensors::open(folder.join("io.safetensors")));
         let genes = io.ids("cell0.positions").remove(0);
         let values = io.floats("cell0.values").to_vec2::<f32>().unwrap().remove(0);
@@ -60,7 +60,7 @@ fn values_and_the_encoder() {
 
 #[test]
 fn embeddings_of_cells_at_three_depths() {
-    compare::for_each("scfoundation_tiny", |folder| {
+    compare::for_each_everywhere("scfoundation_tiny", |folder| {
         let (model, io) = (model(folder), Tensors::open(folder.join("io.safetensors")));
         for depth in ["t", "f", "a"] {
             let gathered = Gathered::new(&io.get(&format!("input.{depth}")));
@@ -79,7 +79,7 @@ fn embeddings_of_cells_at_three_depths() {
 
 #[test]
 fn embeddings_and_expression_of_genes() {
-    compare::for_each("scfoundation_tiny", |folder| {
+    compare::for_each_everywhere("scfoundation_tiny", |folder| {
         let (model, io) = (model(folder), Tensors::open(folder.join("io.safetensors")));
         let gathered = Gathered::new(&io.get("input.t"));
         let n_genes = model.config().n_genes();

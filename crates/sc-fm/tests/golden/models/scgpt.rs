@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use candle_core::Tensor;
 use sc_fm::checkpoint::Weights;
+use sc_fm::compute::Compute;
 use sc_fm::models::scgpt::Cell;
 use sc_fm::models::scgpt::{CellEmbStyle, Encoded, Scgpt, ScgptBatch, ScgptConfig, Specials};
 use sc_fm::models::{CellEncoder, Layer, LoadOptions, embed};
@@ -41,6 +42,13 @@ pub(crate) fn for_each_variant(mut test: impl FnMut(&Variant)) {
             }
         }
     });
+}
+
+fn for_each_variant_everywhere(mut test: impl FnMut(&Variant)) {
+    for compute in [Compute::Cpu, Compute::Portable] {
+        let _scope = compute.enter();
+        for_each_variant(|variant| test(variant));
+    }
 }
 
 fn read(folder: &Path, name: &str, meta: &Value, variant: &Value) -> Variant {
@@ -130,7 +138,7 @@ fn rows(tensor: &Tensor, cells: &[usize]) -> Tensor {
 
 #[test]
 fn every_stage_of_every_variant() {
-    for_each_variant(|v| {
+    for_each_variant_everywhere(|v| {
         let model = v.any_model();
         let batch = ScgptBatch::new(&v.cells()).unwrap();
         let reference = |name: &str| v.io.packed(name, &v.lengths);
@@ -150,7 +158,7 @@ fn every_stage_of_every_variant() {
 
 #[test]
 fn cells_and_what_is_predicted_of_them() {
-    for_each_variant(|v| {
+    for_each_variant_everywhere(|v| {
         let model = v.any_model();
         let (batch, encoded) = v.encode(&model);
         let cells = model.cell_embeddings(&encoded, &batch).unwrap();

@@ -1,6 +1,6 @@
 //! The bias of attention by distance.
 
-use candle_core::{Device, Result, Tensor};
+use candle_core::{Result, Tensor};
 use sc_fm::nn::Relative;
 
 /// How distances are put into groups: each near one alone, far ones in groups that grow with the distance.
@@ -69,7 +69,7 @@ impl Bias {
         let (_, n_heads) = self.table.dims2()?;
         let pairs = (0..n as i64).flat_map(|query| (0..n as i64).map(move |key| key - query));
         let groups: Vec<u32> = pairs.map(|distance| self.buckets.of(distance) as u32).collect();
-        let groups = Tensor::from_vec(groups, n * n, &Device::Cpu)?;
+        let groups = Tensor::from_vec(groups, n * n, self.table.device())?;
         self.table.index_select(&groups, 0)?.reshape((n, n, n_heads))?.permute((2, 0, 1))?.contiguous()
     }
 }

@@ -4,13 +4,14 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use candle_core::{Result, Tensor};
+use sc_fm::compute::Compute;
 use sc_fm::nn::{
     Activation, CacheRows, CausalAttention, Group, Linear, Packing, Query, RmsNorm, Run, attend,
     cached_attention,
 };
 
 use super::relative::Bias;
-use super::whole::{Keys, whole_attention};
+use super::whole::{Biases, Keys, whole_attention};
 use crate::models::decoder::{FeedForward, Projections};
 
 /// One layer.
@@ -32,13 +33,23 @@ pub(super) struct Stack {
     pub(super) relative: Bias,
     pub(super) n_heads: usize,
     pub(super) head_size: usize,
+    pub(super) compute: Compute,
 }
 
 /// Keys and values of a prompt, for each layer of the decoder: rows of all heads.
 #[derive(Debug)]
 pub(in crate::models) struct Cross {
-    layers: Vec<[Vec<f32>; 2]>,
+    layers: Vec<Looked>,
     n_rows: usize,
+}
+
+/// Keys and values of a layer.
+#[derive(Debug)]
+enum Looked {
+    /// For the kernels of the processor.
+    Values([Vec<f32>; 2]),
+    /// Where these do not compute.
+    Tensors([Tensor; 2]),
 }
 
 fn apply(linear: &Linear, x: &Tensor) -> Result<Tensor> {
@@ -57,13 +68,14 @@ impl Stack {
         packing: &Packing,
         inspect: &mut dyn FnMut(usize, &Tensor),
     ) -> Result<Tensor> {
+        let biases = self.biases(packing)?;
         for (i, layer) in self.layers.iter().enumerate() {
             let x = layer.norm.forward(&h)?;
             let Projections { query, key, value, output } = &layer.attention;
             let (q, k, v) = (apply(query, &x)?, apply(key, &x)?, apply(value, &x)?);
-            let mixed = match q.track_op() || k.track_op() || v.track_op() {
+            let mixed = match biases.is_some() || q.track_op() || k.track_op() || v.track_op() {
                 true => {
-                    let keys = Keys { packing, bias: Some(&self.relative), is_causal: false };
+                    let keys = Keys { packing, bias: Some(self.bias(&biases)), is_causal: false };
                     whole_attention(&q, &k, &v, self.n_heads, packing, keys)?
                 }
                 false => {
@@ -82,6 +94,21 @@ impl Stack {
         Ok(h)
     }
 
+    /// The bias of each text, where no gradient goes through it and the kernels do not compute: the same for all layers.
+    fn biases(&self, packing: &Packing) -> Result<Option<Vec<Tensor>>> {
+        match self.compute {
+            Compute::Cpu => Ok(None),
+            _ => packing.iter().map(|rows| self.relative.matrix(rows.len())).collect::<Result<_>>().map(Some),
+        }
+    }
+
+    fn bias<'a>(&'a self, ready: &'a Option<Vec<Tensor>>) -> Biases<'a> {
+        match ready {
+            Some(ready) => Biases::Ready(ready),
+            None => Biases::Of(&self.relative),
+        }
+    }
+
     fn all_see_all<'a>(&self, rows: Range<usize>, keys: &'a [f32], values: &'a [f32]) -> Group<'a> {
         let width = self.n_heads * self.head_size;
         let at = rows.start * width..rows.end * width;
@@ -98,11 +125,18 @@ impl Stack {
         let mut crosses: Vec<Cross> =
             packing.iter().map(|rows| Cross { layers: Vec::new(), n_rows: rows.len() }).collect();
         for (_, projections) in self.layers.iter().filter_map(|layer| layer.cross.as_ref()) {
-            let keys = numbers(&apply(&projections.key, encoded)?)?;
-            let values = numbers(&apply(&projections.value, encoded)?)?;
+            let (keys, values) = (apply(&projections.key, encoded)?, apply(&projections.value, encoded)?);
+            if self.compute != Compute::Cpu {
+                for (cross, rows) in crosses.iter_mut().zip(packing.iter()) {
+                    let of_text = |x: &Tensor| x.narrow(0, rows.start, rows.len());
+                    cross.layers.push(Looked::Tensors([of_text(&keys)?, of_text(&values)?]));
+                }
+                continue;
+            }
+            let (keys, values) = (numbers(&keys)?, numbers(&values)?);
             for (cross, rows) in crosses.iter_mut().zip(packing.iter()) {
                 let at = rows.start * width..rows.end * width;
-                cross.layers.push([keys[at.clone()].to_vec(), values[at].to_vec()]);
+                cross.layers.push(Looked::Values([keys[at.clone()].to_vec(), values[at].to_vec()]));
             }
         }
         Ok(crosses.into_iter().map(Arc::new).collect())
@@ -129,27 +163,51 @@ impl Stack {
             h = (h + apply(output, &mixed)?)?;
             if let Some((norm, Projections { query, output, .. })) = &layer.cross {
                 let q = apply(query, &norm.forward(&h)?)?;
-                // Rows that answer the same prompt look it up together.
-                let mut groups: Vec<(&Arc<Cross>, Group<'_>)> = Vec::new();
-                for (cross, rows) in crosses.iter().zip(&of_items) {
-                    let query = |row| Query { row, seen: cross.n_rows, own: Vec::new(), position: 0 };
-                    let queries = rows.clone().map(query);
-                    match groups.iter_mut().find(|(other, _)| Arc::ptr_eq(other, cross)) {
-                        Some((_, group)) => group.queries.extend(queries),
-                        None => {
-                            let [keys, values] = &cross.layers[i];
-                            let shared = vec![Run { keys, values }];
-                            groups.push((cross, Group { shared, queries: queries.collect() }));
-                        }
-                    }
-                }
-                let groups: Vec<Group<'_>> = groups.into_iter().map(|(_, group)| group).collect();
-                let mixed = attend(&q, &groups, self.params(), None)?;
+                let mixed = self.look_up(&q, i, crosses, &of_items)?;
                 h = (h + apply(output, &mixed)?)?;
             }
             h = layer.feed(h)?;
         }
         self.final_norm.forward(&h)
+    }
+
+    /// The attention of rows of answers to their prompts in a layer.
+    fn look_up(
+        &self,
+        q: &Tensor,
+        layer: usize,
+        crosses: &[Arc<Cross>],
+        of_items: &[Range<usize>],
+    ) -> Result<Tensor> {
+        // Rows that answer the same prompt look it up together.
+        let mut groups: Vec<(&Arc<Cross>, Group<'_>)> = Vec::new();
+        let mut elsewhere = Vec::new();
+        for (cross, rows) in crosses.iter().zip(of_items) {
+            let [keys, values] = match &cross.layers[layer] {
+                Looked::Values(pair) => pair,
+                Looked::Tensors([k, v]) => {
+                    let (queries, keys) = (Packing::new([rows.len()]), Packing::new([cross.n_rows]));
+                    let keys = Keys { packing: &keys, bias: None, is_causal: false };
+                    let q = q.narrow(0, rows.start, rows.len())?;
+                    elsewhere.push(whole_attention(&q, k, v, self.n_heads, &queries, keys)?);
+                    continue;
+                }
+            };
+            let query = |row| Query { row, seen: cross.n_rows, own: Vec::new(), position: 0 };
+            let queries = rows.clone().map(query);
+            match groups.iter_mut().find(|(other, _)| Arc::ptr_eq(other, cross)) {
+                Some((_, group)) => group.queries.extend(queries),
+                None => {
+                    let shared = vec![Run { keys, values }];
+                    groups.push((cross, Group { shared, queries: queries.collect() }));
+                }
+            }
+        }
+        if !elsewhere.is_empty() {
+            return Tensor::cat(&elsewhere, 0);
+        }
+        let groups: Vec<Group<'_>> = groups.into_iter().map(|(_, group)| group).collect();
+        attend(q, &groups, self.params(), None)
     }
 
     /// Whole answers through all layers; differentiable.
@@ -161,10 +219,11 @@ impl Stack {
         prompts: &Packing,
         inspect: &mut dyn FnMut(usize, &Tensor),
     ) -> Result<Tensor> {
+        let biases = self.biases(packing)?;
         for (i, layer) in self.layers.iter().enumerate() {
             let x = layer.norm.forward(&h)?;
             let Projections { query, key, value, output } = &layer.attention;
-            let keys = Keys { packing, bias: Some(&self.relative), is_causal: true };
+            let keys = Keys { packing, bias: Some(self.bias(&biases)), is_causal: true };
             let (q, k, v) = (apply(query, &x)?, apply(key, &x)?, apply(value, &x)?);
             h = (h + apply(output, &whole_attention(&q, &k, &v, self.n_heads, packing, keys)?)?)?;
             if let Some((norm, Projections { query, key, value, output })) = &layer.cross {

@@ -15,12 +15,12 @@ pub(super) fn decoders() -> Vec<Folder> {
     folders(|architecture| DECODERS.contains(&architecture))
 }
 
-fn slices(texts: &[Vec<u32>]) -> Vec<&[u32]> {
+pub(super) fn slices(texts: &[Vec<u32>]) -> Vec<&[u32]> {
     texts.iter().map(Vec::as_slice).collect()
 }
 
 /// Logits of whole texts through the caches.
-fn logits(model: &LanguageModel, texts: &[Vec<u32>]) -> Vec<Tensor> {
+pub(super) fn logits(model: &LanguageModel, texts: &[Vec<u32>]) -> Vec<Tensor> {
     let mut states: Vec<State> = texts.iter().map(|_| model.empty()).collect();
     let all = model.all_logits(&mut states, &slices(texts)).unwrap();
     let tensor = |logits: ndarray::Array2<f32>| {
@@ -30,12 +30,12 @@ fn logits(model: &LanguageModel, texts: &[Vec<u32>]) -> Vec<Tensor> {
     all.into_iter().map(tensor).collect()
 }
 
-fn last(x: &Tensor, n: usize) -> Tensor {
+pub(super) fn last(x: &Tensor, n: usize) -> Tensor {
     x.narrow(0, x.dim(0).unwrap() - n, n).unwrap()
 }
 
 /// Compares logits of texts with those of the right-padded batch.
-fn compare(folder: &Folder, what: &str, found: &[Tensor], absolute: f32, relative: f32) {
+pub(super) fn compare(folder: &Folder, what: &str, found: &[Tensor], absolute: f32, relative: f32) {
     let what = format!("{} {what}", folder.name());
     close(&format!("{what}, text 0"), &found[0], &folder.io.floats("right.logits_row0"), absolute, relative);
     for (row, found) in found.iter().enumerate().skip(1) {

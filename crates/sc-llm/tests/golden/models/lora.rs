@@ -12,7 +12,7 @@ use super::sft::examples;
 use crate::support::{Folder, Tensors, close, folders, values};
 
 /// The folders with an adapter.
-fn adapted() -> Vec<Folder> {
+pub(super) fn adapted() -> Vec<Folder> {
     let all = folders(|_| true).into_iter();
     all.filter(|folder| folder.path.join("lora/adapter_config.json").is_file()).collect()
 }
@@ -22,7 +22,7 @@ fn adapter(folder: &Folder) -> LoraAdapter {
 }
 
 /// The logits of a folder's first text.
-fn logits(folder: &Folder, model: &LanguageModel) -> Tensor {
+pub(super) fn logits(folder: &Folder, model: &LanguageModel) -> Tensor {
     let text = folder.texts("right.input_ids", "right.attention_mask").remove(0);
     let logits = match model.answer_start() {
         None => model.all_logits(&mut [model.empty()], &[&text]),

@@ -18,7 +18,7 @@ fn slices(texts: &[Vec<u32>]) -> Vec<&[u32]> {
 }
 
 /// Logits of whole answers through the caches.
-fn logits(model: &LanguageModel, prompts: &[Vec<u32>], answers: &[Vec<u32>]) -> Vec<Tensor> {
+pub(super) fn logits(model: &LanguageModel, prompts: &[Vec<u32>], answers: &[Vec<u32>]) -> Vec<Tensor> {
     let mut states = model.encode(&slices(prompts)).unwrap();
     let all = model.all_logits(&mut states, &slices(answers)).unwrap();
     let tensor = |logits: ndarray::Array2<f32>| {
