@@ -7,6 +7,7 @@
 
 mod config;
 mod decoder;
+mod drops;
 mod error;
 mod gpt_neo;
 mod label_scores;
@@ -35,6 +36,7 @@ pub use t5::{Side, T5Config};
 
 pub(crate) use self::config::Sizes;
 use self::decoder::Decoder;
+pub(crate) use self::drops::Drops;
 use self::parts::{Parts, Source};
 use self::t5::T5;
 use crate::{Result, gguf};
