@@ -43,8 +43,9 @@
 //! over. A prompt counts with its tokens, and an answer with all that it may have.
 //!
 //! # What is kept
-//! With [`EndpointParams::cache`], each answer with a few of its headers in a file of its own, under the SHA-256 of everything that it depends on: base,
-//! model, messages, sampling, schema. Neither the key nor the way in which answers are read is part of it. To go on with a
+//! With [`EndpointParams::cache`], each answer with a few of its headers in a file of its own, under the SHA-256 of
+//! everything that it depends on: base, model, messages, sampling, schema. Neither the key nor the way in which answers are
+//! read is part of it. To go on with a
 //! run, run it again; to replay it without a server, use [`Mode::Offline`]. Errors are not kept.
 //!
 //! # What is the same in each run
