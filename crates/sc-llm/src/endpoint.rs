@@ -43,8 +43,9 @@
 //! over. A prompt counts with its tokens, and an answer with all that it may have.
 //!
 //! # What is kept
-//! With [`EndpointParams::cache`], each answer with a few of its headers in a file of its own, under the SHA-256 of everything that it depends on: base,
-//! model, messages, sampling, schema. Neither the key nor the way in which answers are read is part of it. To go on with a
+//! With [`EndpointParams::cache`], each answer with a few of its headers in a file of its own, under the SHA-256 of
+//! everything that it depends on: base, model, messages, sampling, schema. Neither the key nor the way in which answers are
+//! read is part of it. To go on with a
 //! run, run it again; to replay it without a server, use [`Mode::Offline`]. Errors are not kept.
 //!
 //! # What is the same in each run
@@ -97,7 +98,7 @@ use budget::Ledger;
 use cache::Cache;
 use http::Http;
 use limits::Limits;
-use structure::{Coding, Dialect, Numbers, Sampling};
+use structure::{Coding, Dialect, Listing, Sampling};
 
 /// What functions of this module return.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -352,8 +353,8 @@ pub struct Client {
     limits: Mutex<Limits>,
     counter: Option<Counter>,
     probed: Mutex<Option<Probe>>,
-    /// How so many labels are asked for by number, by the key of the question that tells; none if not at all.
-    numbers: Mutex<BTreeMap<String, Option<Numbers>>>,
+    /// How schemas list many labels, by the key of the question that tells; none if not at all.
+    listings: Mutex<BTreeMap<String, Option<Listing>>>,
 }
 
 impl Client {
@@ -371,8 +372,8 @@ impl Client {
         let ledger = Ledger::new(&params.model, price, params.max_cost, params.max_tokens_spent)?;
         let http = Http::new(&params, &base, key)?;
         let limits = Mutex::new(Limits::new(params.retry.max_wait));
-        let (probed, numbers) = (Mutex::new(None), Mutex::default());
-        Ok(Self { params, base, http, cache, ledger, limits, counter: None, probed, numbers })
+        let (probed, listings) = (Mutex::new(None), Mutex::default());
+        Ok(Self { params, base, http, cache, ledger, limits, counter: None, probed, listings })
     }
 
     /// Counts tokens with the model's own tokeniser. Without one a token is taken to have three bytes, and counts are

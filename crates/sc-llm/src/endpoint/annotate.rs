@@ -10,7 +10,7 @@ use serde_json::Value;
 use super::lexicon::{Found, bare};
 use super::reply::Reply;
 use super::run::{Ask, Asked, Note, Run};
-use super::structure::{self, Coding, Dialect, Numbers, Sampling};
+use super::structure::{self, Coding, Dialect, Sampling};
 use super::{
     Annotation, Client, ConfidenceFrom, Error, Estimate, Event, Lexicon, Message, Outcome, Record, Request,
     Result, Role, Spent, Watch, confidence,
@@ -29,9 +29,8 @@ struct Task<'a> {
 }
 
 impl<'a> Task<'a> {
-    fn new(lexicon: &'a Lexicon, dialect: &'a Dialect, numbers: Numbers) -> Self {
-        let coding = Coding::new(dialect.structure, lexicon.labels()).with(numbers);
-        let written = match coding.numbered {
+    fn new(lexicon: &'a Lexicon, dialect: &'a Dialect, coding: Coding<'a>) -> Self {
+        let written = match coding.is_numbered() {
             true => (0..lexicon.labels().len()).map(|number| number.to_string()).collect(),
             false => lexicon.labels().to_vec(),
         };
@@ -59,8 +58,9 @@ impl Client {
         check(requests)?;
         let before = self.ledger.spent();
         let mut dialect = self.probe()?.dialect();
-        let numbers = self.numbers(&mut dialect, lexicon)?;
-        let task = Task::new(lexicon, &dialect, numbers);
+        let listing = self.listing(&mut dialect, lexicon)?;
+        let coding = Coding::new(dialect.structure, lexicon.labels()).with(listing);
+        let task = Task::new(lexicon, &dialect, coding);
         let (run, notes) = Run::new(self.params.concurrency, &self.limits);
         let (order, next) = (in_order(requests), AtomicUsize::new(0));
         let mut records: Vec<Option<Record>> = vec![None; requests.len()];
@@ -118,7 +118,7 @@ impl Client {
         check(requests)?;
         let structure = self.params.structure.unwrap_or(super::Structure::JsonSchema);
         let dialect = Dialect::new(structure, &self.params);
-        let task = Task::new(lexicon, &dialect, Numbers::default());
+        let task = Task::new(lexicon, &dialect, Coding::new(structure, lexicon.labels()));
         let samples = u64::from(self.params.samples);
         let mut estimate =
             Estimate { requests: 0, input: 0, output: 0, cost: self.ledger.cost_at_most(0, 0) };
@@ -301,7 +301,7 @@ fn judge(task: &Task<'_>, reply: &Reply) -> (Outcome, Option<String>, Option<Fou
         }
         _ => {}
     }
-    match task.lexicon.find(&reply.text, task.coding.numbered) {
+    match task.lexicon.find(&reply.text, task.coding.is_numbered()) {
         Some(found) => (Outcome::Label, None, Some(found)),
         None => (Outcome::Unparsed, Some("the answer is no label".to_owned()), None),
     }

@@ -14,7 +14,7 @@ use ureq::tls::TlsConfig;
 use ureq::unversioned::transport::{Connector, DefaultConnector};
 
 use super::address::{Base, Guard};
-use super::{EndpointParams, Error, Result, Secret, Timeouts};
+use super::{EndpointParams, Error, Mode, Result, Secret, Timeouts};
 
 /// Bytes taken from the connection at a time.
 const BLOCK: usize = 1 << 14;
@@ -59,8 +59,11 @@ impl Http {
         let guard = Guard::new(base);
         let Timeouts { connect, first_byte, idle, .. } = params.timeouts;
         let tls = match &params.root_certificates {
-            Some(path) => TlsConfig::builder().root_certs(roots::read(path)?).build(),
-            None => TlsConfig::default(),
+            // A replay needs none.
+            Some(path) if params.mode != Mode::Offline => {
+                TlsConfig::builder().root_certs(roots::read(path)?).build()
+            }
+            _ => TlsConfig::default(),
         };
         let config = Agent::config_builder()
             .tls_config(tls)

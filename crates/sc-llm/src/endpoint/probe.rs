@@ -1,6 +1,6 @@
 //! What a server really does with what it accepts.
 
-mod many;
+mod listing;
 
 use std::time::{Instant, SystemTime};
 

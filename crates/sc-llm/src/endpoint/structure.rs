@@ -5,10 +5,10 @@ use serde_json::{Map, Value, json};
 
 use super::{EndpointParams, Message, Role};
 
-/// Labels up to this number are listed in a schema; more are numbered. Providers limit the values of an enumeration.
-const MAX_LISTED: usize = 500;
-/// Characters of all labels up to which they are listed in a schema.
-const MAX_CHARS: usize = 15_000;
+/// Labels and their characters that every provider takes in a schema. Each has limits of its own.
+const CERTAIN: (usize, usize) = (100, 4_000);
+/// More of either are numbered.
+const MOST: (usize, usize) = (500, 15_000);
 /// Most tokens that servers list in the place of one.
 pub(super) const MAX_TOP: u8 = 20;
 /// Fewer, which more servers accept.
@@ -112,49 +112,63 @@ impl Dialect {
     }
 }
 
-/// How a schema says which numbers there are.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+/// How a schema says which answers there are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub(super) enum Numbers {
-    /// By the least and the largest.
-    #[default]
+pub(super) enum Listing {
+    /// All labels.
+    Names,
+    /// Places of labels, by the least and the largest.
     Range,
-    /// One by one.
-    List,
-}
-
-impl Numbers {
-    /// In the order in which they are tried.
-    pub(super) const ALL: [Self; 2] = [Self::Range, Self::List];
+    /// Places of labels, one by one.
+    Places,
 }
 
 /// How labels are written in a request.
 #[derive(Clone, Debug)]
 pub(super) struct Coding<'l> {
     labels: &'l [String],
-    /// The answer is the place of the label, from 0.
-    pub(super) numbered: bool,
-    numbers: Numbers,
+    pub(super) listing: Listing,
 }
 
 impl<'l> Coding<'l> {
     pub(super) fn new(structure: Structure, labels: &'l [String]) -> Self {
-        let chars: usize = labels.iter().map(|label| label.chars().count()).sum();
-        let many = labels.len() > MAX_LISTED || chars > MAX_CHARS;
-        let numbered = many && matches!(structure, Structure::JsonSchema | Structure::ToolCall);
-        Self { labels, numbered, numbers: Numbers::default() }
+        let ways = Self { labels, listing: Listing::Names }.listings(structure);
+        Self { labels, listing: ways.first().copied().unwrap_or(Listing::Names) }
     }
 
-    pub(super) fn with(self, numbers: Numbers) -> Self {
-        Self { numbers, ..self }
+    pub(super) fn with(self, listing: Listing) -> Self {
+        Self { listing, ..self }
+    }
+
+    /// The listings to try, where it is not certain which one a provider takes.
+    pub(super) fn listings(&self, structure: Structure) -> &'static [Listing] {
+        let more_than = |(labels, chars)| self.labels.len() > labels || self.chars() > chars;
+        if !matches!(structure, Structure::JsonSchema | Structure::ToolCall) || !more_than(CERTAIN) {
+            &[]
+        } else if more_than(MOST) {
+            &[Listing::Range, Listing::Places]
+        } else {
+            &[Listing::Names, Listing::Range, Listing::Places]
+        }
+    }
+
+    /// Characters of all labels.
+    pub(super) fn chars(&self) -> usize {
+        self.labels.iter().map(|label| label.chars().count()).sum()
+    }
+
+    /// The answer is the place of the label, from 0.
+    pub(super) fn is_numbered(&self) -> bool {
+        self.listing != Listing::Names
     }
 
     fn schema(&self) -> Value {
         let n_labels = self.labels.len();
-        let label = match (self.numbered, self.numbers) {
-            (false, _) => json!({ "type": "string", "enum": self.labels }),
-            (true, Numbers::Range) => json!({ "type": "integer", "minimum": 0, "maximum": n_labels - 1 }),
-            (true, Numbers::List) => json!({ "type": "integer", "enum": Vec::from_iter(0..n_labels) }),
+        let label = match self.listing {
+            Listing::Names => json!({ "type": "string", "enum": self.labels }),
+            Listing::Range => json!({ "type": "integer", "minimum": 0, "maximum": n_labels - 1 }),
+            Listing::Places => json!({ "type": "integer", "enum": Vec::from_iter(0..n_labels) }),
         };
         let properties = Map::from_iter([(KEY.to_owned(), label)]);
         json!({ "type": "object", "properties": properties, "required": [KEY], "additionalProperties": false })
@@ -162,8 +176,11 @@ impl<'l> Coding<'l> {
 
     /// What is said about the form of the answer at the end of the prompt.
     fn instruction(&self, structure: Structure) -> String {
-        let what =
-            if self.numbered { "the number of one of these labels" } else { "one of the allowed labels" };
+        let what = if self.is_numbered() {
+            "the number of one of these labels"
+        } else {
+            "one of the allowed labels"
+        };
         let mut text = match structure {
             Structure::Plain | Structure::GuidedChoice | Structure::StructuredOutputs => {
                 "Answer with one of the allowed labels, word for word, and nothing else.".to_owned()
@@ -171,7 +188,7 @@ impl<'l> Coding<'l> {
             Structure::ToolCall => format!("Answer by calling the function `{NAME}` with {what}."),
             _ => format!("Answer with a JSON object that has the one key \"{KEY}\", whose value is {what}."),
         };
-        if self.numbered {
+        if self.is_numbered() {
             for (number, label) in self.labels.iter().enumerate() {
                 text.push_str(&format!("\n{number}: {}", Value::from(label.as_str())));
             }
@@ -320,15 +337,19 @@ mod tests {
 
     #[test]
     fn many_labels_are_numbered_where_an_enumeration_is_limited() {
-        let labels: Vec<String> = (0..=MAX_LISTED).map(|n| format!("cell {n}")).collect();
+        let labels: Vec<String> = (0..=MOST.0).map(|n| format!("cell {n}")).collect();
         let (body, text) = request(Structure::JsonSchema, &labels);
         let schema = &body["response_format"]["json_schema"]["schema"]["properties"]["cell_type"];
-        assert_eq!(schema["maximum"], json!(MAX_LISTED));
+        assert_eq!(schema["maximum"], json!(MOST.0));
         assert!(text.contains("\n17: \"cell 17\"\n"), "{text}");
         let (body, text) = request(Structure::GuidedChoice, &labels);
         assert!(body["guided_choice"].as_array().unwrap().len() == labels.len() && !text.contains("17"));
-        let long = ["x".repeat(MAX_CHARS), "y".to_owned()];
-        assert!(Coding::new(Structure::ToolCall, &long).numbered);
+        let long = ["x".repeat(MOST.1), "y".to_owned()];
+        assert!(Coding::new(Structure::ToolCall, &long).is_numbered());
+        let ways = |structure, n| Coding::new(structure, &labels[..n]).listings(structure).to_vec();
+        assert_eq!(ways(Structure::JsonSchema, CERTAIN.0), []);
+        assert_eq!(ways(Structure::JsonSchema, MOST.0), [Listing::Names, Listing::Range, Listing::Places]);
+        assert_eq!(ways(Structure::SchemaField, labels.len()), []);
     }
 
     #[test]

@@ -190,6 +190,7 @@ fn a_folder_from_before_lists_of_tokens_is_replayed() {
         structure: Some(Structure::Plain),
         cache: Some(folder.path().to_owned()),
         mode: Mode::Offline,
+        root_certificates: Some(folder.path().join("on another machine.pem")),
         ..EndpointParams::new("http://127.0.0.1:1/v1", "tiny")
     };
     let client = Client::new(params, None).unwrap();

@@ -164,66 +164,82 @@ fn hundreds_of_labels_are_asked_for_by_number() {
     assert!(server.requests()[0].prompt().contains("\n799: \"cell type 799\""));
 }
 
-/// The schema of a request that asks for numbers.
-fn numbers(body: &Value) -> &Value {
+/// What the schema of a request allows.
+fn listed(body: &Value) -> &Value {
     &body["response_format"]["json_schema"]["schema"]["properties"]["cell_type"]
 }
 
-/// What becomes of 800 labels at a server that knows one way to limit numbers, or none.
-fn ask_for_one_of_many(knows: &'static str) -> (Vec<server::Request>, Vec<Outcome>, usize) {
-    let names: Vec<String> = (0..800).map(|n| format!("cell type {n}")).collect();
+/// What becomes of many labels at a server that takes some ways to list them: requests, and the probes of lists.
+fn ask_for_one_of(
+    n_labels: usize,
+    takes: impl Fn(&Value) -> bool + Send + Sync + 'static,
+) -> (Vec<server::Request>, usize) {
+    let names: Vec<String> = (0..n_labels).map(|n| format!("cell type {n}")).collect();
     let lexicon = Lexicon::new(&names).unwrap();
     let n_probes = Arc::new(AtomicUsize::new(0));
     let seen = Arc::clone(&n_probes);
     let server = Server::start(move |request, stream| {
-        let asked = numbers(&request.body);
-        let is_many = asked["type"] == "integer";
-        if request.is_probe() && is_many {
-            assert_eq!(
-                request.prompt(),
-                "Reply with the word east and with nothing else.",
-                "no label is sent"
-            );
+        let asked = listed(&request.body);
+        let is_many = asked["enum"].as_array().is_none_or(|list| list.len() > 2);
+        let is_schema = way(&request.body) == Structure::JsonSchema;
+        if request.is_probe() && is_schema && is_many {
+            assert_eq!(request.prompt(), "Reply with the word east and with nothing else.");
             seen.fetch_add(1, Ordering::SeqCst);
         }
-        match way(&request.body) {
-            Structure::JsonSchema if is_many && asked.get(knows).is_none() => {
+        match is_schema {
+            true if is_many && !takes(asked) => {
                 send(stream, "400 Bad Request", &[], &failure("unknown keyword", "invalid_schema"));
             }
-            Structure::JsonSchema if is_many => send(stream, "200 OK", &[], &said("{\"cell_type\": 7}")),
-            Structure::JsonSchema => send(stream, "200 OK", &[], &said(&obeying(&request.body))),
-            _ => send(stream, "200 OK", &[], &said("cell type 7")),
+            true if asked["type"] == "integer" => {
+                send(stream, "200 OK", &[], &said("{\"cell_type\": 1}"));
+            }
+            true => send(stream, "200 OK", &[], &said(&obeying(&request.body))),
+            false => send(stream, "200 OK", &[], &said("cell type 1")),
         }
     });
     let folder = tempfile::tempdir().unwrap();
     let params = EndpointParams { cache: Some(folder.path().to_owned()), ..free(&server) };
-    let mut found = Vec::new();
     for part in requests(4).chunks(2) {
         let client = Client::new(params.clone(), None).unwrap();
         for request in part {
             let request = std::slice::from_ref(request);
             let done = client.annotate_all(request, &lexicon, &mut |_| ControlFlow::Continue(())).unwrap();
-            assert_eq!(done.records[0].label_index, Some(7), "{:?}", done.records);
-            found.extend(outcomes(&done.records));
+            assert_eq!(done.records[0].label_index, Some(1), "{:?}", done.records);
         }
     }
-    (server.requests(), found, n_probes.load(Ordering::SeqCst))
+    // Replayed without the server.
+    let offline = EndpointParams { mode: sc_llm::endpoint::Mode::Offline, ..params };
+    let client = Client::new(offline, None).unwrap();
+    let done = client.annotate_all(&requests(4), &lexicon, &mut |_| ControlFlow::Continue(())).unwrap();
+    assert_eq!(outcomes(&done.records), [Outcome::Label; 4], "{:?}", done.stopped);
+    let all = server.requests();
+    assert_eq!(all.len(), 4);
+    (all, n_probes.load(Ordering::SeqCst))
 }
 
 #[test]
-fn servers_that_know_no_limits_of_numbers_get_a_list_of_them_and_others_text() {
-    let (requests, found, n_probes) = ask_for_one_of_many("maximum");
-    assert_eq!((found.len(), n_probes), (4, 1), "asked once, and kept");
-    assert!(requests.iter().all(|request| numbers(&request.body)["maximum"] == 799));
+fn many_labels_are_listed_in_the_way_that_a_server_takes() {
+    let (requests, n_probes) = ask_for_one_of(800, |asked| asked.get("maximum").is_some());
+    assert_eq!(n_probes, 1, "asked once, and kept");
+    assert!(requests.iter().all(|request| listed(&request.body)["maximum"] == 799));
 
-    let (requests, found, n_probes) = ask_for_one_of_many("enum");
-    assert_eq!((found.len(), n_probes), (4, 2));
-    assert!(requests.iter().all(|request| numbers(&request.body)["enum"][799] == 799));
+    let (requests, n_probes) = ask_for_one_of(800, |asked| asked.get("enum").is_some());
+    assert_eq!(n_probes, 2);
+    assert!(requests.iter().all(|request| listed(&request.body)["enum"][799] == 799));
     assert!(requests[0].prompt().contains("\n799: \"cell type 799\""));
 
-    let (requests, found, n_probes) = ask_for_one_of_many("pattern");
-    assert_eq!((found.len(), n_probes), (4, 2));
+    let (requests, n_probes) = ask_for_one_of(800, |_| false);
+    assert_eq!(n_probes, 2);
     assert!(requests.iter().all(|request| way(&request.body) == Structure::Plain));
+
+    let (requests, n_probes) = ask_for_one_of(300, |_| true);
+    assert_eq!(n_probes, 1);
+    assert!(requests.iter().all(|request| listed(&request.body)["enum"][299] == "cell type 299"));
+
+    let is_short = |asked: &Value| asked["enum"].as_array().is_none_or(|list| list.len() <= 200);
+    let (requests, n_probes) = ask_for_one_of(300, is_short);
+    assert_eq!(n_probes, 2);
+    assert!(requests.iter().all(|request| listed(&request.body)["maximum"] == 299));
 }
 
 #[test]
