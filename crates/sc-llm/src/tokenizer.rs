@@ -1,6 +1,5 @@
 //! Text to tokens and back, as a model was trained on them.
 
-pub(crate) mod base64;
 mod bytes;
 mod check;
 mod error;

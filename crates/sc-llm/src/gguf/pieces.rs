@@ -1,11 +1,13 @@
 //! A SentencePiece tokeniser in a file: pieces with scores, of which a text becomes the likeliest row.
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD as BASE64;
 use sc_fm::checkpoint::gguf::{Array, Gguf, Value as Entry};
 use serde_json::{Value, json};
 
 use super::Error;
 use super::tokens::{self, List, wrong};
-use crate::tokenizer::{Tokenizer, base64};
+use crate::tokenizer::Tokenizer;
 
 /// What llama.cpp calls it.
 pub(super) const KIND: &str = "t5";
@@ -70,7 +72,7 @@ pub(super) fn json_of(file: &Gguf, list: &List<'_>) -> Result<Value, Error> {
     let replace = |pattern: &str, content: &str| json!({"type": "Replace", "pattern": {"Regex": pattern}, "content": content});
     let mut steps = Vec::new();
     if let Some(table) = charsmap(file)? {
-        steps.push(json!({"type": "Precompiled", "precompiled_charsmap": base64::encode(&table)}));
+        steps.push(json!({"type": "Precompiled", "precompiled_charsmap": BASE64.encode(&table)}));
     }
     if is_set(REMOVE_SPACES) {
         steps.extend([replace(AT_ENDS, ""), replace(SEVERAL, " ")]);
@@ -165,7 +167,7 @@ impl Steps {
             match step["type"].as_str() {
                 Some("Precompiled") if steps.charsmap.is_none() => {
                     let table = step["precompiled_charsmap"].as_str().unwrap_or_default();
-                    steps.charsmap = base64::decode(table);
+                    steps.charsmap = BASE64.decode(table).ok();
                 }
                 Some("Strip") => steps.removes_spaces = true,
                 Some("Replace") if replaces() => steps.removes_spaces = true,

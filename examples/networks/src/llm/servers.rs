@@ -31,8 +31,9 @@ pub(super) struct ServerArgs {
     /// The environment variable with the key of a server; NAME is that of the model in tables. Without NAME: of all
     #[arg(long, value_name = "[NAME=]VARIABLE", num_args = 1.., requires = "endpoint")]
     pub(super) key_from: Vec<KeyFrom>,
-    /// Prices of models, for the limit on cost: a YAML file, "MODEL: {input: 0.15, output: 0.6}" per million tokens
-    #[arg(long, value_name = "FILE.yaml", requires = "endpoint")]
+    /// Prices per million tokens, for the limit on cost: a TOML file with ["MODEL"], input = 0.15 and output = 0.6 for
+    /// each model, or the same as YAML or JSON
+    #[arg(long, value_name = "FILE.toml", requires = "endpoint")]
     pub(super) prices: Option<PathBuf>,
     /// Most money that this run spends; the request that could exceed it is not sent
     #[arg(long, value_name = "AMOUNT", requires = "prices")]
@@ -49,6 +50,9 @@ pub(super) struct ServerArgs {
     /// Ask servers at private or otherwise special addresses; this machine needs no leave
     #[arg(long, requires = "endpoint")]
     pub(super) allow_private: bool,
+    /// Root certificates that are trusted instead of Mozilla's, for a network whose proxy looks into connections
+    #[arg(long, value_name = "FILE.pem", requires = "endpoint")]
+    pub(super) root_certificates: Option<PathBuf>,
 }
 
 /// Where the key is looked for if nothing else is said.
@@ -169,6 +173,7 @@ impl Server {
         params.cache = Some(args.out.join("answers"));
         params.mode = if servers.offline { Mode::Offline } else { Mode::Online };
         params.allow_private = servers.allow_private;
+        params.root_certificates.clone_from(&servers.root_certificates);
         params.max_cost = left;
         if let Some(path) = &servers.prices {
             params.prices = Prices::from_file(path)?;

@@ -65,8 +65,9 @@ pub struct InferArgs {
     /// Seed of the draws, of the small decoder and of the shuffled names
     #[arg(long, value_name = "SEED", default_value_t = 0)]
     pub(super) seed: u64,
-    /// Prices of models, for the limit on cost: a YAML file, "MODEL: {input: 0.15, output: 0.6}" per million tokens
-    #[arg(long, value_name = "FILE.yaml", requires = "endpoint")]
+    /// Prices per million tokens, for the limit on cost: a TOML file with ["MODEL"], input = 0.15 and output = 0.6 for
+    /// each model, or the same as YAML or JSON
+    #[arg(long, value_name = "FILE.toml", requires = "endpoint")]
     pub(super) prices: Option<PathBuf>,
     /// Most money that this run spends; the request that could exceed it is not sent
     #[arg(long, value_name = "AMOUNT", requires = "prices")]
@@ -80,6 +81,9 @@ pub struct InferArgs {
     /// Ask a server at a private or otherwise special address; this machine needs no leave
     #[arg(long, requires = "endpoint")]
     pub(super) allow_private: bool,
+    /// Root certificates that are trusted instead of Mozilla's, for a network whose proxy looks into connections
+    #[arg(long, value_name = "FILE.pem", requires = "endpoint")]
+    pub(super) root_certificates: Option<PathBuf>,
     /// Threads; all processors without it
     #[arg(long, value_name = "N", value_parser = at_least_1)]
     pub(super) threads: Option<usize>,

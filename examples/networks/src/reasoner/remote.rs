@@ -43,6 +43,7 @@ pub(super) fn ask(
     params.mode = if args.offline { Mode::Offline } else { Mode::Online };
     params.max_cost = max_cost;
     params.allow_private = args.allow_private;
+    params.root_certificates.clone_from(&args.root_certificates);
     if let Some(path) = &args.prices {
         params.prices = Prices::from_file(path)?;
     }

@@ -195,8 +195,8 @@ fn a_server_is_asked_once_paid_within_the_limit_and_replayed_without_it() {
     // No two cells have the same prompt, so each is asked about.
     let x = Array2::from_shape_fn((40, 12), |(i, j)| counts()[[i, j]] + (i * (j + 1) % 13) as f32);
     write_h5ad(dir.path(), &x, &types());
-    let prices = dir.path().join("prices.yaml");
-    fs::write(&prices, "tiny: {input: 10, output: 20}\n").unwrap();
+    let prices = dir.path().join("prices.toml");
+    fs::write(&prices, "[\"tiny\"]\ninput = 10\noutput = 20\n").unwrap();
     let server = Server::start(answered);
     let endpoint = format!("srv=tiny@{}", server.base());
     let priced = ["--endpoint", &endpoint, "--prices", prices.to_str().unwrap(), "--max-cost"];

@@ -1,9 +1,11 @@
 //! The steps around the vocabulary: normaliser, pre-tokeniser, decoder, and the tokens put around a text.
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD as BASE64;
 use serde_json::{Value, json};
 
+use super::super::Error;
 use super::super::bytes::Scheme;
-use super::super::{Error, base64};
 use super::At;
 
 /// How many times as long a text may become before it is split: a handful of steps that each double it are not one
@@ -112,7 +114,7 @@ fn longest_replacement(at: At<'_>, slot: &str, part: &Value) -> Result<usize, Er
     let table = part.get("precompiled_charsmap").unwrap_or(&Value::Null);
     let bad =
         || at.invalid(format!("{slot}: precompiled_charsmap"), table, "a table of characters in base64");
-    let bytes = base64::decode(at.text(slot, table)?).ok_or_else(bad)?;
+    let bytes = BASE64.decode(at.text(slot, table)?).map_err(|_| bad())?;
     // The length of a trie in bytes, the trie, then the replacements, each closed by a zero.
     let (length, rest) = bytes.split_first_chunk::<4>().ok_or_else(bad)?;
     let length = u32::from_le_bytes(*length) as usize;
