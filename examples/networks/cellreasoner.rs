@@ -42,12 +42,14 @@ const EXAMPLES: &str = "Examples:
   cellreasoner infer --input work/pbmc_for_CellReasoner.json --endpoint http://localhost:8000/v1 --model qwen --labels types.txt
   cellreasoner evaluate --input work/pbmc_CellReasoner_result.csv --pairs all_pair_score.xlsx --ontology cl.obo
 
-Beside baselines, with cells set aside:
-  cellreasoner preprocess --input cells.h5ad --test-share 0.2 --label-column cell_type --out work
+Beside baselines, with cells set aside, no donor on both sides (without --group, cells of one donor can be on both):
+  cellreasoner preprocess --input cells.h5ad --test-share 0.2 --label-column cell_type --group donor --out work
   cellreasoner build-dataset --input work/cells_train.h5 --label-column cell_type
   cellreasoner build-dataset --input work/cells_test.h5 --label-column cell_type
   cellreasoner infer --input work/cells_test_for_CellReasoner.json --train work/cells_train_for_CellReasoner.json --shuffled
   cellreasoner evaluate --input work/cells_test_CellReasoner_result.csv
+
+A step of infer that is cut off, however it is, goes on when it is run again with the same flags, without --force.
 
 Exit codes: 0 done, 1 failed, 2 usage, 3 input invalid, 4 model or file not there.";
 

@@ -23,10 +23,14 @@ use sc_network_examples::pool::one_pool;
 /// Ask language models for the types of cells and clusters, and compare them with baselines.
 #[derive(Parser)]
 #[command(version, after_help = EXAMPLES)]
+#[command(mut_arg("seed", |arg| arg.help(SEED)), mut_arg("force", |arg| arg.help(FORCE)))]
 struct Args {
     #[command(flatten)]
     llm: LlmArgs,
 }
+
+const SEED: &str = "Seed of the test cells, the clusters, the small decoder and the shuffled names";
+const FORCE: &str = "Begin anew and replace the results in the folder; answers of servers are kept";
 
 const EXAMPLES: &str = "Tasks:
   markers          the first Wilcoxon markers of a Leiden cluster of the test cells -> the type of most of its cells
@@ -38,13 +42,18 @@ marker overlap, nearest centroid and SingleR. Each model is asked once more with
 --decoding, which shows how much of an answer rests on the genes.
 
 Servers: answers are kept in OUT/answers, so none is paid for twice; --offline replays them. A key is taken from the
-environment alone and goes to its own server alone. There is no posterior without the weights of a model.
+environment alone and goes to its own server alone. Posterior and template are for models of folders alone: they need the
+weights.
+
+A run that is cut off, however it is, goes on with the same flags and --resume: what is trained is trained, and what was
+answered is not asked again.
 
 Examples:
   llm_benchmark                                            # the 700 embedded PBMCs, a small decoder trained on the spot
   llm_benchmark --model gpt-neo-1.3B --tasks markers --decoding constrained posterior
   llm_benchmark --model neo=models/gpt-neo-1.3B flan=models/flan-t5-large --input pbmc3k.h5ad --label louvain
   llm_benchmark --model phi-1_5 --input cells.h5ad --label cell_type --max-test 200 --resume
+  llm_benchmark --model phi-1_5 --decoding free constrained template --max-new-tokens 40   # a reason before each label
   llm_benchmark --endpoint llama3.1@http://localhost:11434/v1 --model phi-1_5 --tissue \"peripheral blood\"
   llm_benchmark --endpoint gpt=gpt-4o-mini@https://api.openai.com/v1 --prices prices.yaml --max-cost 0.50
 

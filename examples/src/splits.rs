@@ -71,7 +71,7 @@ impl Rule {
 }
 
 /// The groups as numbers, in order of their names.
-fn numbered(groups: &[String]) -> Vec<u32> {
+pub fn numbered(groups: &[String]) -> Vec<u32> {
     let names: BTreeSet<&str> = groups.iter().map(String::as_str).collect();
     let number: BTreeMap<&str, u32> = names.into_iter().zip(0..).collect();
     groups.iter().map(|group| number[group.as_str()]).collect()

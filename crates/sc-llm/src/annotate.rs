@@ -329,6 +329,7 @@ impl<'a> Annotator<'a> {
                     answer: said.answer,
                     text: said.text,
                     posterior: said.posterior,
+                    ended: said.ended,
                     filled: said.filled,
                     n_prompt: prompts[item].len(),
                     n_shared: shared.n_tokens,

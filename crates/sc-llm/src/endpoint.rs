@@ -29,12 +29,23 @@
 //! The messages of each request, with a sentence about the form of the answer; the labels, in a schema or, if an answer was
 //! none of them, in a second question; the name of the model, the seed, the limits and [`EndpointParams::extra`]. Ids of
 //! requests stay here, so an id may name a cell; a message should not. [`Client::preview`] shows a request as it would be
-//! sent. The key goes to the server of the base and to no other: no redirect is followed, no proxy is used, and no
-//! connection is made to an address that the name of the server should not stand for.
+//! sent. The key goes to the server of the base and to no other: no redirect is followed, no proxy is used, also if
+//! variables such as `HTTPS_PROXY` name one, and no connection is made to an address that the name of the server should not
+//! stand for. Over HTTPS nothing is sent before the server has shown a certificate that is trusted
+//! ([`EndpointParams::root_certificates`]).
+//!
+//! # How fast requests go
+//! One goes first, so that the server has the common start of all prompts when many follow; requests whose first messages
+//! are the same go after each other. At most [`EndpointParams::concurrency`] are under way; half as many after each refusal
+//! for their number, and one more after each eight answers. What headers say about limits of requests and tokens
+//! (`x-ratelimit-*`, `ratelimit-*`, `anthropic-ratelimit-*`) is counted along, and a request that would exceed them waits for
+//! the reset, if that is at most [`RetryParams::max_wait`] away, and until half of its own time ([`Timeouts::total`]) is
+//! over. A prompt counts with its tokens, and an answer with all that it may have.
 //!
 //! # What is kept
-//! With [`EndpointParams::cache`], each answer in a file of its own, under the SHA-256 of everything that it depends on: base,
-//! model, messages, sampling, schema. Neither the key nor the way in which answers are read is part of it. To go on with a
+//! With [`EndpointParams::cache`], each answer with a few of its headers in a file of its own, under the SHA-256 of
+//! everything that it depends on: base, model, messages, sampling, schema. Neither the key nor the way in which answers are
+//! read is part of it. To go on with a
 //! run, run it again; to replay it without a server, use [`Mode::Offline`]. Errors are not kept.
 //!
 //! # What is the same in each run
@@ -52,6 +63,8 @@ mod error;
 mod gate;
 mod http;
 mod lexicon;
+mod limits;
+mod prices;
 mod probe;
 mod record;
 mod reply;
@@ -60,17 +73,19 @@ mod run;
 mod secret;
 mod structure;
 
-pub use budget::{Price, Prices, Usage};
+pub use budget::Usage;
 pub use error::Error;
 pub use lexicon::{Lexicon, Match};
+pub use prices::{Price, Prices};
 pub use probe::{Probe, Tried, Verdict};
-pub use record::{ConfidenceFrom, Outcome, Record, write_json_lines};
+pub use record::{ConfidenceFrom, FirstToken, LabelGroup, Outcome, Record, write_json_lines};
 pub use run::{Event, Watch};
 pub use secret::Secret;
 pub use structure::Structure;
 
 pub use crate::chat::{Message, Role};
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Mutex;
@@ -82,7 +97,8 @@ use address::Base;
 use budget::Ledger;
 use cache::Cache;
 use http::Http;
-use structure::{Coding, Dialect, Sampling};
+use limits::Limits;
+use structure::{Coding, Dialect, Listing, Sampling};
 
 /// What functions of this module return.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -130,7 +146,8 @@ pub struct RetryParams {
     /// Longest pause before the second attempt; doubled for each further one. Pauses are uniform up to that, or as long as
     /// the server asks. Default 1 s.
     pub backoff: Duration,
-    /// Longest pause. A server that asks for more is given up. Default 60 s.
+    /// Longest pause. A server that asks for more is given up. Default 60 s. Also the longest that is waited, before
+    /// anything is sent, for the reset that a server announces in headers on its limits of requests or tokens.
     pub max_wait: Duration,
     /// Seed of the pauses. Default 0.
     pub seed: u64,
@@ -162,6 +179,10 @@ pub struct EndpointParams {
     pub max_tokens: u32,
     /// Ask for probabilities of tokens, where the server has them. Default true.
     pub logprobs: bool,
+    /// So many of the most probable tokens are asked for in the place of each, with `logprobs`: what the label could have
+    /// begun with, see [`Record::first_token`]. Fewer if the lists of `max_tokens` tokens could take more than 4 MiB. Default
+    /// 20, which is the most; 0 asks for none.
+    pub top_logprobs: u8,
     /// Answers per request where there are no probabilities of tokens; their agreement is the confidence. Default 1: no
     /// confidence then.
     pub samples: u32,
@@ -194,6 +215,9 @@ pub struct EndpointParams {
     /// Connect to private, link-local and other special addresses. Default false. This machine, called by its name, needs
     /// no leave.
     pub allow_private: bool,
+    /// A PEM file with root certificates that are trusted instead of Mozilla's: of a network whose proxy looks into
+    /// connections, or of a server of one's own, whose certificate may also be its own root. Default none.
+    pub root_certificates: Option<PathBuf>,
 }
 
 impl EndpointParams {
@@ -208,6 +232,7 @@ impl EndpointParams {
             seed: 0,
             max_tokens: 512,
             logprobs: true,
+            top_logprobs: structure::MAX_TOP,
             samples: 1,
             sample_temperature: 0.7,
             repair: true,
@@ -223,6 +248,7 @@ impl EndpointParams {
             max_tokens_spent: None,
             allow_http: false,
             allow_private: false,
+            root_certificates: None,
         }
     }
 
@@ -256,6 +282,9 @@ impl EndpointParams {
             if value == 0 {
                 return bad(field, "0".to_owned(), "at least 1");
             }
+        }
+        if self.top_logprobs > structure::MAX_TOP {
+            return bad("top_logprobs", self.top_logprobs.to_string(), "at most 20");
         }
         if self.concurrency > 256 {
             return bad("concurrency", self.concurrency.to_string(), "at most 256");
@@ -321,8 +350,11 @@ pub struct Client {
     http: Http,
     cache: Option<Cache>,
     ledger: Ledger,
+    limits: Mutex<Limits>,
     counter: Option<Counter>,
     probed: Mutex<Option<Probe>>,
+    /// How schemas list many labels, by the key of the question that tells; none if not at all.
+    listings: Mutex<BTreeMap<String, Option<Listing>>>,
 }
 
 impl Client {
@@ -330,15 +362,18 @@ impl Client {
     ///
     /// # Errors
     /// [`Error::BadParams`]; [`Error::Refused`] for an address that is not connected to; [`Error::NoPrice`] for a limit on
-    /// cost without a price; [`Error::Io`] if the folder of answers cannot be made.
+    /// cost without a price; [`Error::Io`] if the folder of answers cannot be made or the root certificates cannot be read;
+    /// [`Error::BadCertificates`].
     pub fn new(params: EndpointParams, key: Option<Secret>) -> Result<Self> {
         params.validate()?;
         let base = Base::new(&params, key.is_some())?;
         let cache = params.cache.as_deref().map(|folder| Cache::new(folder, params.mode)).transpose()?;
         let price = params.prices.get(&params.model).copied();
         let ledger = Ledger::new(&params.model, price, params.max_cost, params.max_tokens_spent)?;
-        let http = Http::new(&params, &base, key);
-        Ok(Self { params, base, http, cache, ledger, counter: None, probed: Mutex::new(None) })
+        let http = Http::new(&params, &base, key)?;
+        let limits = Mutex::new(Limits::new(params.retry.max_wait));
+        let (probed, listings) = (Mutex::new(None), Mutex::default());
+        Ok(Self { params, base, http, cache, ledger, limits, counter: None, probed, listings })
     }
 
     /// Counts tokens with the model's own tokeniser. Without one a token is taken to have three bytes, and counts are
@@ -354,13 +389,7 @@ impl Client {
         let coding = Coding::new(structure, lexicon.labels());
         let messages = structure::instructed(&request.messages, structure, &coding);
         let sampling = Sampling { temperature: self.params.temperature, seed: self.params.seed };
-        structure::body(
-            &self.params,
-            &Dialect::new(structure, self.params.logprobs),
-            &coding,
-            &messages,
-            sampling,
-        )
+        structure::body(&self.params, &Dialect::new(structure, &self.params), &coding, &messages, sampling)
     }
 }
 

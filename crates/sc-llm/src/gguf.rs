@@ -12,6 +12,7 @@
 mod config;
 mod error;
 mod names;
+mod pieces;
 mod tokens;
 mod write;
 

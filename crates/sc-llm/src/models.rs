@@ -10,6 +10,7 @@
 
 mod config;
 mod decoder;
+mod drops;
 mod error;
 mod gpt_neo;
 mod label_scores;
@@ -39,6 +40,7 @@ pub use t5::{Side, T5Config};
 
 pub(crate) use self::config::Sizes;
 use self::decoder::Decoder;
+pub(crate) use self::drops::Drops;
 use self::parts::{Parts, Place, Source};
 use self::t5::T5;
 use crate::{Result, gguf};

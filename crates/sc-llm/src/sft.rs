@@ -131,7 +131,7 @@ pub fn train(
     state: Option<&Path>,
     watch: &mut Watch<'_>,
 ) -> Result<Trained> {
-    let fit = Fit { base, examples, validation, params, state };
+    let fit = Fit { base, examples, validation, params, state, drops: false };
     let open = OpenParams { trainable: true, ..OpenParams::default() };
     let (variables, outcome) = fit.run(base.weights(), |_| true, &open, BTreeMap::new(), watch)?;
     let tensors = variables.all().map(|(name, tensor)| Ok((name.to_owned(), tensor.copy()?.detach())));
@@ -172,12 +172,15 @@ impl TrainedAdapter {
 
 /// Trains an adapter of low rank (Hu et al. 2021, <https://arxiv.org/abs/2106.09685>) beside a model that stays as it is.
 ///
+/// An adapter with [dropout](LoraParams::dropout) loses that share of the input of each of its layers, as in `peft`. What it
+/// loses of an example follows from `params.seed`, the number of the step, the example and the layer, so it is the same in any
+/// batch, and after a training was cut off. Nothing is dropped where examples are evaluated.
+///
 /// * `adapter`: to begin with, such as a new one ([`Base::new_adapter`] with [`adapter_params`]).
 /// * All others: as for [`train`].
 ///
 /// # Errors
-/// As [`train`], and [`Error::Unsupported`] for an adapter with dropout; those of [`LoraAdapter::put_on`] for one of another
-/// model.
+/// As [`train`], and those of [`LoraAdapter::put_on`] for an adapter of another model.
 pub fn train_adapter(
     base: &Base,
     adapter: &LoraAdapter,
@@ -187,9 +190,6 @@ pub fn train_adapter(
     state: Option<&Path>,
     watch: &mut Watch<'_>,
 ) -> Result<TrainedAdapter> {
-    if adapter.dropout() > 0.0 {
-        return Err(Error::Unsupported { field: "lora_dropout" }.into());
-    }
     let mut weights = base.weights();
     adapter.clone().put_on(&mut weights)?;
     let names: BTreeSet<String> = adapter.tensors().map(|(name, _)| name).collect();
@@ -198,8 +198,10 @@ pub fn train_adapter(
     let own = BTreeMap::from([
         ("adapter".to_owned(), hash_tensors(tensors.iter().map(|(name, tensor)| (name.as_str(), *tensor)))?),
         ("scales".to_owned(), scales.join(" ")),
+        ("dropout".to_owned(), adapter.dropout().to_string()),
     ]);
-    let fit = Fit { base, examples, validation, params, state };
+    let drops = adapter.dropout() > 0.0;
+    let fit = Fit { base, examples, validation, params, state, drops };
     let is_trained = |name: &str| names.contains(name);
     let (variables, outcome) = fit.run(weights, is_trained, &OpenParams::default(), own, watch)?;
     Ok(TrainedAdapter { adapter: adapter.trained(&variables)?, history: outcome.history, best: outcome.best })
@@ -212,6 +214,8 @@ struct Fit<'a> {
     validation: &'a [Example],
     params: &'a LoopParams,
     state: Option<&'a Path>,
+    /// Whether adapters drop some of their input.
+    drops: bool,
 }
 
 impl Fit<'_> {
@@ -224,7 +228,7 @@ impl Fit<'_> {
         own: BTreeMap<String, String>,
         watch: &mut Watch<'_>,
     ) -> Result<(Variables, Outcome)> {
-        let Self { base, examples, validation, params, state } = self;
+        let Self { base, examples, validation, params, state, drops } = self;
         params.validate().map_err(sc_fm::Error::from)?;
         for (field, is_set) in [("checkpointing", params.checkpointing), ("memory", params.memory.is_some())]
         {
@@ -256,7 +260,7 @@ impl Fit<'_> {
         let whole = 0..examples.len();
         let chunks = std::slice::from_ref(&whole);
         let trainer = Trainer { params, variables: &variables, lengths: &lengths, chunks };
-        let mut task = Answers { model, examples, validation, batch_size: params.batch_size };
+        let mut task = Answers { model, examples, validation, batch_size: params.batch_size, drops };
         let outcome = trainer.run(&mut task, state.map(|folder| (folder, fingerprint)), watch)?;
         Ok((variables, outcome))
     }

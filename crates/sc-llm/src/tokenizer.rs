@@ -1,5 +1,6 @@
 //! Text to tokens and back, as a model was trained on them.
 
+pub(crate) mod base64;
 mod bytes;
 mod check;
 mod error;
@@ -73,7 +74,8 @@ impl Tokenizer {
     /// Opens the tokeniser of a model folder.
     ///
     /// Read are `tokenizer.json` or, without one, `vocab.json` and `merges.txt` (GPT-2, GPT-Neo, OPT and CodeGen, so
-    /// also Phi); a SentencePiece model (T5) only as `tokenizer.json`. Special tokens come from
+    /// also Phi); a SentencePiece model (T5) only as `tokenizer.json`, or inside a
+    /// GGUF file. Special tokens come from
     /// `tokenizer_config.json`, `special_tokens_map.json`, `added_tokens.json`, `generation_config.json` and
     /// `config.json`, as far as they are there. OPT gets its `</s>` in front of every text even if the file forgets it.
     ///
@@ -113,7 +115,8 @@ impl Tokenizer {
         Ok(tokenizer)
     }
 
-    /// The tokeniser inside a GGUF file: one of bytes (`gpt2`) that splits text as GPT-2, Phi-2 or Qwen2 does.
+    /// The tokeniser inside a GGUF file: one of bytes (`gpt2`) that splits text as GPT-2, Phi-2 or Qwen2 does, or a
+    /// SentencePiece model of pieces with scores (`t5`).
     ///
     /// # Errors
     /// [`Error::Gguf`] for any other; as [`Tokenizer::open`].

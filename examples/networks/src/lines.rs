@@ -122,6 +122,27 @@ impl Lines {
     }
 }
 
+/// Removes what a run that was killed left of files that it was writing aside. No other run may be at work in the folder.
+pub(crate) fn sweep(folder: &Path) -> Result<()> {
+    let context = || format!("cannot clean {}", folder.display());
+    let entries = match std::fs::read_dir(folder) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+        entries => entries.with_context(context)?,
+    };
+    for entry in entries {
+        let entry = entry.with_context(context)?;
+        let (name, kind) = (entry.file_name(), entry.file_type().with_context(context)?);
+        let name = name.to_string_lossy();
+        if kind.is_file() && name.starts_with(".sc-") && name.ends_with(".part") {
+            std::fs::remove_file(entry.path()).with_context(context)?;
+        }
+        if kind.is_dir() && name.starts_with(".report-") {
+            std::fs::remove_dir_all(entry.path()).with_context(context)?;
+        }
+    }
+    Ok(())
+}
+
 /// SHA-256 of texts, each with its length.
 pub(crate) fn fingerprint<'a>(texts: impl IntoIterator<Item = &'a str>) -> String {
     let mut sha = Sha256::new();
@@ -160,6 +181,24 @@ mod tests {
                 assert_eq!(std::fs::read(&path).unwrap(), whole, "cut at {cut}");
             }
         }
+    }
+
+    #[test]
+    fn only_what_was_being_written_is_swept() {
+        let folder = tempfile::tempdir().unwrap();
+        for name in [".sc-abc.part", ".sc-abc", "x.part", "report.html"] {
+            std::fs::write(folder.path().join(name), "x").unwrap();
+        }
+        for name in [".report-abc", "report-abc"] {
+            std::fs::create_dir(folder.path().join(name)).unwrap();
+        }
+        sweep(folder.path()).unwrap();
+        sweep(&folder.path().join("nowhere")).unwrap();
+        let entries = std::fs::read_dir(folder.path()).unwrap();
+        let mut names: Vec<String> =
+            entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        names.sort();
+        assert_eq!(names, [".sc-abc", "report-abc", "report.html", "x.part"]);
     }
 
     #[test]

@@ -10,6 +10,8 @@ use sc_llm::models::{LanguageModel, OpenParams};
 use sc_llm::sft::{Example, SmallParams, sft_params, small_decoder, train};
 use sc_llm::tokenizer::Tokenizer;
 
+use crate::lines::sweep;
+
 /// What it is called in tables.
 pub(crate) const NAME: &str = "small decoder";
 
@@ -36,6 +38,7 @@ impl Training<'_> {
         texts: &[String],
         examples: impl FnOnce(&Tokenizer) -> Result<Vec<Example>>,
     ) -> Result<(LanguageModel, Tokenizer)> {
+        sweep(self.folder)?;
         let shape = SmallParams { max_positions: POSITIONS, seed: self.seed, ..SmallParams::default() };
         let (tokenizer, base) = small_decoder(texts, &shape)?;
         let examples = examples(&tokenizer)?;

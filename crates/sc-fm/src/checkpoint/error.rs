@@ -107,7 +107,7 @@ pub enum Error {
         found: String,
     },
     /// A tensor of a GGUF file of a type that is not read.
-    #[error("{}: tensor {name:?} is of type {found}, expected F32, F16, BF16, Q8_0, Q4_K or Q6_K", path.display())]
+    #[error("{}: tensor {name:?} is of type {found}, expected F32, F16, BF16, or blocks from Q4_0 to Q8_0 or from Q2_K to Q6_K", path.display())]
     GgufType {
         /// The file.
         path: PathBuf,
@@ -314,7 +314,9 @@ impl Error {
             Self::Dtype { .. } => {
                 Some("convert the tensor to one of these types; quantised weights are not read")
             }
-            Self::GgufType { .. } => Some("convert the file again, to Q8_0 or Q4_K"),
+            Self::GgufType { .. } => Some(
+                "take a file of another type, such as Q4_K_M or Q8_0, or make one with llama.cpp: `llama-quantize --allow-requantize`",
+            ),
             Self::Packing { source, .. } => source.help(),
             Self::Shards { .. } => {
                 Some("index and shards are of different releases, or a download is incomplete")

@@ -200,8 +200,9 @@ impl Gguf {
 
     /// A weight packed for products, piece by piece; never all of it in f32.
     ///
-    /// With a kernel for the blocks that the file has, the numbers are taken as they are; `Q6_K` is rounded to `Q8_0` by a
-    /// kernel of that. For any other kernel, values are converted.
+    /// With a kernel for the file's blocks, or for what they are multiplied in
+    /// ([`product_format`](gemm::BlockFormat::product_format)), the numbers are taken as they are, or rounded as it says
+    /// there. For any other kernel, values are converted.
     ///
     /// # Errors
     /// As [`Gguf::read_rows`]; [`Error::Packing`] for values that blocks cannot hold.
@@ -209,7 +210,7 @@ impl Gguf {
         let tensor = self.find(name)?;
         let dims = tensor.dims();
         let packed = match (tensor.kind.blocks(), kernel.blocks()) {
-            (Some(format), Some(own)) if format == own => {
+            (Some(format), Some(own)) if format.product_format() == own => {
                 let row = format.row_bytes(dims.1).map_err(Failure::Packing);
                 row.and_then(|row| {
                     Packed::from_block_pieces(format, dims, kernel, |rows, bytes| {
@@ -230,16 +231,16 @@ impl Gguf {
         })
     }
 
-    /// The precision whose kernels take a tensor as it is stored: `Q8_0` and `Q4_K` for those, `Q8_0` for `Q6_K`, and
-    /// `F32Grade` for floating point numbers.
+    /// The precision whose kernels take a tensor as it is stored, or nearly so: `Q4_K` for that, `Q8_0` for other blocks
+    /// ([`product_format`](gemm::BlockFormat::product_format)), and `F32Grade` for floating point numbers.
     ///
     /// # Errors
     /// [`Error::NoTensor`].
     pub fn precision(&self, name: &str) -> Result<Precision, Error> {
-        use crate::nn::gemm::BlockFormat::{Q4_K, Q6_K, Q8_0};
+        use gemm::BlockFormat::Q4_K;
         Ok(match self.find(name)?.kind.blocks() {
-            Some(Q4_K) => Precision::Q4_K,
-            Some(Q8_0 | Q6_K) => Precision::Q8_0,
+            Some(format) if format.product_format() == Q4_K => Precision::Q4_K,
+            Some(_) => Precision::Q8_0,
             None => Precision::F32Grade,
         })
     }

@@ -15,11 +15,16 @@ use super::cpu::{self, Matrix};
 ///
 /// A clone shares what is there and grows on its own, so thousands of texts can begin with one prefix that is computed and
 /// held once. Attention reads what texts share once for all of them.
+///
+/// Of a layer with a [window](Self::with_windows), rows that no token to come sees are let go in the end: of a text that is
+/// read on by itself at most `1.5 window + 128` stay after each step. What texts share stays as long as one of them does.
 #[derive(Clone, Debug)]
 pub struct KvCache {
     /// Columns of keys, those of all their heads.
     width: usize,
     n_layers: usize,
+    /// For each layer how many tokens a token sees at most; empty if all see all.
+    windows: Arc<[Option<usize>]>,
     /// Parts of the text in order, and how many rows of each belong to it.
     segments: Vec<(Arc<Segment>, usize)>,
 }
@@ -30,14 +35,26 @@ struct Segment {
     layers: Vec<[Vec<f32>; 2]>,
     /// In place of `layers`, where the kernels of this crate do not compute; empty where they do.
     elsewhere: Vec<Option<elsewhere::Rows>>,
+    /// For each layer the rows at the beginning that were let go.
+    gone: Vec<usize>,
 }
+
+/// Tokens that can be taken back from any text, whatever windows its layers have.
+const BACK: usize = 64;
 
 impl KvCache {
     /// An empty cache.
     ///
     /// * `width`: columns of keys, those of all their heads.
     pub fn new(n_layers: usize, width: usize) -> Self {
-        Self { width, n_layers, segments: Vec::new() }
+        Self { width, n_layers, windows: Arc::new([]), segments: Vec::new() }
+    }
+
+    /// Says how many tokens a token sees in each layer at most, itself and those right before it; `None` for all.
+    #[must_use]
+    pub fn with_windows(mut self, windows: impl IntoIterator<Item = Option<usize>>) -> Self {
+        self.windows = windows.into_iter().collect();
+        self
     }
 
     /// Number of tokens.
@@ -51,13 +68,58 @@ impl KvCache {
     }
 
     /// Forgets all tokens but the first `len`; those that other texts share stay with them.
-    pub fn truncate(&mut self, len: usize) {
+    ///
+    /// # Errors
+    /// A text of which a layer with a window no longer has what its next token would see. The last 64 tokens can always be
+    /// taken back, and so can all of a text that is no longer than some window.
+    pub fn truncate(&mut self, len: usize) -> Result<()> {
+        let mut segments = self.segments.clone();
         let mut rest = len;
-        for (_, used) in &mut self.segments {
+        for (_, used) in &mut segments {
             *used = rest.min(*used);
             rest -= *used;
         }
-        self.segments.retain(|(_, used)| *used > 0);
+        segments.retain(|(_, used)| *used > 0);
+        for (layer, window) in self.windows.iter().enumerate() {
+            let Some(window) = window else { continue };
+            let start = (len + 1).saturating_sub(*window);
+            let mut first = 0;
+            for (segment, used) in &segments {
+                let gone = segment.gone.get(layer).copied().unwrap_or(0).min(*used);
+                if gone > 0 && first + gone > start {
+                    let n = self.len();
+                    bail!(
+                        "a text of {n} tokens cut to {len}: layer {layer} has let go of keys before {}",
+                        first + gone
+                    );
+                }
+                first += used;
+            }
+        }
+        self.segments = segments;
+        Ok(())
+    }
+
+    /// Lets go of rows of the last segment that no token to come sees, when there are many.
+    fn trim(&mut self) {
+        let (width, windows) = (self.width, self.windows.clone());
+        let Some((segment, used)) = self.own() else { return };
+        for ((rows, gone), window) in segment.layers.iter_mut().zip(&mut segment.gone).zip(windows.iter()) {
+            let Some(window) = window else { continue };
+            let keep = window.saturating_add(BACK);
+            let most = keep.saturating_add((window / 2).max(BACK));
+            // Nothing is there of layers that are not computed here.
+            let stored = rows[0].len() / width.max(1);
+            if stored <= most || stored + *gone != used {
+                continue;
+            }
+            let n = stored - keep;
+            for values in rows {
+                values.drain(..n * width);
+                values.shrink_to((most + 1) * width);
+            }
+            *gone += n;
+        }
     }
 
     /// The last segment, if this text alone holds it.
@@ -68,15 +130,19 @@ impl KvCache {
 
     /// Gets a last segment ready that this text alone holds, with nothing in it that does not belong to the text.
     fn begin(&mut self) {
-        let rows = self.width;
+        let width = self.width;
         match self.own() {
             Some((segment, used)) => {
                 // What was forgotten, and what a step that failed left behind.
-                segment.layers.iter_mut().flatten().for_each(|values| values.truncate(used * rows));
+                for (rows, gone) in segment.layers.iter_mut().zip(&mut segment.gone) {
+                    *gone = used.min(*gone);
+                    rows.iter_mut().for_each(|values| values.truncate((used - *gone) * width));
+                }
             }
             None => {
                 let layers = (0..self.n_layers).map(|_| [Vec::new(), Vec::new()]).collect();
-                self.segments.push((Arc::new(Segment { layers, elsewhere: Vec::new() }), 0));
+                let segment = Segment { layers, elsewhere: Vec::new(), gone: vec![0; self.n_layers] };
+                self.segments.push((Arc::new(segment), 0));
             }
         }
     }
@@ -94,7 +160,8 @@ impl KvCache {
     /// Refuses a text that was read where these kernels do not compute.
     fn check_is_here(&self, layer: usize) -> Result<()> {
         let is_here = |(segment, used): &(Arc<Segment>, usize)| {
-            segment.layers[layer].iter().all(|values| values.len() >= used * self.width)
+            let held = used - segment.gone[layer].min(*used);
+            segment.layers[layer].iter().all(|values| values.len() >= held * self.width)
         };
         match self.segments.iter().all(is_here) {
             true => Ok(()),
@@ -107,8 +174,10 @@ impl KvCache {
         let last = self.segments.len().saturating_sub(1);
         let runs = self.segments.iter().enumerate().map(|(i, (segment, used))| {
             let [keys, values] = &segment.layers[layer];
-            let end = (used + if i == last { new } else { 0 }) * self.width;
-            Run { keys: &keys[..end], values: &values[..end] }
+            let rows = used + if i == last { new } else { 0 };
+            let gone = segment.gone[layer].min(rows);
+            let end = (rows - gone) * self.width;
+            Run { keys: &keys[..end], values: &values[..end], gone }
         });
         runs.collect()
     }
@@ -199,6 +268,7 @@ impl<'a> CacheRows<'a> {
     pub fn finish(self) {
         if let (None, Some((_, used))) = (&self.tree, self.cache.segments.last_mut()) {
             *used += self.n_rows;
+            self.cache.trim();
         }
     }
 }
@@ -243,7 +313,8 @@ pub fn cached_attention(
             item.cache.push(layer, &k.data[rows(k, at.clone())], &v.data[rows(v, at)])?;
         }
     }
-    let of_rows = |at: Range<usize>| Run { keys: &k.data[rows(k, at.clone())], values: &v.data[rows(v, at)] };
+    let of_rows =
+        |at: Range<usize>| Run { keys: &k.data[rows(k, at.clone())], values: &v.data[rows(v, at)], gone: 0 };
     attend(q, &groups(items, layer, k.n_cols, of_rows), params, relative)
 }
 
@@ -320,13 +391,14 @@ fn alone<'a>(rows: Range<usize>, past: usize) -> Vec<Query<'a>> {
 
 /// The first `n` rows of some runs.
 fn leading<'a>(runs: &[Run<'a>], n: usize, width: usize) -> Vec<Run<'a>> {
-    let mut rest = n * width;
+    let mut rest = n;
     let cut = |run: &Run<'a>| {
-        let length = rest.min(run.keys.len());
-        rest -= length;
-        Run { keys: &run.keys[..length], values: &run.values[..length] }
+        let gone = rest.min(run.gone);
+        let length = (rest - gone).min(run.keys.len() / width) * width;
+        rest -= gone + length / width;
+        Run { keys: &run.keys[..length], values: &run.values[..length], gone }
     };
-    runs.iter().map(cut).filter(|run| !run.keys.is_empty()).collect()
+    runs.iter().map(cut).filter(|run| run.gone > 0 || !run.keys.is_empty()).collect()
 }
 
 #[cfg(test)]

@@ -14,6 +14,7 @@ pub(super) struct Said {
     pub(super) answer: Answer,
     pub(super) text: String,
     pub(super) posterior: Option<Posterior>,
+    pub(super) ended: bool,
     pub(super) filled: Option<Filled>,
     pub(super) n_generated: usize,
 }
@@ -234,6 +235,7 @@ impl Annotator<'_> {
                 answer: Answer::Label { index, form: Form::Exact },
                 text: filled.text.clone(),
                 posterior,
+                ended: true,
                 n_generated: filled.n_tokens,
                 filled: Some(filled),
             }
@@ -261,13 +263,15 @@ impl Annotator<'_> {
             }
             unparseable => unparseable,
         };
-        Ok(Said { answer, text, posterior: None, filled: None, n_generated: generated.tokens.len() })
+        let (ended, n_generated) = (generated.is_complete, generated.tokens.len());
+        Ok(Said { answer, text, posterior: None, ended, filled: None, n_generated })
     }
 
     /// A label that could only be chosen.
     fn said(&self, label: usize, n_generated: usize) -> Said {
         let answer = Answer::Label { index: label, form: Form::Exact };
-        Said { answer, text: self.names[label].clone(), posterior: None, filled: None, n_generated }
+        let text = self.names[label].clone();
+        Said { answer, text, posterior: None, ended: true, filled: None, n_generated }
     }
 
     /// Reads prompts behind their shared beginning, and `forced` behind them.

@@ -18,6 +18,10 @@ pub struct Annotation {
     pub text: String,
     /// What the model thinks of every label, where that was asked.
     pub posterior: Option<Posterior>,
+    /// Whether the model ended its text by itself, and not at the end of its budget; true where it could only choose. A free
+    /// answer that is a label, in no other case or white space, is one for [`Decoding::Strict`](super::Decoding::Strict) too
+    /// if this is true, so one run gives both.
+    pub ended: bool,
     /// What is in the holes of the template, where there is one: a reason, thoughts, a confidence.
     pub filled: Option<Filled>,
     /// Tokens of the prompt.

@@ -1,5 +1,6 @@
 //! From requests to records.
 
+use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
@@ -23,6 +24,18 @@ struct Task<'a> {
     lexicon: &'a Lexicon,
     dialect: &'a Dialect,
     coding: Coding<'a>,
+    /// Labels as an answer has them.
+    written: Vec<String>,
+}
+
+impl<'a> Task<'a> {
+    fn new(lexicon: &'a Lexicon, dialect: &'a Dialect, coding: Coding<'a>) -> Self {
+        let written = match coding.is_numbered() {
+            true => (0..lexicon.labels().len()).map(|number| number.to_string()).collect(),
+            false => lexicon.labels().to_vec(),
+        };
+        Self { lexicon, dialect, coding, written }
+    }
 }
 
 impl Client {
@@ -44,17 +57,18 @@ impl Client {
     ) -> Result<Annotation> {
         check(requests)?;
         let before = self.ledger.spent();
-        let dialect = self.probe()?.dialect();
-        let coding = Coding::new(dialect.structure, lexicon.labels());
-        let task = Task { lexicon, dialect: &dialect, coding };
-        let (run, notes) = Run::new(self.params.concurrency);
-        let next = AtomicUsize::new(0);
+        let mut dialect = self.probe()?.dialect();
+        let listing = self.listing(&mut dialect, lexicon)?;
+        let coding = Coding::new(dialect.structure, lexicon.labels()).with(listing);
+        let task = Task::new(lexicon, &dialect, coding);
+        let (run, notes) = Run::new(self.params.concurrency, &self.limits);
+        let (order, next) = (in_order(requests), AtomicUsize::new(0));
         let mut records: Vec<Option<Record>> = vec![None; requests.len()];
         let mut stopped = None;
         let n_workers = self.params.concurrency.min(requests.len());
         std::thread::scope(|scope| {
             for _ in 0..n_workers {
-                scope.spawn(|| self.work(&run, requests, &next, &task));
+                scope.spawn(|| self.work(&run, requests, (order.as_slice(), &next), &task));
             }
             let mut working = n_workers;
             while working > 0 {
@@ -103,8 +117,8 @@ impl Client {
     pub fn estimate(&self, requests: &[Request], lexicon: &Lexicon) -> Result<Estimate> {
         check(requests)?;
         let structure = self.params.structure.unwrap_or(super::Structure::JsonSchema);
-        let dialect = Dialect::new(structure, self.params.logprobs);
-        let task = Task { lexicon, dialect: &dialect, coding: Coding::new(structure, lexicon.labels()) };
+        let dialect = Dialect::new(structure, &self.params);
+        let task = Task::new(lexicon, &dialect, Coding::new(structure, lexicon.labels()));
         let samples = u64::from(self.params.samples);
         let mut estimate =
             Estimate { requests: 0, input: 0, output: 0, cost: self.ledger.cost_at_most(0, 0) };
@@ -120,11 +134,16 @@ impl Client {
         Ok(estimate)
     }
 
-    fn work(&self, run: &Run, requests: &[Request], next: &AtomicUsize, task: &Task<'_>) {
+    fn work(
+        &self,
+        run: &Run<'_>,
+        requests: &[Request],
+        (order, next): (&[usize], &AtomicUsize),
+        task: &Task<'_>,
+    ) {
         while !run.is_stopped() {
-            let index = next.fetch_add(1, Ordering::Relaxed);
-            let Some(request) = requests.get(index) else { break };
-            match self.annotate(run, index, request, task) {
+            let Some(&index) = order.get(next.fetch_add(1, Ordering::Relaxed)) else { break };
+            match self.annotate(run, index, &requests[index], task) {
                 Ok(record) => run.tell(Note::Done(index, Box::new(record))),
                 Err(e) => {
                     run.stop();
@@ -139,7 +158,7 @@ impl Client {
     ///
     /// # Errors
     /// Those that end the run.
-    fn annotate(&self, run: &Run, index: usize, request: &Request, task: &Task<'_>) -> Result<Record> {
+    fn annotate(&self, run: &Run<'_>, index: usize, request: &Request, task: &Task<'_>) -> Result<Record> {
         let deadline = Instant::now() + self.params.timeouts.total;
         let ask = Ask { id: &request.id, stream: index as u64, deadline };
         let mut record = Record::new(&request.id, Outcome::Unparsed);
@@ -166,7 +185,7 @@ impl Client {
     /// One answer, and a second one if the first is no label.
     fn answer(
         &self,
-        run: &Run,
+        run: &Run<'_>,
         ask: Ask<'_>,
         task: &Task<'_>,
         mut messages: Vec<Message>,
@@ -184,10 +203,13 @@ impl Client {
             found = self.take(task, &asked, record);
             reply = asked.reply;
         }
-        if let Some(found) = found {
-            let confidence = reply.logprobs.and_then(|tokens| confidence::of_label(&tokens, &found.said));
-            record.confidence = confidence;
-            record.confidence_from = confidence.map(|_| ConfidenceFrom::Logprobs);
+        if let Some(found) = found
+            && let Some(tokens) = reply.logprobs
+            && let Some(sure) = confidence::of_label(&tokens, &found.said, (&task.written, found.label))
+        {
+            record.confidence = Some(sure.value);
+            record.confidence_from = Some(sure.from);
+            record.first_token = sure.first;
         }
         Ok(())
     }
@@ -195,7 +217,7 @@ impl Client {
     /// Several answers, of which the most frequent label counts; of labels that are as frequent, the first of the list.
     fn vote(
         &self,
-        run: &Run,
+        run: &Run<'_>,
         ask: Ask<'_>,
         task: &Task<'_>,
         messages: &[Message],
@@ -279,7 +301,7 @@ fn judge(task: &Task<'_>, reply: &Reply) -> (Outcome, Option<String>, Option<Fou
         }
         _ => {}
     }
-    match task.lexicon.find(&reply.text, task.coding.numbered) {
+    match task.lexicon.find(&reply.text, task.coding.is_numbered()) {
         Some(found) => (Outcome::Label, None, Some(found)),
         None => (Outcome::Unparsed, Some("the answer is no label".to_owned()), None),
     }
@@ -301,6 +323,26 @@ fn ask_again(messages: &mut Vec<Message>, answer: &str, lexicon: &Lexicon) {
         }
         _ => messages.extend([Message::new(Role::Assistant, answer), Message::new(Role::User, again)]),
     }
+}
+
+/// The order in which requests are sent: those with the same messages before the last one after each other, as servers
+/// keep the common start of prompts for a while; of these, and of such groups, the first comes first.
+fn in_order(requests: &[Request]) -> Vec<usize> {
+    fn start(request: &Request) -> Vec<(&'static str, &str)> {
+        let before = &request.messages[..request.messages.len().saturating_sub(1)];
+        before.iter().map(|message| (message.role.name(), message.content.as_str())).collect()
+    }
+    let mut groups = BTreeMap::new();
+    let group: Vec<usize> = requests
+        .iter()
+        .map(|request| {
+            let n_groups = groups.len();
+            *groups.entry(start(request)).or_insert(n_groups)
+        })
+        .collect();
+    let mut order: Vec<usize> = (0..requests.len()).collect();
+    order.sort_by_key(|&index| group[index]);
+    order
 }
 
 fn check(requests: &[Request]) -> Result<()> {

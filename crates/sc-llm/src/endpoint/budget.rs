@@ -1,17 +1,14 @@
 //! What answers cost, and the point at which no more are asked for.
 
-use std::collections::BTreeMap;
-use std::path::Path;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
 use serde::{Deserialize, Serialize};
 
-use super::{Error, Result};
+use super::limits::Amount;
+use super::{Error, Price, Result};
 
-/// Largest price table.
-const MAX_BYTES: u64 = 1 << 20;
 /// Money is counted in whole parts of this size, so that sums do not depend on their order.
-const NANO: f64 = 1e-9;
+pub(super) const NANO: f64 = 1e-9;
 
 /// Tokens of a request and its answer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -39,120 +36,6 @@ impl std::ops::AddAssign for Usage {
         self.cached_input = self.cached_input.saturating_add(other.cached_input);
         self.output = self.output.saturating_add(other.output);
         self.reasoning = self.reasoning.saturating_add(other.reasoning);
-    }
-}
-
-/// Prices of one model, per million tokens, in whatever currency the table is.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Price {
-    /// Of the prompt.
-    pub input: f64,
-    /// Of the part of the prompt that the server still had. The price of the prompt if it is left out.
-    #[serde(default)]
-    pub cached_input: Option<f64>,
-    /// Of the answer.
-    pub output: f64,
-    /// Of reasoning. The price of the answer if it is left out.
-    #[serde(default)]
-    pub reasoning: Option<f64>,
-}
-
-impl Price {
-    /// What these tokens cost.
-    pub fn of(&self, usage: Usage) -> f64 {
-        self.nano(usage) as f64 * NANO
-    }
-
-    fn nano(&self, usage: Usage) -> u64 {
-        let cached = usage.cached_input.min(usage.input);
-        let reasoning = usage.reasoning.min(usage.output);
-        let parts = [
-            ((usage.input - cached) as f64, self.input),
-            (cached as f64, self.cached_input.unwrap_or(self.input)),
-            ((usage.output - reasoning) as f64, self.output),
-            (reasoning as f64, self.reasoning.unwrap_or(self.output)),
-        ];
-        // Per million tokens, in parts of 10^-9. A conversion of floats stops at the largest integer.
-        let nano: f64 = parts.iter().map(|(tokens, price)| tokens * price * 1e3).sum();
-        nano.ceil() as u64
-    }
-
-    /// At most this, whichever part of the prompt is cached and whatever part of the answer is reasoning.
-    fn at_most(&self, input: u64, output: u64) -> u64 {
-        let dearest = Self {
-            input: self.cached_input.map_or(self.input, |cached| cached.max(self.input)),
-            output: self.reasoning.map_or(self.output, |reasoning| reasoning.max(self.output)),
-            cached_input: None,
-            reasoning: None,
-        };
-        dearest.nano(Usage { input, output, ..Usage::default() })
-    }
-}
-
-/// Prices by the name of the model, as it is given to the client.
-///
-/// ```
-/// use sc_llm::endpoint::{Prices, Usage};
-///
-/// let prices = Prices::from_yaml("some-model: {input: 0.15, cached_input: 0.075, output: 0.6}")?;
-/// let usage = Usage { input: 1_000_000, cached_input: 500_000, output: 1_000_000, reasoning: 0 };
-/// assert_eq!(prices.get("some-model").unwrap().of(usage), 0.7125);
-/// # Ok::<(), sc_llm::endpoint::Error>(())
-/// ```
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Prices(BTreeMap<String, Price>);
-
-impl Prices {
-    /// Reads a table in YAML (JSON is YAML too): a mapping of models to their prices.
-    ///
-    /// # Errors
-    /// [`Error::BadPrices`] for text that is none, unknown words, and prices that are negative or not finite.
-    pub fn from_yaml(text: &str) -> Result<Self> {
-        let options = serde_saphyr::options! {
-            budget: serde_saphyr::budget! { max_nodes: 10_000, max_depth: 8, max_aliases: 100 },
-            with_snippet: false,
-        };
-        let table = serde_saphyr::from_str_with_options(text, options);
-        let table: BTreeMap<String, Price> = table
-            .map_err(|e| Error::BadPrices { place: "the price table".to_owned(), why: e.to_string() })?;
-        for (model, price) in &table {
-            let Price { input, cached_input, output, reasoning } = *price;
-            let all = [Some(input), cached_input, Some(output), reasoning];
-            if let Some(bad) = all.into_iter().flatten().find(|price| !price.is_finite() || *price < 0.0) {
-                let why = format!("a price is {bad}, expected a number from 0");
-                return Err(Error::BadPrices { place: format!("model {model:?}"), why });
-            }
-        }
-        Ok(Self(table))
-    }
-
-    /// Reads a table from a file of at most 1 MiB.
-    ///
-    /// # Errors
-    /// [`Error::Io`], and as [`Prices::from_yaml`].
-    pub fn from_file(path: impl AsRef<Path>) -> Result<Self> {
-        use std::io::Read;
-        let path = path.as_ref();
-        let failed = |source| Error::Io { path: path.to_owned(), doing: "read the prices", source };
-        let mut text = String::new();
-        let file = std::fs::File::open(path).map_err(failed)?;
-        file.take(MAX_BYTES + 1).read_to_string(&mut text).map_err(failed)?;
-        if text.len() as u64 > MAX_BYTES {
-            let why = format!("the file has more than {MAX_BYTES} bytes");
-            return Err(Error::BadPrices { place: path.display().to_string(), why });
-        }
-        Self::from_yaml(&text).map_err(|e| match e {
-            Error::BadPrices { place, why } => {
-                Error::BadPrices { place: format!("{}: {place}", path.display()), why }
-            }
-            other => other,
-        })
-    }
-
-    /// The prices of a model.
-    pub fn get(&self, model: &str) -> Option<&Price> {
-        self.0.get(model)
     }
 }
 
@@ -250,7 +133,13 @@ impl Ledger {
             if !exceeds(self.max_nano, held.0, nano) && !exceeds(self.max_tokens, held.1, tokens) {
                 spent.held_nano += nano;
                 spent.held_tokens += tokens;
-                return Ok(Hold { ledger: self, nano, tokens, counted: input });
+                return Ok(Hold {
+                    ledger: self,
+                    nano,
+                    tokens,
+                    counted: input,
+                    need: Amount::one(scaled, output),
+                });
             }
             let wait = self.settled.wait_timeout(spent, std::time::Duration::from_millis(50));
             spent = wait.unwrap_or_else(PoisonError::into_inner).0;
@@ -265,9 +154,15 @@ pub(super) struct Hold<'l> {
     nano: u64,
     tokens: u64,
     counted: u64,
+    need: Amount,
 }
 
 impl Hold<'_> {
+    /// What the request could need of what servers count.
+    pub(super) fn need(&self) -> Amount {
+        self.need
+    }
+
     /// The server told what it used.
     pub(super) fn spend(self, usage: Usage) {
         let nano = self.ledger.price.map_or(0, |price| price.nano(usage));
@@ -301,36 +196,8 @@ impl Drop for Hold<'_> {
 mod tests {
     use super::*;
 
+    /// In parts of 10^-9 for each token: 1000, 500, 4000, 8000.
     const PRICE: Price = Price { input: 1.0, cached_input: Some(0.5), output: 4.0, reasoning: Some(8.0) };
-
-    #[test]
-    fn every_kind_of_token_has_its_price_and_the_estimate_is_above_all() {
-        let usage = Usage { input: 1000, cached_input: 400, output: 100, reasoning: 50 };
-        assert!((PRICE.of(usage) - (600.0 + 200.0 + 200.0 + 400.0) * 1e-6).abs() < 1e-12);
-        assert!(PRICE.at_most(1000, 100) >= PRICE.nano(usage));
-        let lying = Usage { input: 1, cached_input: u64::MAX, output: 0, reasoning: u64::MAX };
-        assert_eq!(PRICE.nano(lying), 500);
-    }
-
-    #[test]
-    fn tables_with_nonsense_are_refused_by_name() {
-        for (text, word) in [
-            ("m: {input: -1, output: 1}", "-1"),
-            ("m: {input: .inf, output: 1}", "inf"),
-            ("m: {input: 1}", "output"),
-            ("m: {input: 1, output: 2, ouput: 3}", "ouput"),
-            ("[1, 2]", "price table"),
-        ] {
-            let e = Prices::from_yaml(text).unwrap_err().to_string();
-            assert!(e.contains(word), "{text}: {e}");
-        }
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("prices.yaml");
-        std::fs::write(&path, "\"a/b:free\":\n  input: 0\n  output: 0\n").unwrap();
-        assert_eq!(Prices::from_file(&path).unwrap().get("a/b:free").unwrap().of(Usage::default()), 0.0);
-        std::fs::write(&path, "#".repeat(MAX_BYTES as usize + 1)).unwrap();
-        assert!(Prices::from_file(&path).unwrap_err().to_string().contains("prices.yaml"));
-    }
 
     #[test]
     fn the_request_that_could_exceed_is_not_made() {

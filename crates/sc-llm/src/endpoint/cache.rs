@@ -1,5 +1,6 @@
 //! Answers that are kept, so that none is paid for twice and a run can be repeated without the server.
 
+use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 
@@ -29,7 +30,7 @@ pub(super) struct Question {
 }
 
 /// An answer as it is kept.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(super) struct Kept {
     /// What the server sent.
     pub(super) body: String,
@@ -37,6 +38,9 @@ pub(super) struct Kept {
     pub(super) date: String,
     /// How long it took.
     pub(super) seconds: f64,
+    /// Some of its headers. The first files had none.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(super) headers: BTreeMap<String, String>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -185,7 +189,12 @@ mod tests {
     }
 
     fn kept() -> Kept {
-        Kept { body: "{\"a\": \"γδ\"}".to_owned(), date: "2026-01-01T00:00:00Z".to_owned(), seconds: 0.1 }
+        Kept {
+            body: "{\"a\": \"γδ\"}".to_owned(),
+            date: "2026-01-01T00:00:00Z".to_owned(),
+            seconds: 0.1,
+            headers: BTreeMap::from([("x-request-id".to_owned(), "r-1".to_owned())]),
+        }
     }
 
     #[test]
@@ -237,6 +246,7 @@ mod tests {
             String::from_utf8(foreign).unwrap().replace(&other.key, &question.key).into_bytes(),
             text.replace("γδ", "αβ").into_bytes(),
             text.replace("2026", "2025").into_bytes(),
+            text.replace("r-1", "r-2").into_bytes(),
             text.replace(FORMAT, "sc-llm answer 0").into_bytes(),
         ];
         for bytes in bad {

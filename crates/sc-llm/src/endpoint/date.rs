@@ -54,6 +54,41 @@ pub(super) fn from_http(text: &str) -> Option<SystemTime> {
     Some(UNIX_EPOCH + Duration::from_secs(seconds.try_into().ok()?))
 }
 
+/// A time as RFC 3339 has it, with parts of seconds and any offset; none before 1970.
+pub(super) fn from_rfc3339(text: &str) -> Option<SystemTime> {
+    let (date, rest) = text.split_at_checked(10)?;
+    let rest = rest.strip_prefix(['T', 't', ' '])?;
+    let (time, rest) = rest.split_at_checked(8)?;
+    let numbers = |text: &str, mark| -> Option<Vec<i64>> {
+        let number =
+            |part: &str| if part.starts_with('+') { None } else { part.parse::<u32>().ok().map(i64::from) };
+        text.split(mark).map(number).collect()
+    };
+    let [year, month, day] = numbers(date, '-')?.try_into().ok()?;
+    let [hour, minute, second] = numbers(time, ':')?.try_into().ok()?;
+    let in_range =
+        (1..=12).contains(&month) && (1..=31).contains(&day) && hour < 24 && minute < 60 && second <= 60;
+    if !in_range {
+        return None;
+    }
+    let digits = rest.strip_prefix('.').map_or(0, |rest| rest.bytes().take_while(u8::is_ascii_digit).count());
+    let (part, offset) = if digits == 0 { ("0", rest) } else { (&rest[1..=digits], &rest[1 + digits..]) };
+    let part: f64 = format!("0.{part}").parse().ok()?;
+    let offset = match offset {
+        "Z" | "z" => 0,
+        other => {
+            let sign = if other.starts_with('-') { -1 } else { 1 };
+            let [hours, minutes] = numbers(other.strip_prefix(['+', '-'])?, ':')?.try_into().ok()?;
+            if hours > 23 || minutes > 59 {
+                return None;
+            }
+            sign * (hours * 3600 + minutes * 60)
+        }
+    };
+    let seconds = days(year, month, day) * DAY + hour * 3600 + minute * 60 + second - offset;
+    UNIX_EPOCH.checked_add(Duration::from_secs(seconds.try_into().ok()?) + Duration::from_secs_f64(part))
+}
+
 /// A time as RFC 3339 has it, in UTC and to the second: `2026-01-31T23:59:59Z`.
 pub(super) fn rfc3339(time: SystemTime) -> String {
     let seconds = time.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
@@ -81,6 +116,32 @@ mod tests {
             ["", "soon", "Sun, 06 Nov 1994", "Sun, 41 Nov 1994 08:49:37 GMT", "Sun, 06 Nov 1894 08:49:37 GMT"]
         {
             assert_eq!(from_http(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn times_of_rfc_3339_are_read_with_offsets_and_parts_of_seconds() {
+        let known = UNIX_EPOCH + Duration::from_secs(784_111_777);
+        for text in ["1994-11-06T08:49:37Z", "1994-11-06t08:49:37.000z", "1994-11-06 10:19:37+01:30"] {
+            assert_eq!(from_rfc3339(text), Some(known), "{text}");
+        }
+        assert_eq!(from_rfc3339("1994-11-05T23:49:37.25-09:00"), Some(known + Duration::from_millis(250)));
+        assert_eq!(from_rfc3339(&rfc3339(known)), Some(known));
+        for text in [
+            "",
+            "7",
+            "1994-11-06",
+            "1994-11-06T08:49:37",
+            "1994-11-06T08:49:37.Z",
+            "1994-11-06T08:49:37+1:",
+            "1994-11-06T08:49:37+99:00",
+            "1994-13-06T08:49:37Z",
+            "1994-11-06T08:+9:37Z",
+            "1969-12-31T23:59:59Z",
+            "γγγγγγγγγγγγγγγγγγγγγ",
+            "1994-11-06T08:49:37é",
+        ] {
+            assert_eq!(from_rfc3339(text), None, "{text}");
         }
     }
 

@@ -80,6 +80,14 @@ pub enum Error {
         /// The model.
         model: String,
     },
+    /// A file of root certificates that cannot be used.
+    #[error("{}: {why}", path.display())]
+    BadCertificates {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        why: String,
+    },
     /// An address that is not connected to.
     #[error("{url}: {why}")]
     Refused {
@@ -97,6 +105,14 @@ pub enum Error {
         status: u16,
         /// Where to.
         to: String,
+    },
+    /// A server that could not show that it is the one of this address. Nothing was sent.
+    #[error("{url}: the certificate of the server is not trusted")]
+    Certificate {
+        /// The address.
+        url: String,
+        /// Why.
+        source: Box<dyn std::error::Error + Send + Sync>,
     },
     /// No connection, or none that lasted until an answer.
     #[error("{url}: no answer")]
@@ -232,12 +248,22 @@ impl Error {
             Self::OpenKeyFile { .. } => {
                 "take the permissions of others away (chmod 600), and replace the key"
             }
+            Self::BadPrices { .. } => {
+                "give each model its `input` and `output` per million tokens, and names with a dot in TOML quotes"
+            }
             Self::NoPrice { .. } => "add the model to the price table, or limit tokens instead of cost",
             Self::Refused { .. } => {
                 "if this server is meant, allow it in the parameters; otherwise somebody may be listening in"
             }
             Self::Redirect { .. } => {
                 "if you trust it, give that address as the base; no redirect is followed"
+            }
+            Self::BadCertificates { .. } => {
+                "give a PEM file, which has lines BEGIN CERTIFICATE; ask who keeps your network for it"
+            }
+            Self::Certificate { .. } => {
+                "if your network looks into connections, or this is a server of your own, give its root certificate \
+                 (root_certificates); otherwise somebody may be listening in"
             }
             Self::Connect { .. } | Self::TimedOut { .. } | Self::Cut { .. } => {
                 "see whether the server runs and is reached; run again: answers that are kept are not asked for again"
@@ -278,6 +304,7 @@ impl Error {
                 | Self::NoQuota { .. }
                 | Self::Refused { .. }
                 | Self::Redirect { .. }
+                | Self::Certificate { .. }
                 | Self::NotKept { .. }
                 | Self::Damaged { .. }
                 | Self::Keep(_)

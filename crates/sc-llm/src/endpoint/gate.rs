@@ -1,7 +1,9 @@
-//! How many requests are under way at once.
+//! How many requests are under way at once, and when the next one goes.
 
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
+
+use super::limits::{Amount, Limits, Ticket};
 
 /// Answers after which one more request is allowed at once.
 const GROW_AFTER: u32 = 8;
@@ -10,10 +12,11 @@ const TICK: Duration = Duration::from_millis(50);
 
 /// Lets requests through: one until the first answer, so that the server has the common start of all prompts before many
 /// come; then as many as the caller allows; half as many after each refusal for their number, one more after each eight
-/// answers.
+/// answers. Who would exceed what the server said that it takes waits.
 #[derive(Debug)]
-pub(super) struct Gate {
+pub(super) struct Gate<'l> {
     most: usize,
+    limits: &'l Mutex<Limits>,
     state: Mutex<State>,
     changed: Condvar,
 }
@@ -33,14 +36,19 @@ struct State {
 /// Leave to have one request under way.
 #[derive(Debug)]
 pub(super) struct Pass<'g> {
-    gate: &'g Gate,
+    gate: &'g Gate<'g>,
     since: Instant,
+    ticket: Ticket,
 }
 
-impl Gate {
-    pub(super) fn new(most: usize) -> Self {
+impl<'l> Gate<'l> {
+    pub(super) fn new(most: usize, limits: &'l Mutex<Limits>) -> Self {
         let state = State { warm: false, limit: 1, under_way: 0, answers: 0, not_before: None, halved: None };
-        Self { most: most.max(1), state: Mutex::new(state), changed: Condvar::new() }
+        Self { most: most.max(1), limits, state: Mutex::new(state), changed: Condvar::new() }
+    }
+
+    fn limits(&self) -> MutexGuard<'_, Limits> {
+        self.limits.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -48,7 +56,17 @@ impl Gate {
     }
 
     /// Waits for leave; none if the run was stopped.
-    pub(super) fn enter(&self, stopped: &dyn Fn() -> bool) -> Option<Pass<'_>> {
+    ///
+    /// * `need`: what the request could need. It is waited for until half of the time to `deadline` has passed: then the
+    ///   server may decide.
+    pub(super) fn enter(
+        &self,
+        need: Amount,
+        deadline: Instant,
+        stopped: &dyn Fn() -> bool,
+    ) -> Option<Pass<'_>> {
+        let came = Instant::now();
+        let patience = deadline.saturating_duration_since(came) / 2;
         let mut state = self.lock();
         loop {
             if stopped() {
@@ -56,11 +74,19 @@ impl Gate {
             }
             let now = Instant::now();
             let pause = state.not_before.map_or(Duration::ZERO, |then| then.saturating_duration_since(now));
+            let mut nap = if pause.is_zero() { TICK } else { pause.min(TICK) };
             if pause.is_zero() && state.under_way < state.limit {
-                state.under_way += 1;
-                return Some(Pass { gate: self, since: now });
+                let mut limits = self.limits();
+                let taken =
+                    if now - came < patience { limits.take(need, now) } else { Ok(limits.take_anyway(need)) };
+                match taken {
+                    Ok(ticket) => {
+                        state.under_way += 1;
+                        return Some(Pass { gate: self, since: now, ticket });
+                    }
+                    Err(wait) => nap = wait.min(TICK),
+                }
             }
-            let nap = if pause.is_zero() { TICK } else { pause.min(TICK) };
             state = self.changed.wait_timeout(state, nap).unwrap_or_else(PoisonError::into_inner).0;
         }
     }
@@ -96,6 +122,11 @@ impl Gate {
 }
 
 impl Pass<'_> {
+    /// The server said something about its limits, or nothing.
+    pub(super) fn learn<'h>(&self, header: impl Fn(&str) -> Option<&'h str>, clock: SystemTime) {
+        self.gate.limits().learn(&self.ticket, header, (Instant::now(), clock));
+    }
+
     /// The server answered.
     pub(super) fn answered(self) {
         let mut state = self.gate.lock();
@@ -123,6 +154,7 @@ impl Pass<'_> {
 
 impl Drop for Pass<'_> {
     fn drop(&mut self) {
+        self.gate.limits().give_back(&self.ticket);
         self.gate.lock().under_way -= 1;
         self.gate.changed.notify_all();
     }
@@ -133,18 +165,23 @@ mod tests {
     use super::*;
 
     /// How many may be under way, and are.
-    fn now(gate: &Gate) -> (usize, usize) {
+    fn now(gate: &Gate<'_>) -> (usize, usize) {
         let state = gate.lock();
         (state.limit, state.under_way)
     }
 
-    fn enter(gate: &Gate) -> Pass<'_> {
-        gate.enter(&|| false).unwrap()
+    fn unlimited() -> Mutex<Limits> {
+        Mutex::new(Limits::new(Duration::from_secs(60)))
+    }
+
+    fn enter<'g>(gate: &'g Gate<'g>) -> Pass<'g> {
+        gate.enter(Amount::one(1, 1), Instant::now() + Duration::from_secs(9), &|| false).unwrap()
     }
 
     #[test]
     fn one_goes_first_then_as_many_as_allowed() {
-        let gate = Gate::new(4);
+        let limits = unlimited();
+        let gate = Gate::new(4, &limits);
         let first = enter(&gate);
         assert_eq!(gate.lock().limit, 1);
         first.answered();
@@ -153,7 +190,8 @@ mod tests {
 
     #[test]
     fn refusals_halve_once_for_those_under_way_together_and_answers_add_one() {
-        let gate = Gate::new(8);
+        let limits = unlimited();
+        let gate = Gate::new(8, &limits);
         enter(&gate).answered();
         let together: Vec<Pass<'_>> = (0..8).map(|_| enter(&gate)).collect();
         for pass in together {
@@ -172,14 +210,38 @@ mod tests {
 
     #[test]
     fn who_waits_goes_when_the_run_is_stopped_or_the_pause_is_over() {
-        let gate = Gate::new(1);
+        let limits = unlimited();
+        let gate = Gate::new(1, &limits);
         let held = enter(&gate);
-        assert!(gate.enter(&|| true).is_none());
+        assert!(gate.enter(Amount::one(1, 1), Instant::now(), &|| true).is_none());
         drop(held);
         gate.pause(Duration::from_millis(20));
         let before = Instant::now();
         drop(enter(&gate));
         assert!(before.elapsed() >= Duration::from_millis(20));
         assert!(gate.wait(Duration::ZERO, &|| false) && !gate.wait(Duration::from_secs(9), &|| true));
+    }
+    #[test]
+    fn who_would_exceed_a_limit_waits_and_goes_when_half_of_the_time_is_over() {
+        let limits = unlimited();
+        let gate = Gate::new(4, &limits);
+        let learn = |reset: &'static str| {
+            let pass = enter(&gate);
+            let said = |name: &str| match name {
+                "x-ratelimit-remaining" => Some("0"),
+                "x-ratelimit-reset" => Some(reset),
+                _ => None,
+            };
+            pass.learn(said, SystemTime::now());
+            pass.answered();
+        };
+        learn("30ms");
+        let before = Instant::now();
+        drop(enter(&gate));
+        assert!(before.elapsed() >= Duration::from_millis(30));
+        learn("50s");
+        let deadline = Instant::now() + Duration::from_millis(60);
+        assert!(gate.enter(Amount::one(1, 1), deadline, &|| false).is_some());
+        assert!(Instant::now() >= deadline - Duration::from_millis(31));
     }
 }

@@ -1,22 +1,28 @@
 //! One exchange with the server: a request goes out, an answer comes back or does not.
 
 mod patience;
+mod roots;
 
+use std::collections::BTreeMap;
 use std::io::Read;
 use std::time::{Duration, Instant};
 
 use sc_io::address::shown;
 use ureq::Agent;
 use ureq::http::HeaderMap;
+use ureq::tls::TlsConfig;
 use ureq::unversioned::transport::{Connector, DefaultConnector};
 
 use super::address::{Base, Guard};
-use super::{EndpointParams, Error, Result, Secret, Timeouts};
+use super::{EndpointParams, Error, Mode, Result, Secret, Timeouts};
 
 /// Bytes taken from the connection at a time.
 const BLOCK: usize = 1 << 14;
 /// Bytes of an answer that an error shows.
 const SHOWN: usize = 300;
+
+/// Headers that are kept with an answer: what a provider asks for when it looks into one.
+const KEPT: [&str; 5] = ["openai-processing-ms", "openai-version", "request-id", "server", "x-request-id"];
 
 /// The way to one server.
 #[derive(Debug)]
@@ -47,10 +53,20 @@ impl Answer {
 }
 
 impl Http {
-    pub(super) fn new(params: &EndpointParams, base: &Base, key: Option<Secret>) -> Self {
+    /// # Errors
+    /// [`Error::Io`] and [`Error::BadCertificates`] for root certificates that cannot be used.
+    pub(super) fn new(params: &EndpointParams, base: &Base, key: Option<Secret>) -> Result<Self> {
         let guard = Guard::new(base);
         let Timeouts { connect, first_byte, idle, .. } = params.timeouts;
+        let tls = match &params.root_certificates {
+            // A replay needs none.
+            Some(path) if params.mode != Mode::Offline => {
+                TlsConfig::builder().root_certs(roots::read(path)?).build()
+            }
+            _ => TlsConfig::default(),
+        };
         let config = Agent::config_builder()
+            .tls_config(tls)
             .http_status_as_error(false)
             .max_redirects(0)
             .proxy(None)
@@ -66,7 +82,7 @@ impl Http {
         let connector = DefaultConnector::default().chain(patience::Patience);
         let agent = Agent::with_parts(config, connector, guard.clone());
         let url = format!("{}/chat/completions", base.url);
-        Self { agent, guard, url, key, timeouts: params.timeouts, max_bytes: params.max_reply_bytes }
+        Ok(Self { agent, guard, url, key, timeouts: params.timeouts, max_bytes: params.max_reply_bytes })
     }
 
     /// Sends a request and reads the whole answer, whatever its status is.
@@ -113,6 +129,12 @@ impl Http {
         Ok(Answer { status, headers, body, seconds: started.elapsed().as_secs_f64() })
     }
 
+    /// The headers that are kept.
+    pub(super) fn kept(&self, answer: &Answer) -> BTreeMap<String, String> {
+        let value = |name: &&str| Some(((*name).to_owned(), self.start(answer.header(name)?)));
+        KEPT.iter().filter_map(value).collect()
+    }
+
     /// What a server said, as an error may show it.
     pub(super) fn start(&self, text: &str) -> String {
         let clean = text.trim().chars().map(|c| if c.is_control() { ' ' } else { c });
@@ -149,6 +171,7 @@ impl Http {
         match (error, self.guard.refusal()) {
             (ureq::Error::HostNotFound, Some(why)) => Error::Refused { url, why },
             (ureq::Error::Timeout(timeout), _) => self.timed_out(timeout),
+            (other, _) if is_of_certificate(&other) => Error::Certificate { url, source: Box::new(other) },
             (other, _) => Error::Connect { url, source: Box::new(other) },
         }
     }
@@ -161,6 +184,16 @@ impl Http {
             _ => Error::Cut { url: self.url.clone(), found },
         }
     }
+}
+
+/// Whether the server could not show that it is the one that its address names.
+fn is_of_certificate(error: &ureq::Error) -> bool {
+    let error = match error {
+        ureq::Error::Rustls(error) => Some(error),
+        ureq::Error::Io(error) => error.get_ref().and_then(|inner| inner.downcast_ref()),
+        _ => None,
+    };
+    matches!(error, Some(rustls::Error::InvalidCertificate(_) | rustls::Error::NoCertificatesPresented))
 }
 
 impl Default for Timeouts {

@@ -1,5 +1,7 @@
 //! What a server really does with what it accepts.
 
+mod listing;
+
 use std::time::{Instant, SystemTime};
 
 use serde::{Deserialize, Serialize};
@@ -7,8 +9,9 @@ use serde_json::{Value, json};
 
 use super::cache::{Kept, Question};
 use super::lexicon::bare;
+use super::reply::{Reply, Token};
 use super::run::{Ask, Run};
-use super::structure::{self, Coding, Dialect, Sampling};
+use super::structure::{self, Coding, Dialect, MAX_TOP, Sampling};
 use super::{Client, Error, Lexicon, Message, Result, Role, Structure, date};
 
 /// The id under which errors name the probe.
@@ -27,6 +30,9 @@ pub struct Probe {
     pub tried: Vec<Tried>,
     /// The server sends probabilities of tokens.
     pub logprobs: bool,
+    /// So many tokens are asked for in the place of each; 0 if the server sends none.
+    #[serde(default)]
+    pub top_logprobs: u8,
     /// The server accepts a temperature. Where it does not, the model samples, and answers may differ between runs.
     pub temperature: bool,
     /// The server accepts a seed.
@@ -77,6 +83,7 @@ impl Probe {
             temperature: self.temperature,
             seed: self.seed,
             logprobs: self.logprobs,
+            top_logprobs: self.top_logprobs,
             stream_usage: self.fields.stream_usage,
         }
     }
@@ -97,10 +104,14 @@ impl Client {
             return Ok(probe.clone());
         }
         let params = &self.params;
-        let body = json!({
+        let mut body = json!({
             "model": params.model, "extra": params.extra, "structure": params.structure, "stream": params.stream,
             "logprobs": params.logprobs, "max_tokens": params.max_tokens, "question": QUESTION, "labels": LABELS,
         });
+        // What was found out before there was such a field is still known.
+        if params.top_logprobs != MAX_TOP {
+            body["top_logprobs"] = params.top_logprobs.into();
+        }
         let question = Question::new("probe", &self.base.url, &body, 0);
         if let Some(cache) = &self.cache
             && let Some(kept) = cache.find(ID, &question)?
@@ -112,7 +123,8 @@ impl Client {
         let probe = self.find_out()?;
         if let Some(cache) = &self.cache {
             let body = serde_json::to_string(&probe).expect("a plain struct makes JSON");
-            let kept = Kept { body, date: probe.date.clone(), seconds: started.elapsed().as_secs_f64() };
+            let (date, seconds) = (probe.date.clone(), started.elapsed().as_secs_f64());
+            let kept = Kept { body, date, seconds, ..Kept::default() };
             cache.keep(&question, &kept)?;
         }
         Ok(known.insert(probe).clone())
@@ -124,8 +136,8 @@ impl Client {
             None => &Structure::ALL,
         };
         // The receiver is dropped: nobody watches a probe.
-        let (run, _) = Run::new(1);
-        let mut dialect = Dialect::new(ways[0], self.params.logprobs);
+        let (run, _) = Run::new(1, &self.limits);
+        let mut dialect = Dialect::new(ways[0], &self.params);
         let mut tried = Vec::new();
         let mut last = None;
         let mut failure = None;
@@ -144,7 +156,7 @@ impl Client {
                     last = Some(reply);
                     verdict
                 }
-                Err(Error::Status { url, status, message, code, field }) if status != 404 => {
+                Err(Error::Status { url, status, message, code, field }) if refuses(status) => {
                     let verdict = Verdict::Refused(format!("{status}: {message}"));
                     failure = Some(Error::Status { url, status, message, code, field });
                     verdict
@@ -160,9 +172,11 @@ impl Client {
         let Some(reply) = last else {
             return Err(failure.unwrap_or(Error::Stopped));
         };
+        let lists = |tokens: &Vec<Token>| tokens.iter().any(|token| !token.top.is_empty());
         Ok(Probe {
             structure: dialect.structure,
             tried,
+            top_logprobs: if reply.logprobs.as_ref().is_some_and(lists) { dialect.top_logprobs } else { 0 },
             logprobs: dialect.logprobs && reply.logprobs.is_some(),
             temperature: dialect.temperature,
             seed: dialect.seed,
@@ -173,17 +187,21 @@ impl Client {
         })
     }
 
+    fn ask_of_probe(&self) -> Ask<'static> {
+        Ask { id: ID, stream: u64::MAX, deadline: Instant::now() + self.params.timeouts.total }
+    }
+
     /// Asks in one way, giving in to complaints about fields that are not essential.
-    fn try_way(&self, run: &Run, dialect: &mut Dialect) -> Result<super::reply::Reply> {
+    fn try_way(&self, run: &Run<'_>, dialect: &mut Dialect) -> Result<Reply> {
         let labels = LABELS.map(str::to_owned);
-        let deadline = Instant::now() + self.params.timeouts.total;
+        let ask = self.ask_of_probe();
         loop {
             let coding = Coding::new(dialect.structure, &labels);
             let messages =
                 structure::instructed(&[Message::new(Role::User, QUESTION)], dialect.structure, &coding);
             let sampling = Sampling { temperature: 0.0, seed: self.params.seed };
             let body = structure::body(&self.params, dialect, &coding, &messages, sampling);
-            match self.send(run, Ask { id: ID, stream: u64::MAX, deadline }, &body.to_string()) {
+            match self.send(run, ask, &body.to_string()) {
                 Ok((reply, _)) => return Ok(reply),
                 Err(Error::Status { status: 400 | 422, message, field, .. })
                     if dialect.give_in(field.as_deref(), &message) => {}
@@ -191,6 +209,11 @@ impl Client {
             }
         }
     }
+}
+
+/// Whether a status says that a request is not understood. Some servers fail over what they do not know.
+fn refuses(status: u16) -> bool {
+    !matches!(status, 404 | 408 | 425 | 429)
 }
 
 fn is_of_form(structure: Structure, text: &str) -> bool {

@@ -26,15 +26,41 @@ pub enum Outcome {
     NotAsked,
 }
 
-/// Where a confidence comes from.
+/// Where a confidence comes from. What is fitted to one kind, a threshold for instance, does not hold for another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ConfidenceFrom {
     /// The probabilities of the tokens that name the label, multiplied. Where the server allows labels alone, they are
     /// probabilities among what it allows.
     Logprobs,
+    /// The same, but for the first of these tokens the probability of its group of labels among all groups of
+    /// [`Record::first_token`].
+    TopLogprobs,
     /// The share of samples that name the label.
     Votes,
+}
+
+/// What a model could have begun its label with: labels that begin with the same token are one group.
+///
+/// The server lists the most probable tokens, at most 20, in the place of the first token of the label that it named. Each
+/// leads to the labels that begin with it, or to none. Where the server allows labels alone, some list probabilities among
+/// what is allowed and others those of the model without that; here they add up to 1 in both cases.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct FirstToken {
+    /// The groups, most probable first.
+    pub groups: Vec<LabelGroup>,
+    /// The probability that the tokens of all groups had together. The rest was of other words and of tokens that are not
+    /// in the list.
+    pub seen: f64,
+}
+
+/// Labels that begin with the same token.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct LabelGroup {
+    /// Their places in the list of labels. A token may lead to labels of another group too: `CD` to `CD4` and `CD8`.
+    pub labels: Vec<usize>,
+    /// The probability of the group among all groups.
+    pub probability: f64,
 }
 
 /// What became of one request. There is one for every request, in their order; accuracies are over all of them.
@@ -54,6 +80,9 @@ pub struct Record {
     pub confidence: Option<f64>,
     /// Where the confidence comes from.
     pub confidence_from: Option<ConfidenceFrom>,
+    /// What the label could have begun with, where the server tells.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub first_token: Option<FirstToken>,
     /// The last answer, as it came; of several samples, one that names the label.
     pub text: String,
     /// Why there is no label, in words.
@@ -90,6 +119,7 @@ impl Record {
             matched: None,
             confidence: None,
             confidence_from: None,
+            first_token: None,
             text: String::new(),
             why: None,
             answers: 0,

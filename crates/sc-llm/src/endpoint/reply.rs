@@ -14,13 +14,23 @@ pub(super) struct Reply {
     /// Why the model does not answer, in its own words.
     pub(super) refusal: Option<String>,
     pub(super) finish: Option<String>,
-    /// Bytes and natural logarithm of the probability of each token of the text.
-    pub(super) logprobs: Option<Vec<(Vec<u8>, f64)>>,
+    /// The tokens of the text, if the server tells their probabilities.
+    pub(super) logprobs: Option<Vec<Token>>,
     pub(super) usage: Option<Usage>,
     /// The model as the server names it.
     pub(super) model: Option<String>,
     /// The state of the server, as it names it.
     pub(super) fingerprint: Option<String>,
+}
+
+/// One token of an answer.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Token {
+    pub(super) bytes: Vec<u8>,
+    /// Natural logarithm of its probability.
+    pub(super) logprob: f64,
+    /// The most probable tokens in its place, in the same form.
+    pub(super) top: Vec<(Vec<u8>, f64)>,
 }
 
 /// Why what was sent is no reply.
@@ -144,15 +154,23 @@ fn content(value: Option<&Value>) -> String {
     }
 }
 
-fn logprobs(tokens: &Value) -> Option<Vec<(Vec<u8>, f64)>> {
-    let token = |token: &Value| {
-        let bytes = token.get("bytes").and_then(Value::as_array).and_then(|bytes| {
-            bytes.iter().map(|byte| byte.as_u64().and_then(|byte| u8::try_from(byte).ok())).collect()
-        });
-        let bytes = bytes.or_else(|| Some(token.get("token")?.as_str()?.as_bytes().to_vec()))?;
-        Some((bytes, token.get("logprob")?.as_f64()?))
+fn logprobs(tokens: &Value) -> Option<Vec<Token>> {
+    let token = |value: &Value| {
+        let (bytes, logprob) = probability(value)?;
+        let top = value.get("top_logprobs").and_then(Value::as_array);
+        let top = top.into_iter().flatten().take(super::structure::MAX_TOP.into()).filter_map(probability);
+        Some(Token { bytes, logprob, top: top.collect() })
     };
     tokens.as_array()?.iter().map(token).collect::<Option<Vec<_>>>().filter(|tokens| !tokens.is_empty())
+}
+
+/// Bytes of a token and natural logarithm of its probability.
+fn probability(token: &Value) -> Option<(Vec<u8>, f64)> {
+    let bytes = token.get("bytes").and_then(Value::as_array).and_then(|bytes| {
+        bytes.iter().map(|byte| byte.as_u64().and_then(|byte| u8::try_from(byte).ok())).collect()
+    });
+    let bytes = bytes.or_else(|| Some(token.get("token")?.as_str()?.as_bytes().to_vec()))?;
+    Some((bytes, token.get("logprob")?.as_f64()?))
 }
 
 fn usage(value: &Value) -> Option<Usage> {
@@ -182,7 +200,8 @@ mod tests {
             {"model": "m-2", "system_fingerprint": "fp", "choices": [
                 {"index": 1, "message": {"content": "B"}},
                 {"index": 0, "finish_reason": "stop", "message": {"content": [{"type": "text", "text": "T"}], "refusal": null},
-                 "logprobs": {"content": [{"token": "?", "bytes": [84], "logprob": -0.5}]}}],
+                 "logprobs": {"content": [{"token": "?", "bytes": [84], "logprob": -0.5,
+                     "top_logprobs": [{"token": "B", "bytes": null, "logprob": -1}, {"token": 7, "logprob": -1}, 1]}]}}],
              "usage": {"prompt_tokens": 10, "completion_tokens": 3, "prompt_cache_hit_tokens": 99,
                        "completion_tokens_details": {"reasoning_tokens": 2}}}
 
@@ -190,7 +209,8 @@ mod tests {
         )
         .unwrap();
         assert_eq!(full.text, "T");
-        assert_eq!(full.logprobs, Some(vec![(b"T".to_vec(), -0.5)]));
+        let top = vec![(b"B".to_vec(), -1.0)];
+        assert_eq!(full.logprobs, Some(vec![Token { bytes: b"T".to_vec(), logprob: -0.5, top }]));
         assert_eq!(full.usage, Some(Usage { input: 10, cached_input: 10, output: 3, reasoning: 2 }));
         assert_eq!((full.model.as_deref(), full.fingerprint.as_deref()), (Some("m-2"), Some("fp")));
     }

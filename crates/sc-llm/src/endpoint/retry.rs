@@ -53,30 +53,19 @@ pub(super) fn asked<'h>(header: impl Fn(&str) -> Option<&'h str>, now: SystemTim
     {
         return Some(wait);
     }
-    resets(&header, now, |rest| rest.is_none_or(|rest| rest == 0.0))
-}
-
-/// How long nothing is left after an answer that was given.
-pub(super) fn used_up<'h>(header: impl Fn(&str) -> Option<&'h str>, now: SystemTime) -> Option<Duration> {
-    resets(&header, now, |rest| rest == Some(0.0))
-}
-
-fn resets<'h>(
-    header: &impl Fn(&str) -> Option<&'h str>,
-    now: SystemTime,
-    counts: impl Fn(Option<f64>) -> bool,
-) -> Option<Duration> {
     let kinds = ["", "-requests", "-tokens"];
     let waits = kinds.iter().filter_map(|kind| {
-        let rest = header(&format!("x-ratelimit-remaining{kind}")).and_then(|rest| rest.trim().parse().ok());
+        let rest: Option<f64> =
+            header(&format!("x-ratelimit-remaining{kind}")).and_then(|rest| rest.trim().parse().ok());
         let reset = header(&format!("x-ratelimit-reset{kind}"))?;
-        if counts(rest) { span(reset.trim(), now) } else { None }
+        if rest.is_none_or(|rest| rest == 0.0) { span(reset.trim(), now) } else { None }
     });
     waits.max()
 }
 
-/// A span of time: seconds, a time since 1970 in seconds or milliseconds, or as in `1h2m3.5s` and `20ms`.
-fn span(text: &str, now: SystemTime) -> Option<Duration> {
+/// A span of time: seconds, a time since 1970 in seconds or milliseconds, a date of RFC 3339, or as in `1h2m3.5s` and
+/// `20ms`.
+pub(super) fn span(text: &str, now: SystemTime) -> Option<Duration> {
     if let Ok(value) = text.parse::<f64>() {
         // No server asks for thirty years.
         return match value {
@@ -84,6 +73,9 @@ fn span(text: &str, now: SystemTime) -> Option<Duration> {
             v if v >= 1e9 => since_1970(v, now),
             _ => number(text, 1.0),
         };
+    }
+    if let Some(then) = date::from_rfc3339(text) {
+        return Some(then.duration_since(now).unwrap_or_default());
     }
     let mut rest = text;
     let mut total = Duration::ZERO;

@@ -1,6 +1,7 @@
 //! One question to the server: kept answer, budget, leave to go, attempts.
 
 use std::ops::ControlFlow;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::{Duration, Instant, SystemTime};
@@ -8,7 +9,8 @@ use std::time::{Duration, Instant, SystemTime};
 use serde_json::Value;
 
 use super::cache::{Kept, Question};
-use super::gate::Gate;
+use super::gate::{Gate, Pass};
+use super::limits::Limits;
 use super::reply::{Complaint, NoReply, Reply};
 use super::retry::{self, Pauses};
 use super::{Client, Error, Mode, Record, Result, Usage, date};
@@ -49,16 +51,17 @@ pub(super) enum Note {
 }
 
 /// What the workers of one run share.
-pub(super) struct Run {
-    pub(super) gate: Gate,
+pub(super) struct Run<'c> {
+    pub(super) gate: Gate<'c>,
     stop: AtomicBool,
     pub(super) notes: Sender<Note>,
 }
 
-impl Run {
-    pub(super) fn new(concurrency: usize) -> (Self, Receiver<Note>) {
+impl<'c> Run<'c> {
+    /// * `limits`: what is known of those of the server, which stays known after the run.
+    pub(super) fn new(concurrency: usize, limits: &'c Mutex<Limits>) -> (Self, Receiver<Note>) {
         let (notes, receiver) = channel();
-        (Self { gate: Gate::new(concurrency), stop: AtomicBool::new(false), notes }, receiver)
+        (Self { gate: Gate::new(concurrency, limits), stop: AtomicBool::new(false), notes }, receiver)
     }
 
     pub(super) fn is_stopped(&self) -> bool {
@@ -97,12 +100,14 @@ pub(super) struct Asked {
     pub(super) prompt_cut: bool,
 }
 
-/// Bytes of a prompt for one token, above which the server cannot have read all of it. Words of one token have fewer.
-const MOST_BYTES_A_TOKEN: u64 = 16;
+/// Bytes of messages for one token, above which the server cannot have read all of them. Words of one token have fewer.
+const MOST_BYTES_A_TOKEN: u64 = 8;
+/// So many times as many tokens as the server counts are too many for another way to count.
+const MOST_TIMES: u64 = 2;
 
 impl Client {
     /// The answer to a request, kept or asked for. It is kept if there is a place for it.
-    pub(super) fn ask(&self, run: &Run, ask: Ask<'_>, body: &Value, sample: u32) -> Result<Asked> {
+    pub(super) fn ask(&self, run: &Run<'_>, ask: Ask<'_>, body: &Value, sample: u32) -> Result<Asked> {
         let question = Question::new("answer", &self.base.url, body, sample);
         let text = body.to_string();
         if let Some(cache) = &self.cache
@@ -110,17 +115,17 @@ impl Client {
             // What was kept was read before; if that is no longer so, it is asked for again.
             && let Ok(reply) = Reply::read(&kept.body)
         {
-            return Ok(self.asked(reply, &kept, &text, true));
+            return Ok(self.asked(reply, &kept, (body, &text), true));
         }
         let (reply, kept) = self.send(run, ask, &text)?;
         if let Some(cache) = &self.cache {
             cache.keep(&question, &kept)?;
         }
-        Ok(self.asked(reply, &kept, &text, false))
+        Ok(self.asked(reply, &kept, (body, &text), false))
     }
 
     /// Sends a request until it is answered, and pays for it.
-    pub(super) fn send(&self, run: &Run, ask: Ask<'_>, body: &str) -> Result<(Reply, Kept)> {
+    pub(super) fn send(&self, run: &Run<'_>, ask: Ask<'_>, body: &str) -> Result<(Reply, Kept)> {
         if self.params.mode == Mode::Offline {
             // What is kept was read before it was kept, and a miss is an error before.
             let (url, start) = (self.http.url.clone(), String::new());
@@ -131,8 +136,8 @@ impl Client {
         loop {
             let hold =
                 self.ledger.hold(ask.id, self.counted(body), self.params.max_tokens.into(), &stopped)?;
-            let pass = run.gate.enter(&stopped).ok_or(Error::Stopped)?;
-            let (error, asked) = match self.attempt(run, body, ask.deadline) {
+            let pass = run.gate.enter(hold.need(), ask.deadline, &stopped).ok_or(Error::Stopped)?;
+            let (error, asked) = match self.attempt(&pass, body, ask.deadline) {
                 Ok((reply, kept)) => {
                     hold.spend(self.usage(&reply, body));
                     pass.answered();
@@ -178,13 +183,14 @@ impl Client {
     /// One attempt; after a failure, also the pause that the server asks for.
     fn attempt(
         &self,
-        run: &Run,
+        pass: &Pass<'_>,
         body: &str,
         deadline: Instant,
     ) -> Result<(Reply, Kept), (Error, Option<Duration>)> {
         let answer = self.http.post(body, deadline).map_err(|e| (e, None))?;
         let header = |name: &str| answer.header(name);
         let now = SystemTime::now();
+        pass.learn(header, now);
         if !(200..300).contains(&answer.status) {
             let error = self.complaint(answer.status, Complaint::read(&answer.body));
             return Err((error, retry::asked(header, now)));
@@ -192,10 +198,9 @@ impl Client {
         let url = || self.http.url.clone();
         match Reply::read(&answer.body) {
             Ok(reply) => {
-                if let Some(pause) = retry::used_up(header, now) {
-                    run.gate.pause(pause.min(self.params.retry.max_wait));
-                }
-                let kept = Kept { seconds: answer.seconds, date: date::rfc3339(now), body: answer.body };
+                let headers = self.http.kept(&answer);
+                let kept =
+                    Kept { seconds: answer.seconds, date: date::rfc3339(now), headers, body: answer.body };
                 Ok((reply, kept))
             }
             Err(NoReply::Cut) => Err((Error::Cut { url: url(), found: answer.body.len() as u64 }, None)),
@@ -214,18 +219,16 @@ impl Client {
         if status == 401 {
             return Error::Unauthorized { url, message };
         }
-        if complaint.is("insufficient_quota") {
+        if status == 402 || complaint.is("insufficient_quota") {
             return Error::NoQuota { url, message };
         }
         let clean = |text: Option<String>| text.map(|text| self.http.start(&text));
         Error::Status { url, status, message, code: clean(complaint.code), field: clean(complaint.field) }
     }
 
-    fn asked(&self, reply: Reply, kept: &Kept, body: &str, from_cache: bool) -> Asked {
-        let usage = self.usage(&reply, body);
-        let prompt_cut = reply
-            .usage
-            .is_some_and(|usage| usage.input.saturating_mul(MOST_BYTES_A_TOKEN) < body.len() as u64);
+    fn asked(&self, reply: Reply, kept: &Kept, (body, text): (&Value, &str), from_cache: bool) -> Asked {
+        let usage = self.usage(&reply, text);
+        let prompt_cut = reply.usage.is_some_and(|usage| self.is_cut(usage.input, body));
         Asked {
             cost: self.ledger.cost(usage),
             usage,
@@ -235,6 +238,17 @@ impl Client {
             prompt_cut,
             reply,
         }
+    }
+
+    /// Whether so few tokens cannot be all of the messages.
+    fn is_cut(&self, n_tokens: u64, body: &Value) -> bool {
+        let messages = body["messages"].as_array().into_iter().flatten();
+        let texts = messages.filter_map(|message| message["content"].as_str());
+        let (most, count): (u64, u64) = match &self.counter {
+            Some(count) => (MOST_TIMES, texts.map(|text| count(text) as u64).sum()),
+            None => (MOST_BYTES_A_TOKEN, texts.map(|text| text.len() as u64).sum()),
+        };
+        n_tokens.saturating_mul(most) < count
     }
 
     /// What the server says that it used; else what is counted here.

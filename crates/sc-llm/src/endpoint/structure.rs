@@ -5,10 +5,17 @@ use serde_json::{Map, Value, json};
 
 use super::{EndpointParams, Message, Role};
 
-/// Labels up to this number are listed in a schema; more are numbered. Providers limit the values of an enumeration.
-const MAX_LISTED: usize = 500;
-/// Characters of all labels up to which they are listed in a schema.
-const MAX_CHARS: usize = 15_000;
+/// Labels and their characters that every provider takes in a schema. Each has limits of its own.
+const CERTAIN: (usize, usize) = (100, 4_000);
+/// More of either are numbered.
+const MOST: (usize, usize) = (500, 15_000);
+/// Most tokens that servers list in the place of one.
+pub(super) const MAX_TOP: u8 = 20;
+/// Fewer, which more servers accept.
+const FEW_TOP: u8 = 5;
+/// Bytes of an answer for each token that is listed, and for all of them at most.
+const BYTES_OF_TOP: u64 = 100;
+const MAX_BYTES_OF_TOP: u64 = 4 << 20;
 /// The key of the label in JSON.
 pub(super) const KEY: &str = "cell_type";
 /// The name of the function and of the schema.
@@ -60,19 +67,30 @@ pub(super) struct Dialect {
     pub(super) temperature: bool,
     pub(super) seed: bool,
     pub(super) logprobs: bool,
+    /// Tokens to list in the place of each; none without `logprobs`.
+    pub(super) top_logprobs: u8,
     pub(super) stream_usage: bool,
 }
 
 impl Dialect {
-    pub(super) fn new(structure: Structure, logprobs: bool) -> Self {
-        Self { structure, newer_limit: false, temperature: true, seed: true, logprobs, stream_usage: true }
+    /// All that the parameters ask for.
+    pub(super) fn new(structure: Structure, params: &EndpointParams) -> Self {
+        Self {
+            structure,
+            newer_limit: false,
+            temperature: true,
+            seed: true,
+            logprobs: params.logprobs,
+            top_logprobs: params.top_logprobs,
+            stream_usage: true,
+        }
     }
 
     /// Gives up, or names otherwise, a field that a server complains about. False if it complains about none.
     ///
     /// * `field`: the field that the complaint names, if it does so apart from its text.
     pub(super) fn give_in(&mut self, field: Option<&str>, complaint: &str) -> bool {
-        let known = ["max_tokens", "stream_options", "temperature", "logprobs", "seed"];
+        let known = ["max_tokens", "stream_options", "temperature", "top_logprobs", "logprobs", "seed"];
         let named = |name: &&&str| field == Some(**name) || (field.is_none() && complaint.contains(**name));
         let given = match known.iter().find(named) {
             Some(&"max_tokens") => {
@@ -81,6 +99,11 @@ impl Dialect {
             }
             Some(&"stream_options") => &mut self.stream_usage,
             Some(&"temperature") => &mut self.temperature,
+            // It may be about the number of tokens in the lists.
+            Some(&("top_logprobs" | "logprobs")) if self.logprobs && self.top_logprobs > 0 => {
+                self.top_logprobs = if self.top_logprobs > FEW_TOP { FEW_TOP } else { 0 };
+                return true;
+            }
             Some(&"logprobs") => &mut self.logprobs,
             Some(&"seed") => &mut self.seed,
             _ => return false,
@@ -89,26 +112,63 @@ impl Dialect {
     }
 }
 
+/// How a schema says which answers there are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Listing {
+    /// All labels.
+    Names,
+    /// Places of labels, by the least and the largest.
+    Range,
+    /// Places of labels, one by one.
+    Places,
+}
+
 /// How labels are written in a request.
 #[derive(Clone, Debug)]
 pub(super) struct Coding<'l> {
     labels: &'l [String],
-    /// The answer is the place of the label, from 0.
-    pub(super) numbered: bool,
+    pub(super) listing: Listing,
 }
 
 impl<'l> Coding<'l> {
     pub(super) fn new(structure: Structure, labels: &'l [String]) -> Self {
-        let chars: usize = labels.iter().map(|label| label.chars().count()).sum();
-        let many = labels.len() > MAX_LISTED || chars > MAX_CHARS;
-        Self { labels, numbered: many && matches!(structure, Structure::JsonSchema | Structure::ToolCall) }
+        let ways = Self { labels, listing: Listing::Names }.listings(structure);
+        Self { labels, listing: ways.first().copied().unwrap_or(Listing::Names) }
+    }
+
+    pub(super) fn with(self, listing: Listing) -> Self {
+        Self { listing, ..self }
+    }
+
+    /// The listings to try, where it is not certain which one a provider takes.
+    pub(super) fn listings(&self, structure: Structure) -> &'static [Listing] {
+        let more_than = |(labels, chars)| self.labels.len() > labels || self.chars() > chars;
+        if !matches!(structure, Structure::JsonSchema | Structure::ToolCall) || !more_than(CERTAIN) {
+            &[]
+        } else if more_than(MOST) {
+            &[Listing::Range, Listing::Places]
+        } else {
+            &[Listing::Names, Listing::Range, Listing::Places]
+        }
+    }
+
+    /// Characters of all labels.
+    pub(super) fn chars(&self) -> usize {
+        self.labels.iter().map(|label| label.chars().count()).sum()
+    }
+
+    /// The answer is the place of the label, from 0.
+    pub(super) fn is_numbered(&self) -> bool {
+        self.listing != Listing::Names
     }
 
     fn schema(&self) -> Value {
-        let label = if self.numbered {
-            json!({ "type": "integer", "minimum": 0, "maximum": self.labels.len() - 1 })
-        } else {
-            json!({ "type": "string", "enum": self.labels })
+        let n_labels = self.labels.len();
+        let label = match self.listing {
+            Listing::Names => json!({ "type": "string", "enum": self.labels }),
+            Listing::Range => json!({ "type": "integer", "minimum": 0, "maximum": n_labels - 1 }),
+            Listing::Places => json!({ "type": "integer", "enum": Vec::from_iter(0..n_labels) }),
         };
         let properties = Map::from_iter([(KEY.to_owned(), label)]);
         json!({ "type": "object", "properties": properties, "required": [KEY], "additionalProperties": false })
@@ -116,8 +176,11 @@ impl<'l> Coding<'l> {
 
     /// What is said about the form of the answer at the end of the prompt.
     fn instruction(&self, structure: Structure) -> String {
-        let what =
-            if self.numbered { "the number of one of these labels" } else { "one of the allowed labels" };
+        let what = if self.is_numbered() {
+            "the number of one of these labels"
+        } else {
+            "one of the allowed labels"
+        };
         let mut text = match structure {
             Structure::Plain | Structure::GuidedChoice | Structure::StructuredOutputs => {
                 "Answer with one of the allowed labels, word for word, and nothing else.".to_owned()
@@ -125,7 +188,7 @@ impl<'l> Coding<'l> {
             Structure::ToolCall => format!("Answer by calling the function `{NAME}` with {what}."),
             _ => format!("Answer with a JSON object that has the one key \"{KEY}\", whose value is {what}."),
         };
-        if self.numbered {
+        if self.is_numbered() {
             for (number, label) in self.labels.iter().enumerate() {
                 text.push_str(&format!("\n{number}: {}", Value::from(label.as_str())));
             }
@@ -171,6 +234,11 @@ pub(super) fn body(
     }
     if dialect.logprobs {
         set("logprobs", true.into());
+        let room = MAX_BYTES_OF_TOP / (u64::from(params.max_tokens) * BYTES_OF_TOP).max(1);
+        let top = u64::from(dialect.top_logprobs).min(room);
+        if top > 0 {
+            set("top_logprobs", top.into());
+        }
     }
     if params.stream {
         set("stream", true.into());
@@ -228,7 +296,7 @@ mod tests {
         ];
         let messages = instructed(&messages, structure, &coding);
         let sampling = Sampling { temperature: 0.0, seed: 3 };
-        let body = body(&params, &Dialect::new(structure, true), &coding, &messages, sampling);
+        let body = body(&params, &Dialect::new(structure, &params), &coding, &messages, sampling);
         let text = body["messages"][1]["content"].as_str().unwrap().to_owned();
         (body, text)
     }
@@ -248,8 +316,8 @@ mod tests {
             assert!(text.starts_with("u\n\nAnswer"), "{text}");
             assert_eq!(body["messages"][0], json!({ "role": "system", "content": "s" }));
             assert_eq!(
-                (&body["seed"], &body["temperature"], &body["logprobs"]),
-                (&json!(3), &json!(0.0), &json!(true))
+                (&body["seed"], &body["temperature"], &body["logprobs"], &body["top_logprobs"]),
+                (&json!(3), &json!(0.0), &json!(true), &json!(20))
             );
             let asks_for_json = text.contains("JSON");
             match structure {
@@ -269,28 +337,48 @@ mod tests {
 
     #[test]
     fn many_labels_are_numbered_where_an_enumeration_is_limited() {
-        let labels: Vec<String> = (0..=MAX_LISTED).map(|n| format!("cell {n}")).collect();
+        let labels: Vec<String> = (0..=MOST.0).map(|n| format!("cell {n}")).collect();
         let (body, text) = request(Structure::JsonSchema, &labels);
         let schema = &body["response_format"]["json_schema"]["schema"]["properties"]["cell_type"];
-        assert_eq!(schema["maximum"], json!(MAX_LISTED));
+        assert_eq!(schema["maximum"], json!(MOST.0));
         assert!(text.contains("\n17: \"cell 17\"\n"), "{text}");
         let (body, text) = request(Structure::GuidedChoice, &labels);
         assert!(body["guided_choice"].as_array().unwrap().len() == labels.len() && !text.contains("17"));
-        let long = ["x".repeat(MAX_CHARS), "y".to_owned()];
-        assert!(Coding::new(Structure::ToolCall, &long).numbered);
+        let long = ["x".repeat(MOST.1), "y".to_owned()];
+        assert!(Coding::new(Structure::ToolCall, &long).is_numbered());
+        let ways = |structure, n| Coding::new(structure, &labels[..n]).listings(structure).to_vec();
+        assert_eq!(ways(Structure::JsonSchema, CERTAIN.0), []);
+        assert_eq!(ways(Structure::JsonSchema, MOST.0), [Listing::Names, Listing::Range, Listing::Places]);
+        assert_eq!(ways(Structure::SchemaField, labels.len()), []);
     }
 
     #[test]
     fn a_field_that_is_complained_about_is_given_up_once() {
-        let mut dialect = Dialect::new(Structure::Plain, true);
+        let params = EndpointParams::new("http://localhost/v1", "m");
+        let mut dialect = Dialect::new(Structure::Plain, &params);
         let openai = "Unsupported parameter: 'max_tokens' is not supported with this model. \
                       Use 'max_completion_tokens' instead.";
         assert!(dialect.give_in(None, openai) && dialect.newer_limit);
         assert!(dialect.give_in(Some("temperature"), "only 1 is supported") && !dialect.temperature);
+        assert!(dialect.give_in(None, "top_logprobs is greater than 5") && dialect.top_logprobs == 5);
+        assert!(dialect.give_in(None, "This model does not support logprobs") && dialect.top_logprobs == 0);
+        assert!(!dialect.give_in(Some("top_logprobs"), "unknown") && dialect.logprobs);
         assert!(dialect.give_in(None, "This model does not support logprobs") && !dialect.logprobs);
         assert!(!dialect.give_in(None, "This model does not support logprobs"));
         assert!(!dialect.give_in(Some("response_format"), "response_format: logprobs, seed"));
         assert!(!dialect.give_in(None, "no such model") && dialect.seed);
+    }
+
+    #[test]
+    fn lists_of_tokens_leave_room_for_the_answer() {
+        let top = |max_tokens| {
+            let params = EndpointParams { max_tokens, ..EndpointParams::new("http://localhost/v1", "m") };
+            let dialect = Dialect::new(Structure::Plain, &params);
+            let coding = Coding::new(Structure::Plain, &[]);
+            let sampling = Sampling { temperature: 0.0, seed: 0 };
+            body(&params, &dialect, &coding, &[], sampling).get("top_logprobs").and_then(Value::as_u64)
+        };
+        assert_eq!([top(1), top(512), top(4096), top(u32::MAX)], [Some(20), Some(20), Some(10), None]);
     }
 
     #[test]

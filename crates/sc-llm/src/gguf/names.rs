@@ -157,17 +157,19 @@ impl Names {
         Ok(match Architecture::of(file)? {
             Architecture::Qwen2 => &QWEN2,
             Architecture::Phi => &PHI,
-            Architecture::T5 if is_gated(file) => &T5_GATED,
-            Architecture::T5 => &T5_PLAIN,
+            Architecture::T5 => Self::to_write(Architecture::T5, is_gated(file)),
         })
     }
 
     /// Those to write.
-    pub(super) fn to_write(architecture: Architecture) -> &'static Self {
+    ///
+    /// * `is_gated`: whether the feed-forward parts of a T5 have gates.
+    pub(super) fn to_write(architecture: Architecture, is_gated: bool) -> &'static Self {
         match architecture {
             Architecture::Qwen2 => &QWEN2,
             Architecture::Phi => &PHI,
-            Architecture::T5 => &T5_GATED,
+            Architecture::T5 if is_gated => &T5_GATED,
+            Architecture::T5 => &T5_PLAIN,
         }
     }
 

@@ -154,9 +154,9 @@ fn the_lists_of_tokens_alone_make_the_same_tokeniser() {
         assert_eq!(error.help(), Some("put the model's tokenizer.json beside the file"));
     }
     let mut other = metadata("qwen2");
-    other[1].1 = text("t5");
+    other[1].1 = text("bert");
     let error = Tokenizer::open(file_of(folder.path(), &other)).unwrap_err();
-    assert!(error.to_string().contains(r#"tokenizer.ggml.model is "t5", expected gpt2"#), "{error}");
+    assert!(error.to_string().contains(r#"tokenizer.ggml.model is "bert", expected gpt2"#), "{error}");
     let mut other = metadata("qwen2");
     other[6].1 = Value::U32(11);
     let error = Tokenizer::open(file_of(folder.path(), &other)).unwrap_err();
@@ -165,6 +165,100 @@ fn the_lists_of_tokens_alone_make_the_same_tokeniser() {
     other[4].1 = Value::Array(Array::I32(vec![NORMAL]));
     let error = Tokenizer::open(file_of(folder.path(), &other)).unwrap_err();
     assert!(error.to_string().contains("expected a number of 32 bits for each of 12 tokens"), "{error}");
+}
+
+/// The metadata of a small SentencePiece model, and its scores and types.
+fn pieces() -> Vec<(&'static str, Value)> {
+    let tokens = ["<pad>", "</s>", "<unk>", "▁", "▁T", "a", "b", "ab", "<x>", "[PAD9]"];
+    let types = vec![3, 3, 2, 1, 1, 1, 1, 1, USER_DEFINED, UNUSED];
+    let scores = vec![0.0, 0.0, 0.0, -2.0, -3.0, -4.0, -4.0, -5.0, -1000.0, -1000.0];
+    vec![
+        (ARCHITECTURE, text("t5")),
+        (tokens::MODEL, text("t5")),
+        (tokens::TOKENS, Value::Array(Array::String(tokens.map(str::to_owned).to_vec()))),
+        (tokens::TYPES, Value::Array(Array::I32(types))),
+        ("tokenizer.ggml.scores", Value::Array(Array::F32(scores))),
+        ("tokenizer.ggml.add_space_prefix", Value::Bool(true)),
+        ("tokenizer.ggml.remove_extra_whitespaces", Value::Bool(false)),
+    ]
+}
+
+#[test]
+fn pieces_with_scores_make_a_tokeniser() {
+    let folder = tempfile::tempdir().unwrap();
+    let ids = |metadata: &[(&str, Value)], text: &str| {
+        let tokenizer = Tokenizer::open(file_of(folder.path(), metadata)).unwrap();
+        assert_eq!((tokenizer.n_tokens(), tokenizer.special().unk), (9, Some(2)));
+        tokenizer.encode(text, true).unwrap()
+    };
+    let mut metadata = pieces();
+    // Ends by itself; spaces are kept, and one put in front.
+    assert_eq!(ids(&metadata, "Tab"), [4, 7, 1]);
+    assert_eq!(ids(&metadata, "T  Tγb <x>"), [4, 3, 4, 2, 6, 3, 8, 1]);
+    metadata[6].1 = Value::Bool(true);
+    assert_eq!(ids(&metadata, "  T  Tb "), [4, 4, 6, 1]);
+    metadata[5].1 = Value::Bool(false);
+    assert_eq!(ids(&metadata, "ab ab"), [7, 3, 7, 1]);
+    metadata.push((tokens::ADD_EOS, Value::Bool(false)));
+    assert_eq!(ids(&metadata, "ab"), [7]);
+    // A piece with a space inside is found as any other.
+    let Value::Array(Array::String(texts)) = &mut metadata[2].1 else { panic!() };
+    texts[7] = "b▁a".to_owned();
+    assert_eq!(ids(&metadata, "ab ab"), [5, 7, 6]);
+}
+
+#[test]
+fn bytes_stand_in_for_what_is_no_piece() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut metadata = pieces();
+    let bytes = (0..=255).map(|byte| format!("<0x{byte:02X}>"));
+    let first = ["<pad>", "</s>", "<unk>", "▁", "a"].map(str::to_owned);
+    let all: Vec<String> = first.into_iter().chain(bytes).collect();
+    metadata[4].1 = Value::Array(Array::F32(vec![-1.0; all.len()]));
+    metadata[3].1 = Value::Array(Array::I32([vec![3, 3, 2, 1, 1], vec![6; 256]].concat()));
+    metadata[2].1 = Value::Array(Array::String(all));
+    let tokenizer = Tokenizer::open(file_of(folder.path(), &metadata)).unwrap();
+    let ids = tokenizer.encode("aγ a", true).unwrap();
+    assert_eq!(ids, [3, 4, 5 + 0xCE, 5 + 0xB3, 3, 4, 1]);
+    assert_eq!(tokenizer.decode(&ids, true).unwrap(), "aγ a");
+}
+
+#[test]
+fn pieces_that_are_damaged_are_named() {
+    let folder = tempfile::tempdir().unwrap();
+    type Metadata = Vec<(&'static str, Value)>;
+    let message = |change: &dyn Fn(&mut Metadata)| {
+        let mut metadata: Metadata = pieces();
+        change(&mut metadata);
+        Tokenizer::open(file_of(folder.path(), &metadata)).unwrap_err().to_string()
+    };
+    let error = message(&|metadata| _ = metadata.remove(4));
+    assert!(
+        error.ends_with("scores is not there, expected a finite number of 32 bits for each of 10 tokens")
+    );
+    for scores in [vec![0.0; 9], vec![f32::NAN; 10], vec![f32::INFINITY; 10]] {
+        let error = message(&|metadata| metadata[4].1 = Value::Array(Array::F32(scores.clone())));
+        assert!(error.contains("scores is something else, expected a finite number"), "{error}");
+    }
+    let table = |table: Value| {
+        message(&|metadata| metadata.push(("tokenizer.ggml.precompiled_charsmap", table.clone())))
+    };
+    assert!(table(Value::U8(1)).contains("precompiled_charsmap is something else, expected a list of bytes"));
+    for bytes in [vec![1, 0, 0], vec![8, 0, 0, 0, 1, 2], vec![4, 0, 0, 0, 255, 255, 255, 255, 0xff, 0xfe]] {
+        let error = table(Value::Array(Array::U8(bytes)));
+        assert!(error.contains("precompiled_charsmap") || error.contains("model.gguf"), "{error}");
+    }
+    let error = message(&|metadata| metadata.push((tokens::UNK, Value::U32(99))));
+    assert!(error.contains("model.unk_id is 99, expected one of the 9 pieces"), "{error}");
+    let error = message(&|metadata| metadata.push((tokens::UNK, text("a"))));
+    assert!(error.contains("unknown_token_id is no whole number, expected the number of a token"), "{error}");
+    let error = message(&|metadata| {
+        let Value::Array(Array::String(texts)) = &mut metadata[2].1 else { panic!() };
+        texts[5] = "b".to_owned();
+    });
+    assert!(error.contains("expected each piece once"), "{error}");
+    let error = message(&|metadata| metadata[3].1 = Value::Array(Array::I32(vec![UNUSED; 10])));
+    assert!(error.contains("expected at least one piece"), "{error}");
 }
 
 #[test]

@@ -1,13 +1,15 @@
 //! A trained model as a file for llama.cpp.
 
+mod vocabulary;
+
 use std::path::Path;
 
 use candle_core::{DType, Tensor};
-use sc_fm::checkpoint::gguf::{self, Array, Kind, NewTensor, Value};
+use sc_fm::checkpoint::gguf::{self, Kind, NewTensor, Value};
 use sc_fm::nn::gemm::BlockFormat;
 
 use super::names::{Architecture, Names};
-use super::{ARCHITECTURE, CHAT_TEMPLATE, Error, tokens};
+use super::{ARCHITECTURE, CHAT_TEMPLATE, Error};
 use crate::Result;
 use crate::models::{Config, Sizes};
 use crate::sft::Base;
@@ -33,13 +35,14 @@ impl Default for WriteParams {
     }
 }
 
-/// Writes a Qwen2 or a Phi with its tokeniser as a file that llama.cpp serves, and
+/// Writes a Qwen2, a Phi or a T5 with its tokeniser as a file that llama.cpp serves, and
 /// [`models::open`](crate::models::open) opens.
 ///
 /// The tokeniser is one of bytes that splits text as GPT-2 or as Qwen2 does, or one
 /// [of words](Tokenizer::of_words). llama.cpp takes a word of the latter wherever it stands, the longest first, so a word
 /// that is not among them is spelled in bytes by this crate, and perhaps in part by words there; texts of known words
-/// become the same tokens. The file also holds the `tokenizer.json`, which this crate reads.
+/// become the same tokens. That of a T5 is a SentencePiece model; llama.cpp leaves out spaces at the ends of a text where it
+/// makes one of several. The file also holds the `tokenizer.json`, which this crate reads.
 ///
 /// # Errors
 /// [`Error::NotWritten`] and [`Error::NoName`] for what llama.cpp does not have; those of
@@ -47,6 +50,10 @@ impl Default for WriteParams {
 pub fn write(path: impl AsRef<Path>, base: &Base, tokenizer: &Tokenizer, params: &WriteParams) -> Result<()> {
     let config = Config::from_json(base.config())?;
     let (architecture, shape) = shape(&config)?;
+    if architecture == Architecture::T5 && !base.tensors().any(|(name, _)| name == "lm_head.weight") {
+        let found = "the embedding".to_owned();
+        return Err(Error::NotWritten { what: "the head", found, expected: "a matrix of its own" }.into());
+    }
     let mut metadata: Vec<(String, Value)> = vec![
         (ARCHITECTURE.to_owned(), Value::String(architecture.name().to_owned())),
         ("general.type".to_owned(), Value::String("model".to_owned())),
@@ -59,11 +66,12 @@ pub fn write(path: impl AsRef<Path>, base: &Base, tokenizer: &Tokenizer, params:
     }
     metadata.extend(shape.into_iter().map(|(key, value)| (format!("{}.{key}", architecture.name()), value)));
     let n_rows = config.vocab_size();
-    metadata.extend(vocabulary(tokenizer, n_rows)?);
+    metadata.extend(vocabulary::of(tokenizer, architecture, n_rows)?);
     if let Some(template) = &params.chat_template {
         metadata.push((CHAT_TEMPLATE.to_owned(), Value::String(template.clone())));
     }
-    let names = Names::to_write(architecture);
+    let is_gated = base.tensors().any(|(name, _)| name.ends_with(".DenseReluDense.wi_0.weight"));
+    let names = Names::to_write(architecture, is_gated);
     let mut tensors = Vec::new();
     for (name, tensor) in base.tensors() {
         let own = names.in_file(name);
@@ -140,100 +148,43 @@ fn shape(config: &Config) -> Result<(Architecture, Shape), Error> {
                 ),
             ))
         }
-        other => refuse("the architecture", other.architecture().name().to_owned(), "qwen2 or phi"),
-    }
-}
-
-/// The tokeniser, filled up with tokens that are not used to the rows of the embedding.
-fn vocabulary(tokenizer: &Tokenizer, n_rows: usize) -> Result<Vec<(String, Value)>, Error> {
-    let json = tokenizer.json();
-    let refuse = |what, found: &serde_json::Value, expected| {
-        Err(Error::NotWritten { what, found: found.to_string(), expected })
-    };
-    let n_tokens = tokenizer.n_tokens();
-    if n_tokens > n_rows {
-        let found = format!("{n_tokens}, with {n_rows} rows of the embedding");
-        return Err(Error::NotWritten {
-            what: "the number of tokens",
-            found,
-            expected: "a row for each token",
-        });
-    }
-    let model = &json["model"];
-    if model["type"] != "BPE" || model["byte_fallback"] == true {
-        return refuse("the kind of the tokeniser", &model["type"], "BPE of bytes");
-    }
-    let is_of_words = tokenizer.is_of_words();
-    let pre = match splits(&json["pre_tokenizer"]) {
-        _ if is_of_words => tokens::GPT2,
-        Some(pre) => pre,
-        None => return refuse("the pre-tokeniser", &json["pre_tokenizer"], "that of GPT-2 or Qwen2"),
-    };
-    let (mut texts, mut types) = (Vec::with_capacity(n_rows), Vec::with_capacity(n_rows));
-    for id in 0..n_rows as u32 {
-        let (text, kind) = match tokenizer.token(id) {
-            Some(token) if tokenizer.is_special(id) => (token.to_owned(), tokens::CONTROL),
-            Some(token) if tokenizer.is_added(id) => (token.to_owned(), tokens::USER_DEFINED),
-            // A word as it is in a text; there are no merges that would make it.
-            Some(token) if is_of_words && token.chars().nth(1).is_some() => {
-                let bytes = tokenizer.token_bytes(id).unwrap_or_default();
-                (String::from_utf8_lossy(&bytes).into_owned(), tokens::USER_DEFINED)
+        Config::T5(config) => {
+            let distance = config.relative_attention_max_distance;
+            if distance != 128 {
+                return refuse("`relative_attention_max_distance`", distance.to_string(), "128");
             }
-            Some(token) => (token.to_owned(), tokens::NORMAL),
-            None => (format!("[PAD{id}]"), tokens::UNUSED),
-        };
-        texts.push(text);
-        types.push(kind);
-    }
-    let merge = |merge: &serde_json::Value| match merge.as_array().map(Vec::as_slice) {
-        Some([left, right]) => {
-            format!("{} {}", left.as_str().unwrap_or_default(), right.as_str().unwrap_or_default())
+            if !["relu", "gated-gelu"].contains(&config.feed_forward_proj.as_str()) {
+                let found = format!("{:?}", config.feed_forward_proj);
+                return refuse("`feed_forward_proj`", found, "relu or gated-gelu");
+            }
+            if config.is_scaled() {
+                return refuse(
+                    "the head",
+                    "the embedding, its input scaled".to_owned(),
+                    "a matrix of its own",
+                );
+            }
+            let (width, eps) = (size(config.d_kv), number(config.layer_norm_epsilon));
+            Ok((
+                Architecture::T5,
+                vec![
+                    // Distances have no end; it is what the published ones say.
+                    ("context_length", size(512)),
+                    ("embedding_length", size(config.d_model)),
+                    ("feed_forward_length", size(config.d_ff)),
+                    ("block_count", size(config.num_layers)),
+                    ("decoder_block_count", size(config.n_decoder_layers())),
+                    ("attention.head_count", size(config.num_heads)),
+                    ("attention.key_length", width.clone()),
+                    ("attention.value_length", width),
+                    ("attention.relative_buckets_count", size(config.relative_attention_num_buckets)),
+                    ("attention.layer_norm_epsilon", eps.clone()),
+                    ("attention.layer_norm_rms_epsilon", eps),
+                    ("decoder_start_token_id", Value::U32(config.decoder_start_token_id)),
+                ],
+            ))
         }
-        _ => merge.as_str().unwrap_or_default().to_owned(),
-    };
-    let merges = model["merges"].as_array().into_iter().flatten().map(merge);
-    let merges: Vec<String> = merges.filter(|merge| !merge.starts_with("#version")).collect();
-    let special = tokenizer.special();
-    let text = |text: &str| Value::String(text.to_owned());
-    let mut entries = vec![
-        (tokens::MODEL, text("gpt2")),
-        (tokens::PRE, text(pre)),
-        (tokens::TOKENS, Value::Array(Array::String(texts))),
-        (tokens::TYPES, Value::Array(Array::I32(types))),
-        (tokens::MERGES, Value::Array(Array::String(merges))),
-        (tokens::ADD_BOS, Value::Bool(!special.before.is_empty())),
-        (tokens::ADD_EOS, Value::Bool(!special.after.is_empty())),
-        (tokens::WHOLE, Value::String(tokenizer.whole_json().to_string())),
-    ];
-    let eos = special.eos.first().copied();
-    let bos = special.before.first().copied().or(special.bos).or(eos);
-    for (key, id) in [(tokens::BOS, bos), (tokens::EOS, eos), (tokens::PAD, special.pad)] {
-        entries.extend(id.map(|id| (key, Value::U32(id))));
-    }
-    // A second end, such as that of base models beside that of chats.
-    entries.extend(special.eos.get(1).map(|&id| (tokens::EOT, Value::U32(id))));
-    Ok(entries.into_iter().map(|(key, value)| (key.to_owned(), value)).collect())
-}
-
-/// What llama.cpp calls this way to split text.
-fn splits(pre: &serde_json::Value) -> Option<&'static str> {
-    let is_bytes = |step: &serde_json::Value, with_pattern: bool| {
-        step["type"] == "ByteLevel"
-            && step["add_prefix_space"] == false
-            && step["use_regex"].as_bool().unwrap_or(true) == with_pattern
-    };
-    if is_bytes(pre, true) {
-        return Some(tokens::GPT2);
-    }
-    match pre["pretokenizers"].as_array().map(Vec::as_slice) {
-        Some([split, bytes])
-            if split["type"] == "Split"
-                && split["pattern"]["Regex"] == tokens::QWEN2_PATTERN
-                && is_bytes(bytes, false) =>
-        {
-            Some(tokens::QWEN2)
-        }
-        _ => None,
+        other => refuse("the architecture", other.architecture().name().to_owned(), "qwen2, phi or t5"),
     }
 }
 
@@ -243,6 +194,8 @@ fn new_tensor(name: String, tensor: &Tensor, kind: Kind) -> NewTensor<'_> {
     let fits = |kind: Kind| kind.blocks().is_none_or(|format| format.row_bytes(columns).is_ok());
     let q8_0 = Kind::Blocks(BlockFormat::Q8_0);
     let kind = match shape.len() {
+        // Small, and added to every score.
+        2 if name.ends_with(".attn_rel_b.weight") => Kind::F32,
         2 => [kind, q8_0, Kind::F32].into_iter().find(|kind| fits(*kind)).unwrap_or(Kind::F32),
         _ => Kind::F32,
     };

@@ -2,9 +2,11 @@
 
 use candle_core::{DType, Result, Tensor};
 use sc_fm::nn::{
-    Activation, CacheRows, CausalAttention, KvCache, LayerNorm, Linear, Packing, RmsNorm, Rotary, Turns,
-    cached_attention, causal_attention, embedding, feed_forward, sum,
+    Activation, CacheRows, CausalAttention, KvCache, LayerNorm, Linear, Packing, RmsNorm, Rotary,
+    TrainingStep, Turns, cached_attention, causal_attention, embedding, feed_forward, sum,
 };
+
+use super::drops::{Drops, FIRST, GATE, KEY, OUTPUT, PROJECT_IN, PROJECT_OUT, QUERY, SECOND, VALUE};
 
 /// A norm of either kind.
 #[derive(Clone, Debug)]
@@ -43,13 +45,23 @@ pub(crate) enum FeedForward {
 }
 
 impl FeedForward {
-    pub(crate) fn forward(&self, x: &Tensor) -> Result<Tensor> {
-        match self {
-            Self::Plain { first, second, activation } => feed_forward(x, None, (first, second), *activation),
-            Self::Gated { gate, first, second, activation } => {
-                feed_forward(x, Some(gate), (first, second), *activation)
-            }
+    /// * `drops`: of the layer.
+    pub(crate) fn forward(&self, x: &Tensor, drops: Drops<'_>) -> Result<Tensor> {
+        let (gate, first, second, activation) = match self {
+            Self::Plain { first, second, activation } => (None, first, second, *activation),
+            Self::Gated { gate, first, second, activation } => (Some(gate), first, second, *activation),
+        };
+        if drops.is_empty() {
+            return feed_forward(x, gate, (first, second), activation);
         }
+        let inner = match gate {
+            Some(gate) => {
+                let gate = gate.forward_with(x, activation, drops.at(GATE))?;
+                (gate * drops.apply(FIRST, first, x)?)?
+            }
+            None => first.forward_with(x, activation, drops.at(FIRST))?,
+        };
+        drops.apply(SECOND, second, &inner)
     }
 }
 
@@ -117,16 +129,24 @@ pub(crate) struct Decoder {
 
 /// The rows that go through the layers, and the texts that they belong to.
 pub(crate) enum Rows<'a, 'c> {
-    /// Whole texts; differentiable.
-    Whole(&'a Packing),
+    /// Whole texts; differentiable. In training with what their adapters drop.
+    Whole(&'a Packing, Option<&'a TrainingStep>),
     /// The latest rows of texts.
     Latest(&'a mut [CacheRows<'c>]),
 }
 
-impl Rows<'_, '_> {
+impl<'a> Rows<'a, '_> {
+    /// What adapters drop.
+    fn drops(&self) -> Drops<'a> {
+        match self {
+            Self::Whole(packing, step) => Drops::new(*step, packing),
+            Self::Latest(_) => Drops::default(),
+        }
+    }
+
     fn positions(&self) -> Vec<u32> {
         match self {
-            Self::Whole(packing) => packing.iter().flat_map(|rows| 0..rows.len() as u32).collect(),
+            Self::Whole(packing, _) => packing.iter().flat_map(|rows| 0..rows.len() as u32).collect(),
             Self::Latest(items) => {
                 items.iter().flat_map(|item| item.positions()).map(|position| position as u32).collect()
             }
@@ -140,7 +160,7 @@ impl Rows<'_, '_> {
         params: CausalAttention,
     ) -> Result<Tensor> {
         match self {
-            Self::Whole(packing) => causal_attention(q, k, v, packing, params),
+            Self::Whole(packing, _) => causal_attention(q, k, v, packing, params),
             Self::Latest(items) => cached_attention((q, k, v), layer, items, params, None),
         }
     }
@@ -150,7 +170,8 @@ impl Decoder {
     /// A cache for one text.
     pub(crate) fn cache(&self) -> KvCache {
         let n_kv_heads = self.blocks.first().map_or(1, |block| block.attention.n_kv_heads);
-        KvCache::new(self.blocks.len(), n_kv_heads * self.head_size)
+        let windows = self.blocks.iter().map(|block| block.attention.window);
+        KvCache::new(self.blocks.len(), n_kv_heads * self.head_size).with_windows(windows)
     }
 
     /// The states of tokens after the last norm, `rows × width`: what the head looks at.
@@ -162,10 +183,10 @@ impl Decoder {
         mut rows: Rows<'_, '_>,
         inspect: &mut dyn FnMut(usize, &Tensor),
     ) -> Result<Tensor> {
-        let positions = rows.positions();
+        let (positions, drops) = (rows.positions(), rows.drops());
         let mut h = self.embedding.rows(ids)?;
         if let Some(project) = &self.project_in {
-            h = project.forward(&h, Activation::Identity)?;
+            h = drops.apply(PROJECT_IN, project, &h)?;
         }
         let mut turns = None;
         match &self.positions {
@@ -183,7 +204,7 @@ impl Decoder {
             h = norm.forward(&h)?;
         }
         match &self.project_out {
-            Some(project) => project.forward(&h, Activation::Identity),
+            Some(project) => drops.apply(PROJECT_OUT, project, &h),
             None => Ok(h),
         }
     }
@@ -203,19 +224,20 @@ impl Block {
         turns: Option<&Turns>,
         rows: &mut Rows<'_, '_>,
     ) -> Result<Tensor> {
+        let drops = rows.drops().of_layer(layer);
         let mut attend = |x: &Tensor| self.attention(x, layer, head_size, turns, rows);
         match &self.order {
             Order::Pre { attention, feed_forward } => {
                 let h = sum(&h, &attend(&attention.forward(&h)?)?)?;
-                sum(&h, &self.feed_forward.forward(&feed_forward.forward(&h)?)?)
+                sum(&h, &self.feed_forward.forward(&feed_forward.forward(&h)?, drops)?)
             }
             Order::Post { attention, feed_forward } => {
                 let h = attention.forward_residual(&attend(&h)?, &h)?;
-                feed_forward.forward_residual(&self.feed_forward.forward(&h)?, &h)
+                feed_forward.forward_residual(&self.feed_forward.forward(&h, drops)?, &h)
             }
             Order::Parallel { norm } => {
                 let x = norm.forward(&h)?;
-                sum(&sum(&attend(&x)?, &self.feed_forward.forward(&x)?)?, &h)
+                sum(&sum(&attend(&x)?, &self.feed_forward.forward(&x, drops)?)?, &h)
             }
         }
     }
@@ -229,7 +251,9 @@ impl Block {
         rows: &mut Rows<'_, '_>,
     ) -> Result<Tensor> {
         let Projections { query, key, value, output } = &self.projections;
-        let [mut q, mut k, v] = [query, key, value].map(|linear| linear.forward(x, Activation::Identity));
+        let drops = rows.drops().of_layer(layer);
+        let [mut q, mut k, v] =
+            [(QUERY, query), (KEY, key), (VALUE, value)].map(|(place, linear)| drops.apply(place, linear, x));
         if let Some([query, key]) = &self.head_norms {
             let by_head = |x: Tensor, norm: &LayerNorm| {
                 let heads = x.reshape((x.elem_count() / head_size, head_size))?;
@@ -242,6 +266,6 @@ impl Block {
             (q, k) = (turns.apply(&q, head_size)?, turns.apply(&k, head_size)?);
         }
         let mixed = rows.attention(layer, (&q, &k, &v?), self.attention)?;
-        output.forward(&mixed, Activation::Identity)
+        drops.apply(OUTPUT, output, &mixed)
     }
 }

@@ -5,9 +5,10 @@ use std::sync::Arc;
 
 use candle_core::Tensor;
 use ndarray::Array2;
-use sc_fm::nn::{Activation, CacheRows, KvCache, Linear, Packing, embedding};
+use sc_fm::nn::{Activation, CacheRows, KvCache, Linear, Packing, TrainingStep, embedding};
 
 use super::decoder::Rows;
+use super::drops::{Drops, HEAD};
 use super::t5::{Cross, Side};
 use super::{Error, LanguageModel, Network};
 use crate::Result;
@@ -39,8 +40,12 @@ impl State {
     }
 
     /// Forgets all tokens but the first `len`, as when the last token of a prompt is to be another one.
-    pub fn truncate(&mut self, len: usize) {
-        self.cache.truncate(len);
+    ///
+    /// # Errors
+    /// As [`KvCache::truncate`]: of a model whose layers see the latest tokens alone, no more than the last 64 tokens of a
+    /// long text can be taken back.
+    pub fn truncate(&mut self, len: usize) -> Result<()> {
+        Ok(self.cache.truncate(len)?)
     }
 }
 
@@ -271,6 +276,16 @@ impl LanguageModel {
     /// # Errors
     /// As [`LanguageModel::read`].
     pub fn hidden(&self, texts: &[&[u32]], inspect: &mut dyn FnMut(usize, &Tensor)) -> Result<Tensor> {
+        self.hidden_with(texts, None, inspect)
+    }
+
+    /// * `step`: in training, what adapters drop of the texts.
+    pub(crate) fn hidden_with(
+        &self,
+        texts: &[&[u32]],
+        step: Option<&TrainingStep>,
+        inspect: &mut dyn FnMut(usize, &Tensor),
+    ) -> Result<Tensor> {
         for (text, tokens) in texts.iter().enumerate() {
             self.check_text(text, 0, tokens)?;
         }
@@ -279,7 +294,7 @@ impl LanguageModel {
         };
         let packing = Packing::new(texts.iter().map(|tokens| tokens.len()));
         let _scope = self.compute.enter();
-        Ok(decoder.forward(&texts.concat(), Rows::Whole(&packing), inspect)?)
+        Ok(decoder.forward(&texts.concat(), Rows::Whole(&packing, step), inspect)?)
     }
 
     /// [`hidden`](Self::hidden) of a model with an encoder: the states of whole answers, which begin with
@@ -295,6 +310,17 @@ impl LanguageModel {
         answers: &[&[u32]],
         inspect: &mut dyn FnMut(Side, usize, &Tensor),
     ) -> Result<Tensor> {
+        self.hidden_of_answers_with(prompts, answers, None, inspect)
+    }
+
+    /// * `step`: in training, what adapters drop of the texts.
+    pub(crate) fn hidden_of_answers_with(
+        &self,
+        prompts: &[&[u32]],
+        answers: &[&[u32]],
+        step: Option<&TrainingStep>,
+        inspect: &mut dyn FnMut(Side, usize, &Tensor),
+    ) -> Result<Tensor> {
         if prompts.len() != answers.len() {
             return Err(
                 Error::Count { what: "answers", found: answers.len(), expected: prompts.len() }.into()
@@ -306,7 +332,7 @@ impl LanguageModel {
         let _scope = self.compute.enter();
         match &self.network {
             Network::Decoder(_) => Err(Error::NoEncoder { architecture: self.architecture.name() }.into()),
-            Network::T5(model) => Ok(model.whole(prompts, answers, inspect)?),
+            Network::T5(model) => Ok(model.whole(prompts, answers, step, inspect)?),
         }
     }
 
@@ -315,9 +341,14 @@ impl LanguageModel {
     /// # Errors
     /// What the tensor library reports.
     pub fn logits_of(&self, states: &Tensor) -> Result<Tensor> {
+        self.logits_with(states, Drops::default())
+    }
+
+    /// * `drops`: of the rows of `states`.
+    pub(crate) fn logits_with(&self, states: &Tensor, drops: Drops<'_>) -> Result<Tensor> {
         let _scope = self.compute.enter();
         let (head, scale) = self.head();
-        Ok(head.forward(&scaled(states, scale)?, Activation::Identity)?)
+        Ok(drops.apply(HEAD, head, &scaled(states, scale)?)?)
     }
 
     /// The layer that makes logits of states, and what these are multiplied by before.

@@ -8,7 +8,7 @@ mod whole;
 use std::sync::Arc;
 
 use candle_core::{Result as TensorResult, Tensor};
-use sc_fm::nn::{Activation, CacheRows, KvCache, Linear, Packing};
+use sc_fm::nn::{Activation, CacheRows, KvCache, Linear, Packing, TrainingStep};
 use serde::Deserialize;
 
 use self::relative::Buckets;
@@ -113,8 +113,13 @@ impl T5Config {
         self.feed_forward().map(|_| ())
     }
 
-    fn n_decoder_layers(&self) -> usize {
+    pub(crate) fn n_decoder_layers(&self) -> usize {
         self.num_decoder_layers.unwrap_or(self.num_layers)
+    }
+
+    /// Whether the input of the head is multiplied by `1 / √d_model`.
+    pub(crate) fn is_scaled(&self) -> bool {
+        self.scale_decoder_outputs.unwrap_or(self.tie_word_embeddings)
     }
 
     /// The function of the feed-forward parts, and whether they have gates.
@@ -154,13 +159,12 @@ impl T5Config {
             Table::Packed(weight) => weight.clone(),
         };
         let embedding = parts.placed(embedding).map_err(of_table)?;
-        let is_scaled = self.scale_decoder_outputs.unwrap_or(self.tie_word_embeddings);
         Ok(T5 {
             embedding,
             encoder,
             decoder,
             head,
-            scale: is_scaled.then(|| 1.0 / (width as f64).sqrt()),
+            scale: self.is_scaled().then(|| 1.0 / (width as f64).sqrt()),
             start: self.decoder_start_token_id,
         })
     }
@@ -257,7 +261,7 @@ impl T5 {
     pub(super) fn encode(&self, prompts: &[&[u32]]) -> TensorResult<Vec<Arc<Cross>>> {
         let packing = Packing::new(prompts.iter().map(|prompt| prompt.len()));
         let h = self.embedding.rows(&prompts.concat())?;
-        let h = self.encoder.encode(h, &packing, &mut |_, _| {})?;
+        let h = self.encoder.encode(h, &packing, None, &mut |_, _| {})?;
         self.decoder.cross(&h, &packing)
     }
 
@@ -275,20 +279,22 @@ impl T5 {
 
     /// The states of whole answers to prompts behind the last norm, `rows × width`; differentiable.
     ///
+    /// * `step`: in training, what adapters drop of the texts.
     /// * `inspect`: called with the number of each layer and its result; the number of layers means the last norm.
     pub(super) fn whole(
         &self,
         prompts: &[&[u32]],
         answers: &[&[u32]],
+        step: Option<&TrainingStep>,
         inspect: &mut dyn FnMut(Side, usize, &Tensor),
     ) -> TensorResult<Tensor> {
         let packing = |texts: &[&[u32]]| Packing::new(texts.iter().map(|text| text.len()));
         let (of_prompts, of_answers) = (packing(prompts), packing(answers));
         let h = self.embedding.rows(&prompts.concat())?;
         let encoded =
-            self.encoder.encode(h, &of_prompts, &mut |layer, x| inspect(Side::Encoder, layer, x))?;
+            self.encoder.encode(h, &of_prompts, step, &mut |layer, x| inspect(Side::Encoder, layer, x))?;
         let h = self.embedding.rows(&answers.concat())?;
         let inspect = &mut |layer: usize, x: &Tensor| inspect(Side::Decoder, layer, x);
-        self.decoder.decode_whole(h, &of_answers, &encoded, &of_prompts, inspect)
+        self.decoder.decode_whole(h, &of_answers, &encoded, &of_prompts, step, inspect)
     }
 }

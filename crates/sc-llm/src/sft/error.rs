@@ -87,7 +87,6 @@ impl Error {
     /// What the user can do next; a program prints it after the cause chain.
     pub fn help(&self) -> Option<&'static str> {
         match self {
-            Self::Unsupported { field: "lora_dropout" } => Some("train the adapter without dropout"),
             Self::Unsupported { .. } => {
                 Some("lower `batch_size` and raise `accumulate` where memory is short")
             }

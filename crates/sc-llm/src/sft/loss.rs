@@ -1,12 +1,12 @@
 //! The loss of answers.
 
 use candle_core::{D, DType, Tensor};
-use sc_fm::nn::{cross_entropy, embedding, log_sum_exp};
+use sc_fm::nn::{Packing, TrainingStep, cross_entropy, embedding, log_sum_exp};
 use sc_fm::train::{At, Scores, Task, Variables};
 
 use super::{Error, Example};
 use crate::Result;
-use crate::models::LanguageModel;
+use crate::models::{Drops, LanguageModel};
 
 /// The mean of `−log p(token | what stands before)` over all tokens of all answers; a single number, differentiable where
 /// the model is trainable.
@@ -14,8 +14,17 @@ use crate::models::LanguageModel;
 /// # Errors
 /// As [`LanguageModel::hidden`].
 pub fn loss(model: &LanguageModel, examples: &[&Example]) -> Result<Tensor> {
+    loss_with(model, examples, None)
+}
+
+/// * `step`: in training, what adapters drop of the examples.
+pub(super) fn loss_with(
+    model: &LanguageModel,
+    examples: &[&Example],
+    step: Option<&TrainingStep>,
+) -> Result<Tensor> {
     let labels: Vec<Option<u32>> = targets(examples).map(Some).collect();
-    Ok(cross_entropy(&logits(model, examples)?, &labels)?)
+    Ok(cross_entropy(&logits(model, examples, step)?, &labels)?)
 }
 
 /// The tokens of all answers.
@@ -24,7 +33,9 @@ fn targets<'e>(examples: &'e [&Example]) -> impl Iterator<Item = u32> + 'e {
 }
 
 /// Logits before every token of every answer, `tokens × vocabulary`.
-fn logits(model: &LanguageModel, examples: &[&Example]) -> Result<Tensor> {
+fn logits(model: &LanguageModel, examples: &[&Example], step: Option<&TrainingStep>) -> Result<Tensor> {
+    let said = Packing::new(examples.iter().map(|example| example.answer.len()));
+    let said = Drops::new(step, &said);
     // What is said last is not read.
     let read = |example: &Example| example.answer.len().saturating_sub(1);
     if let Some(start) = model.answer_start() {
@@ -32,19 +43,20 @@ fn logits(model: &LanguageModel, examples: &[&Example]) -> Result<Tensor> {
         let answer = |example: &&Example| [&[start], &example.answer[..read(example)]].concat();
         let answers: Vec<Vec<u32>> = examples.iter().map(answer).collect();
         let answers: Vec<&[u32]> = answers.iter().map(Vec::as_slice).collect();
-        return model.logits_of(&model.hidden_of_answers(&prompts, &answers, &mut |_, _, _| {})?);
+        let hidden = model.hidden_of_answers_with(&prompts, &answers, step, &mut |_, _, _| {})?;
+        return model.logits_with(&hidden, said);
     }
     let text = |example: &&Example| [&example.prompt, &example.answer[..read(example)]].concat();
     let texts: Vec<Vec<u32>> = examples.iter().map(text).collect();
     let slices: Vec<&[u32]> = texts.iter().map(Vec::as_slice).collect();
-    let hidden = model.hidden(&slices, &mut |_, _| {})?;
+    let hidden = model.hidden_with(&slices, step, &mut |_, _| {})?;
     let (mut rows, mut first) = (Vec::new(), 0);
     for (example, text) in examples.iter().zip(&texts) {
         let before = (first + example.prompt.len()).saturating_sub(1);
         rows.extend((before..first + text.len()).map(|row| row as u32));
         first += text.len();
     }
-    model.logits_of(&embedding(&hidden, &rows)?)
+    model.logits_with(&embedding(&hidden, &rows)?, said)
 }
 
 /// Refuses an example that the model cannot take.
@@ -81,6 +93,8 @@ pub(super) struct Answers<'t> {
     pub(super) validation: &'t [Example],
     /// Examples that are evaluated together.
     pub(super) batch_size: usize,
+    /// Whether adapters drop some of their input in training.
+    pub(super) drops: bool,
 }
 
 impl Task for Answers<'_> {
@@ -88,9 +102,12 @@ impl Task for Answers<'_> {
         Ok(items.iter().map(|&item| self.examples[item].answer.len()).sum::<usize>() as f64)
     }
 
-    fn loss(&mut self, items: &[usize], _: At) -> sc_fm::Result<Tensor> {
+    fn loss(&mut self, items: &[usize], at: At) -> sc_fm::Result<Tensor> {
         let examples: Vec<&Example> = items.iter().map(|&item| &self.examples[item]).collect();
-        loss(&self.model, &examples).map_err(task_error)
+        // What is dropped of an example belongs to it and to the step, whatever else is in the batch.
+        let numbers: Vec<u64> = items.iter().map(|&item| item as u64).collect();
+        let step = TrainingStep::new(at.seed, at.step as u64, numbers);
+        loss_with(&self.model, &examples, self.drops.then_some(&step)).map_err(task_error)
     }
 
     fn evaluate(&mut self, _: &Variables) -> sc_fm::Result<Option<Scores>> {
@@ -100,7 +117,8 @@ impl Task for Answers<'_> {
         let (mut sum, mut n_tokens, mut n_right) = (0.0, 0usize, 0usize);
         for batch in self.validation.chunks(self.batch_size) {
             let examples: Vec<&Example> = batch.iter().collect();
-            let logits = logits(&self.model, &examples).map_err(task_error)?.detach().to_dtype(DType::F32)?;
+            let logits =
+                logits(&self.model, &examples, None).map_err(task_error)?.detach().to_dtype(DType::F32)?;
             let width = logits.dim(D::Minus1)?;
             let values = logits.flatten_all()?.to_vec1::<f32>()?;
             let mut rows = values.chunks_exact(width);

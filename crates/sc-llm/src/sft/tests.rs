@@ -1,5 +1,6 @@
 use std::ops::ControlFlow;
 
+use sc_fm::nn::TrainingStep;
 use sc_fm::train::{Gradients, LoopParams, Schedule, unwatched};
 
 use super::*;
@@ -182,11 +183,77 @@ fn a_training_of_an_adapter_that_was_cut_off_goes_on_to_the_same_bits() {
     assert!(again.is_err(), "the state is that of another adapter");
 }
 
+/// The numbers of an adapter.
+fn numbers(adapter: &LoraAdapter) -> Vec<u32> {
+    let tensors = adapter.tensors();
+    let values = tensors.flat_map(|(_, tensor)| tensor.flatten_all().unwrap().to_vec1::<f32>().unwrap());
+    values.map(f32::to_bits).collect()
+}
+
 #[test]
-fn an_adapter_with_dropout_is_refused() {
+fn what_an_adapter_drops_belongs_to_seed_step_and_example() {
     let (_, base, examples) = small();
-    let adapter = base.new_adapter(&LoraParams { dropout: 0.1, ..adapter_params() }, 0).unwrap();
-    let error = train_adapter(&base, &adapter, &examples, &[], &params(1), None, &mut unwatched).unwrap_err();
-    assert!(error.to_string().starts_with("`lora_dropout` is set"), "{error}");
-    assert_eq!(error.help(), Some("train the adapter without dropout"));
+    let start = |dropout| base.new_adapter(&LoraParams { dropout, ..adapter_params() }, 3).unwrap();
+    let run = |dropout, params: &LoopParams, state: Option<&Path>, watch: &mut Watch<'_>| {
+        train_adapter(&base, &start(dropout), &examples, &examples, params, state, watch)
+    };
+    let params = LoopParams { accumulate: 2, ..params(4) };
+    let whole = run(0.5, &params, None, &mut unwatched).unwrap();
+    let none = run(0.0, &params, None, &mut unwatched).unwrap();
+    let tiny = run(1e-6, &params, None, &mut unwatched).unwrap();
+    assert_ne!(numbers(whole.adapter()), numbers(none.adapter()));
+    assert_eq!(numbers(tiny.adapter()), numbers(none.adapter()), "a rate that rounds to 0 is none");
+    assert_eq!(numbers(run(0.5, &params, None, &mut unwatched).unwrap().adapter()), numbers(whole.adapter()));
+    let other = LoopParams { seed: params.seed + 1, ..params.clone() };
+    assert_ne!(numbers(run(0.5, &other, None, &mut unwatched).unwrap().adapter()), numbers(whole.adapter()));
+    assert_eq!(whole.adapter().dropout(), 0.5);
+
+    let folder = tempfile::tempdir().unwrap();
+    let mut steps = 0;
+    let cut = run(0.5, &params, Some(folder.path()), &mut |_| {
+        steps += 1;
+        if steps == 3 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    });
+    assert!(cut.unwrap_err().to_string().contains("stopped by the caller"));
+    let rest = run(0.5, &params, Some(folder.path()), &mut unwatched).unwrap();
+    assert_eq!(numbers(rest.adapter()), numbers(whole.adapter()), "a training that was cut off");
+    assert!(
+        run(0.25, &params, Some(folder.path()), &mut unwatched).is_err(),
+        "the state is of another dropout"
+    );
+}
+
+#[test]
+fn dropout_moves_the_loss_of_training_alone_and_does_not_depend_on_company() {
+    let (_, base, examples) = small();
+    let of: Vec<&Example> = examples.iter().collect();
+    // Adapters that have learnt something: new ones add nothing yet.
+    let model_of = |dropout: f64| {
+        let start = base.new_adapter(&LoraParams { dropout, ..adapter_params() }, 3).unwrap();
+        let trained =
+            train_adapter(&base, &start, &examples, &[], &params(10), None, &mut unwatched).unwrap();
+        base.model_with(trained.adapter(), &OpenParams::default()).unwrap()
+    };
+    let (plain, dropping) = (model_of(0.0), model_of(0.3));
+    let value = |x: Tensor| f64::from(x.to_scalar::<f32>().unwrap());
+    let step = |step: u64| TrainingStep::new(7, step, (0..of.len() as u64).collect::<Vec<u64>>());
+    let none = value(loss(&plain, &of).unwrap());
+    assert_eq!(value(loss::loss_with(&plain, &of, Some(&step(0))).unwrap()), none);
+    let without = value(loss(&dropping, &of).unwrap());
+    let losses: Vec<f64> =
+        (0..200).map(|i| value(loss::loss_with(&dropping, &of, Some(&step(i))).unwrap())).collect();
+    let mean = losses.iter().sum::<f64>() / 200.0;
+    let spread = (losses.iter().map(|loss| (loss - mean).powi(2)).sum::<f64>() / 199.0).sqrt();
+    assert!(spread > 1e-4, "{spread}");
+    // Losses bend, so their mean need not be the loss of the mean; it is near.
+    assert!((mean - without).abs() < 5.0 * spread, "{mean} with {spread}, {without} without");
+    // One example alone drops what it drops in company.
+    let alone = |item: usize| {
+        let step = TrainingStep::new(7, 3, vec![item as u64]);
+        value(loss::loss_with(&dropping, &[&examples[item]], Some(&step)).unwrap())
+    };
+    let n_tokens: usize = examples.iter().map(|example| example.answer.len()).sum();
+    let together = value(loss::loss_with(&dropping, &of, Some(&step(3))).unwrap()) * n_tokens as f64;
+    let apart: f64 = (0..examples.len()).map(|item| alone(item) * examples[item].answer.len() as f64).sum();
+    assert!((together - apart).abs() < 1e-4 * together, "{together} and {apart}");
 }

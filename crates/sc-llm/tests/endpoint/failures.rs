@@ -69,7 +69,7 @@ fn statuses_that_pass_are_tried_again_and_others_are_not() {
         let server = second_time_lucky(move |stream| send(stream, status, &[], "<html>busy</html>"));
         assert!(is_retried(&server).contains("busy"), "{status}");
     }
-    for status in ["400 a", "402 a", "403 a", "404 a", "413 a", "422 a"] {
+    for status in ["400 a", "403 a", "404 a", "413 a", "422 a"] {
         let server = Server::chat(move |_, stream| send(stream, status, &[], &failure("no\u{1b}[2J", "bad")));
         let why = is_not_retried(&server);
         assert!(why.contains(&status[..3]) && !why.contains('\u{1b}'), "{why}");
@@ -85,14 +85,16 @@ fn a_refused_key_and_an_empty_account_end_the_run_at_once() {
     assert!(matches!(error, Error::Unauthorized { .. }), "{error}");
     assert_eq!((outcomes(&records), server.requests().len()), (vec![Outcome::NotAsked; 3], 1));
 
-    let server = Server::chat(|request, stream| match request.number {
-        0 => send(stream, "200 OK", &[], &said("B cell")),
-        _ => send(stream, "429 Too Many Requests", &[], &failure("no money", "insufficient_quota")),
-    });
-    let (error, records) = end(EndpointParams { concurrency: 1, ..params(&server) });
-    assert!(matches!(error, Error::NoQuota { .. }), "{error}");
-    assert_eq!(outcomes(&records), [Outcome::Label, Outcome::NotAsked, Outcome::NotAsked]);
-    assert_eq!(server.requests().len(), 2);
+    for (status, code) in [("429 Too Many Requests", "insufficient_quota"), ("402 Payment Required", "x")] {
+        let server = Server::chat(move |request, stream| match request.number {
+            0 => send(stream, "200 OK", &[], &said("B cell")),
+            _ => send(stream, status, &[], &failure("no money", code)),
+        });
+        let (error, records) = end(EndpointParams { concurrency: 1, ..params(&server) });
+        assert!(matches!(error, Error::NoQuota { .. }), "{error}");
+        assert_eq!(outcomes(&records), [Outcome::Label, Outcome::NotAsked, Outcome::NotAsked]);
+        assert_eq!(server.requests().len(), 2);
+    }
 }
 
 #[test]
@@ -180,6 +182,33 @@ fn lines_that_keep_the_connection_alive_count_as_life() {
     let timeouts = Timeouts { idle: Duration::from_millis(250), ..params(&server).timeouts };
     let (record, retried) = one(EndpointParams { timeouts, ..params(&server) });
     assert_eq!((record.outcome, retried.len()), (Outcome::Label, 0), "{retried:?}");
+}
+
+#[test]
+fn comments_between_events_count_as_life_and_silence_does_not() {
+    let event =
+        "data: {\"choices\": [{\"delta\": {\"content\": \"T cell\"}, \"finish_reason\": \"stop\"}]}\n\n";
+    let server = |silence: u64| {
+        Server::start(move |request, stream| {
+            raw(stream, b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nConnection: close\r\n\r\n");
+            let pause = if request.is_probe() { 0 } else { silence };
+            for _ in 0..6 {
+                std::thread::sleep(Duration::from_millis(pause));
+                raw(stream, b": keep-alive\n\n");
+            }
+            raw(stream, event.as_bytes());
+            raw(stream, b"data: [DONE]\n\n");
+        })
+    };
+    for (silence, expected) in [(60, Outcome::Label), (600, Outcome::Failed)] {
+        let server = server(silence);
+        let timeouts = Timeouts { idle: Duration::from_millis(250), ..params(&server).timeouts };
+        let retry = RetryParams { attempts: 1, ..params(&server).retry };
+        let (record, _) = one(EndpointParams { timeouts, retry, stream: true, ..params(&server) });
+        assert_eq!(record.outcome, expected, "{record:?}");
+        let is_idle = |why: String| why.contains("the next part of the answer took more than 0.25 s");
+        assert!(record.why.is_none_or(is_idle));
+    }
 }
 
 #[test]

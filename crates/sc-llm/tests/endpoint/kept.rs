@@ -124,3 +124,79 @@ fn offline_without_a_probe_is_an_error_before_anything_is_asked() {
         Client::new(EndpointParams { cache: None, ..keeping(&server, folder.path(), Mode::Offline) }, None);
     assert!(matches!(e.unwrap_err(), Error::BadParams { field: "cache", .. }));
 }
+
+#[test]
+fn what_a_provider_asks_for_is_kept_with_an_answer() {
+    let folder = tempfile::tempdir().unwrap();
+    let long = "s".repeat(5000);
+    let server = Server::chat(move |_, stream| {
+        let headers = [
+            ("x-request-id", "req-1"),
+            ("openai-processing-ms", "12"),
+            ("server", long.as_str()),
+            ("set-cookie", "a=b"),
+        ];
+        send(stream, "200 OK", &headers, &said("T cell"));
+    });
+    run(&client(&server, folder.path(), Mode::Online), &requests(1)).unwrap();
+    let texts = std::fs::read_dir(folder.path())
+        .unwrap()
+        .map(|file| std::fs::read_to_string(file.unwrap().path()).unwrap());
+    let text = texts.into_iter().find(|text| text.contains("openai-processing-ms")).unwrap();
+    let entry: serde_json::Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(entry["headers"]["openai-processing-ms"], "12");
+    assert!(entry["headers"]["server"].as_str().unwrap().len() < 400 && !text.contains("a=b"));
+    assert!(run(&client(&server, folder.path(), Mode::Online), &requests(1)).unwrap().records[0].from_cache);
+}
+
+/// Writes a kept answer as the first version did.
+fn write_entry(folder: &Path, request: &str, body: &str) {
+    use sha2::{Digest, Sha256};
+    let sha256 = |text: &str| -> String {
+        Sha256::digest(text.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect()
+    };
+    let (key, body) = (sha256(request), serde_json::Value::from(body));
+    let kept = format!("\"body\":{body},\"date\":\"2026-01-01T00:00:00Z\",\"seconds\":0.5");
+    let digest = sha256(&format!("{{{kept}}}"));
+    let entry = format!(
+        "{{\"format\":\"sc-llm answer 1\",\"key\":\"{key}\",\"request\":{request},{kept},\"sha256\":\"{digest}\"}}"
+    );
+    std::fs::write(folder.join(format!("{key}.json")), entry).unwrap();
+}
+
+#[test]
+fn a_folder_from_before_lists_of_tokens_is_replayed() {
+    let folder = tempfile::tempdir().unwrap();
+    write_entry(
+        folder.path(),
+        "{\"base\":\"http://127.0.0.1:1/v1\",\"body\":{\"extra\":{},\"labels\":[\"north\",\"south\"],\"logprobs\":true,\
+         \"max_tokens\":512,\"model\":\"tiny\",\"question\":\"Reply with the word east and with nothing else.\",\
+         \"stream\":false,\"structure\":\"plain\"},\"sample\":0,\"what\":\"probe\"}",
+        "{\"structure\":\"plain\",\"tried\":[{\"structure\":\"plain\",\"verdict\":\"enforced\"}],\"logprobs\":true,\
+         \"temperature\":true,\"seed\":true,\"model\":\"tiny-0613\",\"fingerprint\":null,\
+         \"date\":\"2026-01-01T00:00:00Z\",\"newer_limit\":false,\"stream_usage\":true}",
+    );
+    write_entry(
+        folder.path(),
+        "{\"base\":\"http://127.0.0.1:1/v1\",\"body\":{\"logprobs\":true,\"max_tokens\":512,\"messages\":[\
+         {\"content\":\"You name cells.\",\"role\":\"system\"},{\"content\":\"Is cluster 0 a \\\"B cell\\\", a \\\"T cell\\\" \
+         or an \\\"NK cell\\\"? It has CD3D and CD3E.\\n\\nAnswer with one of the allowed labels, word for word, and \
+         nothing else.\",\"role\":\"user\"}],\"model\":\"tiny\",\"seed\":0,\"temperature\":0.0},\"sample\":0,\
+         \"what\":\"answer\"}",
+        "{\"choices\": [{\"message\": {\"content\": \"T cell\"}, \
+         \"logprobs\": {\"content\": [{\"token\": \"T cell\", \"logprob\": 0.0}]}}]}",
+    );
+    let params = EndpointParams {
+        structure: Some(Structure::Plain),
+        cache: Some(folder.path().to_owned()),
+        mode: Mode::Offline,
+        root_certificates: Some(folder.path().join("on another machine.pem")),
+        ..EndpointParams::new("http://127.0.0.1:1/v1", "tiny")
+    };
+    let client = Client::new(params, None).unwrap();
+    let done = run(&client, &requests(1)).unwrap();
+    assert!(done.stopped.is_none(), "{:?}", done.stopped);
+    let record = &done.records[0];
+    assert!(record.from_cache && record.label_index == Some(1), "{record:?}");
+    assert_eq!((client.probe().unwrap().top_logprobs, record.confidence), (0, Some(1.0)));
+}

@@ -6,11 +6,13 @@
 mod failures;
 mod kept;
 mod ladder;
+mod limits;
 mod outcomes;
 #[cfg(feature = "local")]
 mod real;
 mod secrets;
 mod spending;
+mod tls;
 
 mod server;
 

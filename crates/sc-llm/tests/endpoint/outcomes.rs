@@ -171,6 +171,57 @@ fn the_probabilities_of_the_tokens_of_the_label_are_the_confidence() {
 }
 
 #[test]
+fn what_the_label_could_have_begun_with_makes_the_confidence_where_the_server_tells() {
+    let server = Server::start(|request, stream| {
+        assert_eq!((&request.body["logprobs"], &request.body["top_logprobs"]), (&json!(true), &json!(20)));
+        let token = |text: &str, p: f64| json!({ "token": text, "logprob": p.ln(), "bytes": null });
+        let mut first = token("N", 0.3);
+        first["top_logprobs"] =
+            [("B", 0.4), ("N", 0.3), ("I", 0.2), ("T cell", 0.1)].map(|(text, p)| token(text, p)).into();
+        let tokens = json!([first, token("K cell", 0.8)]);
+        let message = json!({ "content": "NK cell" });
+        send(
+            stream,
+            "200 OK",
+            &[],
+            &answer(json!({ "message": message, "logprobs": { "content": tokens } })),
+        );
+    });
+    let (record, _) = one(EndpointParams { logprobs: true, ..params(&server) });
+    assert_eq!(record.confidence_from, Some(ConfidenceFrom::TopLogprobs));
+    assert!((record.confidence.unwrap() - 0.3 / 0.8 * 0.8).abs() < 1e-9, "{record:?}");
+    let first = record.first_token.clone().unwrap();
+    assert!((first.seen - 0.8).abs() < 1e-9);
+    let groups: Vec<(&[usize], f64)> =
+        first.groups.iter().map(|group| (group.labels.as_slice(), group.probability)).collect();
+    for ((labels, p), expected) in groups.iter().zip([(&[0], 0.5), (&[2], 0.375), (&[1], 0.125)]) {
+        assert!(*labels == expected.0 && (p - expected.1).abs() < 1e-9, "{groups:?}");
+    }
+    // It is in the records, and records of earlier versions are read without it.
+    let mut line = serde_json::to_value(&record).unwrap();
+    assert_eq!(line["confidence_from"], "top_logprobs");
+    assert_eq!(serde_json::from_value::<Record>(line.clone()).unwrap(), record);
+    line.as_object_mut().unwrap().remove("first_token");
+    line["confidence_from"] = json!("logprobs");
+    let earlier: Record = serde_json::from_value(line).unwrap();
+    assert_eq!((earlier.first_token, earlier.confidence_from), (None, Some(ConfidenceFrom::Logprobs)));
+}
+
+#[test]
+fn requests_that_begin_alike_go_after_each_other() {
+    let server = Server::saying("T cell");
+    let mut requests = requests(6);
+    for request in requests.iter_mut().step_by(2).skip(1) {
+        request.messages[0].content = "You name tissues.".to_owned();
+    }
+    let client = Client::new(EndpointParams { concurrency: 1, ..params(&server) }, None).unwrap();
+    let records = run(&client, &requests).unwrap().records;
+    let sent: Vec<usize> = server.requests().iter().map(cluster).collect();
+    assert_eq!(sent, [0, 1, 3, 5, 2, 4]);
+    assert!(records.iter().zip(&requests).all(|(record, request)| record.id == request.id));
+}
+
+#[test]
 fn without_probabilities_samples_vote() {
     let server = Server::chat(|request, stream| {
         assert_eq!(request.body["temperature"], 0.7);
@@ -199,11 +250,19 @@ fn without_probabilities_samples_vote() {
 #[test]
 fn a_prompt_that_the_server_has_hardly_read_is_marked() {
     let server = Server::saying("T cell");
+    // The server says that it has read 100 tokens.
     let mut long = request("long");
-    long.messages[1].content.push_str(&" GENE".repeat(1000));
-    let records =
-        run(&Client::new(params(&server), None).unwrap(), &[request("short"), long]).unwrap().records;
-    assert_eq!([records[0].prompt_cut, records[1].prompt_cut], [false, true]);
+    long.messages[1].content.push_str(&" GENE".repeat(150));
+    let mut longer = request("longer");
+    longer.messages[1].content.push_str(&" GENE".repeat(250));
+    let requests = [request("short"), long, longer];
+    let cut = |client: Client| {
+        run(&client, &requests).unwrap().records.iter().map(|one| one.prompt_cut).collect::<Vec<_>>()
+    };
+    let client = || Client::new(params(&server), None).unwrap();
+    assert_eq!(cut(client()), [false, true, true]);
+    let words = |text: &str| text.split_whitespace().count();
+    assert_eq!(cut(client().with_counter(words)), [false, false, true]);
 }
 
 #[test]
@@ -245,6 +304,7 @@ fn parameters_without_sense_are_refused_by_name() {
         (EndpointParams { temperature: f64::NAN, ..base.clone() }, "temperature"),
         (EndpointParams { sample_temperature: -1.0, ..base.clone() }, "sample_temperature"),
         (EndpointParams { samples: 0, ..base.clone() }, "samples"),
+        (EndpointParams { top_logprobs: 21, ..base.clone() }, "top_logprobs"),
         (EndpointParams { concurrency: 0, ..base.clone() }, "concurrency"),
         (EndpointParams { concurrency: 10_000, ..base.clone() }, "concurrency"),
         (EndpointParams { max_cost: Some(f64::NAN), ..base.clone() }, "max_cost"),

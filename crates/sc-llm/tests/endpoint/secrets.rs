@@ -78,7 +78,12 @@ fn the_key_is_in_nothing_that_a_run_leaves_even_if_the_server_repeats_it() {
                 assert_eq!(sent, format!("Bearer {CANARY}"));
                 let fill = |text: &str| text.replace("KEY", CANARY);
                 let to = fill("https://elsewhere.example.org/KEY?key=KEY");
-                let headers = [("Location", to.as_str()), ("X-Key", sent), ("retry-after-ms", "1")];
+                let headers = [
+                    ("Location", to.as_str()),
+                    ("X-Key", sent),
+                    ("x-request-id", sent),
+                    ("retry-after-ms", "1"),
+                ];
                 send(stream, head, &headers, &fill(body));
             });
             let text = traces(&server, folder.path());
@@ -135,4 +140,31 @@ fn requests_go_to_the_path_below_the_base_and_hold_no_ids() {
 fn a_key_does_not_go_in_the_clear_to_another_machine() {
     let e = Client::new(EndpointParams::new("http://192.0.2.1/v1", "m"), key()).unwrap_err();
     assert!(matches!(e, Error::Refused { .. }) && e.help().is_some(), "{e}");
+}
+
+/// The base that a child of the next test asks.
+const BASE: &str = "SC_LLM_TEST_BASE";
+
+#[test]
+fn no_proxy_that_the_environment_names_sees_anything() {
+    if let Ok(base) = std::env::var(BASE) {
+        // In the child.
+        let params = EndpointParams { base, ..params(&Server::saying("")) };
+        let done = run(&Client::new(params, key()).unwrap(), &requests(1)).unwrap();
+        return assert_eq!(outcomes(&done.records), [Outcome::Label]);
+    }
+    let server = Server::saying("T cell");
+    let proxy = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = format!("http://{}", proxy.local_addr().unwrap());
+    let mut child = std::process::Command::new(std::env::current_exe().unwrap());
+    child.args(["--exact", "secrets::no_proxy_that_the_environment_names_sees_anything"]);
+    for name in ["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"] {
+        child.env(name, &address).env(name.to_lowercase(), &address);
+    }
+    let output = child.env(BASE, server.base()).env("NO_PROXY", "").env("no_proxy", "").output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+    assert_eq!(server.requests().len(), 1);
+    proxy.set_nonblocking(true).unwrap();
+    let nobody = proxy.accept().unwrap_err();
+    assert_eq!(nobody.kind(), std::io::ErrorKind::WouldBlock);
 }

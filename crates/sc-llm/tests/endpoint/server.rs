@@ -104,7 +104,7 @@ impl Drop for Server {
     }
 }
 
-fn read(stream: &TcpStream) -> Option<Request> {
+pub(crate) fn read(stream: impl Read) -> Option<Request> {
     let mut reader = BufReader::new(stream);
     let mut lines = Vec::new();
     loop {
@@ -130,7 +130,7 @@ fn read(stream: &TcpStream) -> Option<Request> {
 }
 
 /// Sends all of an answer; the client may have gone.
-pub(crate) fn send(stream: &mut TcpStream, status: &str, headers: &[(&str, &str)], body: &str) {
+pub(crate) fn send(stream: &mut impl Write, status: &str, headers: &[(&str, &str)], body: &str) {
     let mut head = format!("HTTP/1.1 {status}\r\nConnection: close\r\nContent-Length: {}\r\n", body.len());
     for (name, value) in headers {
         head.push_str(&format!("{name}: {value}\r\n"));
@@ -139,7 +139,7 @@ pub(crate) fn send(stream: &mut TcpStream, status: &str, headers: &[(&str, &str)
 }
 
 /// Sends bytes as they are.
-pub(crate) fn raw(stream: &mut TcpStream, bytes: &[u8]) {
+pub(crate) fn raw(stream: &mut impl Write, bytes: &[u8]) {
     let _ = stream.write_all(bytes).and_then(|()| stream.flush());
 }
 

@@ -13,7 +13,7 @@ fn published(name: &str) -> Option<Tokenizer> {
 }
 
 /// Names of all terms that have one, each once, in the order of their bytes.
-fn cell_ontology() -> Option<Vec<String>> {
+pub(crate) fn cell_ontology() -> Option<Vec<String>> {
     let file =
         std::fs::File::open(support::data("ontology")?.join("CL-ontology-v2025-07-30.json.gz")).unwrap();
     let mut text = String::new();

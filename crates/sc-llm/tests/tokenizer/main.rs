@@ -2,6 +2,7 @@
 #![cfg(feature = "local")]
 #![allow(clippy::unwrap_used, reason = "a test fails where something is not there")]
 
+mod gguf;
 mod labels;
 mod support;
 

@@ -19,7 +19,8 @@ use super::servers::ServerArgs;
 pub struct LlmArgs {
     #[command(flatten)]
     pub(super) cells: CellArgs,
-    /// Folders of models, as released: FOLDER or NAME=FOLDER; without it, a small decoder is trained on the training cells
+    /// Folders of models as released (GPT-Neo, OPT, Phi, Qwen2 or T5; config.json, weights, tokenizer.json): FOLDER or
+    /// NAME=FOLDER; without it, a small decoder is trained on the training cells
     #[arg(long, value_name = "[NAME=]FOLDER", num_args = 1..)]
     pub(super) model: Vec<Named>,
     /// Train the small decoder beside the models that are named
@@ -34,8 +35,7 @@ pub struct LlmArgs {
     #[arg(long, value_name = "TASK", num_args = 1.., value_delimiter = ',', value_enum,
           default_values = ["markers", "expression", "barcode-cluster"])]
     pub(super) tasks: Vec<TaskName>,
-    /// How an answer is found: free (parsed), strict (word for word, else wrong), constrained (a label by construction),
-    /// posterior (the label of the highest exact probability)
+    /// How an answer is found
     #[arg(long, value_name = "WAY", num_args = 1.., value_delimiter = ',', value_enum,
           default_values = ["free", "strict", "constrained", "posterior"])]
     pub(super) decoding: Vec<Decoding>,
@@ -54,7 +54,7 @@ pub struct LlmArgs {
     /// Ask about so many test cells at most, drawn with the shares of the types
     #[arg(long, value_name = "N", value_parser = at_least_1)]
     pub(super) max_test: Option<usize>,
-    /// Tokens of a free answer of a model of a folder at most
+    /// Tokens of a free answer, or of the reason in a template, of a model of a folder at most
     #[arg(long, value_name = "N", default_value_t = 24, value_parser = at_least_1)]
     pub(super) max_new_tokens: usize,
     /// How fine the clusters of markers and barcode-cluster are: the resolution of Leiden
@@ -68,7 +68,7 @@ pub struct LlmArgs {
     pub(super) calibrate: bool,
     #[command(flatten)]
     pub(super) run: RunArgs,
-    /// Go on with a run that was interrupted
+    /// Go on with a run that was cut off: answers that are there are not asked again
     #[arg(long, conflicts_with = "force")]
     pub(super) resume: bool,
     /// Folder of the results
@@ -106,20 +106,31 @@ pub(super) enum FrameChoice {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub(super) enum Decoding {
-    /// Free text, parsed.
+    /// Free text, in which a label counts in other case and white space too
     Free,
-    /// Free text, word for word.
+    /// The same text, in which a label counts word for word alone, and if the model ended by itself
     Strict,
-    /// Along the trie of labels.
+    /// The most probable token each time, among those that lead to a label: always a label
     Constrained,
-    /// The exact probability of every label.
+    /// The label of the highest exact probability; needs the weights of a model
     Posterior,
+    /// A JSON object whose text is given, with holes for a reason in free text and then for a label: always a label; needs
+    /// the weights of a model
+    Template,
 }
 
 impl Decoding {
     /// Its word in tables.
     pub(super) fn word(self) -> &'static str {
-        annotate::Decoding::from(self).name()
+        match self {
+            Self::Template => "template",
+            _ => annotate::Decoding::from(self).name(),
+        }
+    }
+
+    /// Whether a model behind a server cannot be asked so.
+    pub(super) fn needs_weights(self) -> bool {
+        matches!(self, Self::Posterior | Self::Template)
     }
 }
 
@@ -128,7 +139,7 @@ impl From<Decoding> for annotate::Decoding {
         match decoding {
             Decoding::Free => Self::Free,
             Decoding::Strict => Self::Strict,
-            Decoding::Constrained => Self::Constrained,
+            Decoding::Constrained | Decoding::Template => Self::Constrained,
             Decoding::Posterior => Self::Posterior,
         }
     }

@@ -6,12 +6,13 @@ use anyhow::{Context, Result};
 use sc_examples::end::Usage;
 use sc_examples::progress::say;
 use sc_llm::chat::Chat;
+use sc_llm::decode::template::{self, Hole, Part, Template};
 use sc_llm::evidence::Evidence;
 use sc_llm::models::{LanguageModel, OpenParams, open};
 use sc_llm::prompt::{self, Fitted, Frame, Instruction, PromptParams, Prompter};
 use sc_llm::tokenizer::{LabelTokens, Tokenizer};
 
-use super::args::{FrameChoice, LlmArgs, Named};
+use super::args::{Decoding, FrameChoice, LlmArgs, Named};
 use super::tasks::{self, Task};
 
 /// Most tokens of a prompt where the model itself has no limit: what T5 was trained with.
@@ -23,6 +24,17 @@ pub(super) struct Asker {
     pub(super) model: LanguageModel,
     pub(super) tokenizer: Tokenizer,
     pub(super) manner: Manner,
+}
+
+/// What a model is asked in one way.
+pub(super) struct Prompts {
+    /// For each item.
+    pub(super) fitted: Vec<Fitted>,
+    pub(super) labels: LabelTokens,
+    /// The prompt without a cell.
+    pub(super) nothing: Fitted,
+    /// Where the answer is one.
+    pub(super) template: Option<Template>,
 }
 
 /// How a model is asked.
@@ -55,19 +67,33 @@ impl Asker {
         }
     }
 
-    /// Prompts of items in tokens, and the labels behind them.
+    /// Prompts of items in tokens, and what follows them.
     pub(super) fn prompts(
         &self,
         task: &Task,
         items: &[tasks::Asked],
+        decoding: Decoding,
         args: &LlmArgs,
-    ) -> Result<(Vec<Fitted>, LabelTokens, Fitted)> {
+    ) -> Result<Prompts> {
         let has_encoder = self.model.answer_start().is_some();
         let prompter = self.manner.prompter(task, args)?;
         let labels = prompter.label_tokens(&self.tokenizer)?;
+        let nothing = match items.first().map(|asked| &asked.evidence) {
+            Some(Evidence::Barcode(_)) => Evidence::Barcode("N/A".to_owned()),
+            Some(Evidence::Values(_)) => Evidence::Values(vec![("N/A".to_owned(), 0.0)]),
+            _ => Evidence::Genes(vec!["N/A".to_owned()]),
+        };
+        let template = match decoding {
+            Decoding::Template => Some(self.template(&prompter, &nothing, args)?),
+            _ => None,
+        };
         let positions = self.model.max_positions().unwrap_or(UNLIMITED);
         // An encoder reads the prompt alone.
-        let answer = if has_encoder { 0 } else { labels.trie().max_len().max(args.max_new_tokens) };
+        let answer = match &template {
+            _ if has_encoder => 0,
+            Some(template) => template.max_tokens(),
+            None => labels.trie().max_len().max(args.max_new_tokens),
+        };
         let most = positions.saturating_sub(answer);
         let fit =
             |evidence: &Evidence| prompter.fit(evidence, &self.tokenizer, most).map_err(sc_llm::Error::from);
@@ -75,12 +101,22 @@ impl Asker {
             .iter()
             .map(|asked| fit(&asked.evidence).with_context(|| format!("the prompt of {:?}", asked.id)))
             .collect::<Result<_>>()?;
-        let nothing = match items.first().map(|asked| &asked.evidence) {
-            Some(Evidence::Barcode(_)) => Evidence::Barcode("N/A".to_owned()),
-            Some(Evidence::Values(_)) => Evidence::Values(vec![("N/A".to_owned(), 0.0)]),
-            _ => Evidence::Genes(vec!["N/A".to_owned()]),
-        };
-        Ok((fitted, labels, fit(&nothing)?))
+        Ok(Prompts { fitted, labels, nothing: fit(&nothing)?, template })
+    }
+
+    /// An object of JSON with a reason and then the label, behind a prompt.
+    fn template(&self, prompter: &Prompter, evidence: &Evidence, args: &LlmArgs) -> Result<Template> {
+        let prompt = prompter.prompt(evidence).map_err(sc_llm::Error::from)?;
+        // The decoder of T5 has not read the prompt.
+        let prefix = if self.model.answer_start().is_some() { "" } else { prompt.answer_prefix() };
+        let fields = [
+            ("reason", Hole::Text { max_tokens: args.max_new_tokens }),
+            ("cell_type", Hole::labels(prompter.labels())),
+        ];
+        // Behind "Answer:" stands a space.
+        let mut parts = vec![Part::Text(prompter.answer_text(""))];
+        parts.extend(template::json(&fields).map_err(sc_llm::Error::from)?);
+        Ok(Template::new(&self.tokenizer, prefix, &parts).map_err(sc_llm::Error::from)?)
     }
 }
 

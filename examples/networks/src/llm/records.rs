@@ -22,6 +22,8 @@ pub(super) struct Line {
     pub(super) outcome: String,
     /// What the model said.
     pub(super) text: String,
+    /// Whether the model ended its text by itself.
+    pub(super) ended: bool,
     /// Probability of the label, where probabilities were asked for.
     pub(super) probability: Option<f64>,
     pub(super) n_prompt: usize,
@@ -85,6 +87,7 @@ mod tests {
             label: None,
             outcome: "empty".into(),
             text: "\n".into(),
+            ended: true,
             probability: None,
             n_prompt: 3,
             n_shared: 1,

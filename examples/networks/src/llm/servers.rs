@@ -43,7 +43,7 @@ pub(super) struct ServerArgs {
     /// Tokens of an answer of a server at most; a model that reasons needs thousands
     #[arg(long, value_name = "N", default_value_t = 512, value_parser = clap::value_parser!(u32).range(1..), requires = "endpoint")]
     pub(super) max_reply_tokens: u32,
-    /// Answers that were kept, and no server: replays an earlier run
+    /// Answers that were kept in OUT/answers, and no server: replays an earlier run
     #[arg(long, requires = "endpoint")]
     pub(super) offline: bool,
     /// Ask servers at private or otherwise special addresses; this machine needs no leave
@@ -196,7 +196,7 @@ impl Server {
         let is_free = match decoding {
             Decoding::Free | Decoding::Strict => true,
             Decoding::Constrained => false,
-            Decoding::Posterior => return Ok(None),
+            Decoding::Posterior | Decoding::Template => return Ok(None),
         };
         let (word, way) = (task.name.word(), decoding.word());
         let prompter =
@@ -285,7 +285,7 @@ fn line(
         (_, None) => false,
         (Decoding::Free, Some(how)) => matches!(how, Match::Exact | Match::Folded),
         (Decoding::Strict, Some(how)) => how == Match::Exact,
-        (Decoding::Constrained | Decoding::Posterior, Some(_)) => true,
+        (Decoding::Constrained | Decoding::Posterior | Decoding::Template, Some(_)) => true,
     };
     let outcome = match (record.outcome, record.matched) {
         (Outcome::Label, Some(Match::Exact | Match::Number)) if counts => "exact",
@@ -308,6 +308,7 @@ fn line(
         label: record.label_index.filter(|_| counts).map(|label| labels[label].clone()),
         outcome: outcome.to_owned(),
         text: why.unwrap_or(&record.text).to_owned(),
+        ended: record.outcome != Outcome::Length,
         probability: record.confidence.filter(|_| counts),
         n_prompt: record.tokens.input as usize,
         n_shared: 0,

@@ -21,6 +21,7 @@ use super::scores::Row;
 use super::servers::{self, Purse};
 use super::small;
 use super::tasks::{Asked, Task};
+use crate::lines::sweep;
 use crate::small::NAME as SMALL;
 
 /// Runs all of it; returns the comparison as text, and the page.
@@ -31,6 +32,16 @@ pub fn run(args: &LlmArgs) -> Result<(String, PathBuf)> {
     let (started, clock) = (SystemTime::now(), Instant::now());
     let out = &args.out;
     let begun = args.resume && out.join("plan.json").is_file();
+    if out.join("plan.json").is_file() && !args.resume && !args.run.force {
+        let text = format!("{} holds a run of this program", out.display());
+        bail!(Usage(format!(
+            "{text}: pass --resume to go on with it, --force to begin anew, or name another --out"
+        )));
+    }
+    if args.resume && !begun {
+        // A run that was killed before it had a plan.
+        sweep(out)?;
+    }
     sc_eval::report::check_folder(out, args.run.force || begun)?;
     args.run.set_threads()?;
     check(args)?;
@@ -76,10 +87,13 @@ pub fn run(args: &LlmArgs) -> Result<(String, PathBuf)> {
     }
     let askers: Vec<Asker> =
         args.model.iter().map(|named| Asker::open(named, args.frame)).collect::<Result<_>>()?;
+    // Answers of another plan are forgotten before the plan is there: no run takes them for its own.
+    let mut records = Records::open(&out.join("records.jsonl"), begun)?;
     if !begun {
         begin(out, &plan)?;
     }
-    let mut records = Records::open(&out.join("records.jsonl"), begun)?;
+    sweep(out)?;
+    sweep(&out.join("answers"))?;
 
     let mut findings = Findings::new(&cells, args, &asked);
     findings.manners = askers.iter().map(|asker| (asker.name.clone(), asker.manner_words())).collect();
@@ -189,9 +203,10 @@ fn check(args: &LlmArgs) -> Result<()> {
             bail!(Usage("--decoding names one way twice".to_owned()));
         }
     }
-    let needs_weights = args.decoding.iter().all(|decoding| *decoding == Decoding::Posterior);
+    let needs_weights = args.decoding.iter().all(|decoding| decoding.needs_weights());
     if needs_weights && !args.servers.endpoint.is_empty() {
-        let text = "--decoding posterior needs the weights of a model: name another way for the models of --endpoint";
+        let text = "--decoding posterior and template need the weights of a model, which a server does not show: add free, \
+                    strict or constrained for the models of --endpoint";
         bail!(Usage(text.to_owned()));
     }
     args.model.iter().try_for_each(Named::check)?;

@@ -204,13 +204,13 @@ pub(super) fn disguised(records: &[Record], seed: u64) -> Result<Vec<Record>> {
 }
 
 /// Writes the answers beside the result: a column a method.
-pub(super) fn write(path: &Path, asked: &[Record], answers: &Answers, force: bool) -> Result<()> {
+pub(super) fn write(path: &Path, asked: &[Record], answers: &Answers) -> Result<()> {
     let mut table = DataFrame::new(asked.iter().map(|record| record.cell_name.clone()).collect());
     table.set_index_name(Some("cell_name"))?;
     for (method, answers) in answers {
         table.insert(method.as_str(), Column::Strings(answers.clone()))?;
     }
-    Ok(delimited::write(&table, path, force)?)
+    Ok(delimited::write(&table, path, true)?)
 }
 
 /// Reads what [`write`] wrote.

@@ -26,7 +26,7 @@ pub struct EvaluateArgs {
     /// The table of scored pairs (Ground Truth, Model Prediction, Evaluation Score), .csv or .xlsx: the score as published
     #[arg(long, value_name = "FILE")]
     pairs: Option<PathBuf>,
-    /// What answers count that the table does not have
+    /// What an answer counts that the table of pairs does not have
     #[arg(long, value_name = "WHAT", default_value = "drop")]
     on_missing: Missing,
     /// A release of the Cell Ontology, OBO or CELLxGENE's JSON, plain or .gz: a score that drops nothing

@@ -9,11 +9,11 @@ use sc_examples::progress::{bar, say, thousands};
 use sc_examples::run::at_least_1;
 use sc_llm::cellreasoner::{CellResult, Record, parse_response, read_records, write_results};
 
-use super::answers::{Answers, partial};
+use super::answers::{Answers, Part, partial};
 use super::baselines::{self, Learning, disguised};
 use super::local::Local;
 use super::remote;
-use crate::lines::fingerprint;
+use crate::lines::{fingerprint, sweep};
 
 /// The flags of the third step.
 #[derive(Args, Clone, Debug)]
@@ -40,8 +40,9 @@ pub struct InferArgs {
     /// The model, as that server names it
     #[arg(long, value_name = "NAME", requires = "endpoint")]
     pub(super) model: Option<String>,
-    /// A file with the labels, one a line: every answer is one of them. Without it answers are free text, those of the small
-    /// decoder and of a server the labels of --train
+    /// A file with the labels to choose from, one a line. A model of a folder answers with one of them; a server is told them
+    /// and held to them as far as it can be. Without it a model of a folder answers in free text, and the small decoder and a
+    /// server have the labels of --train
     #[arg(long, value_name = "FILE.txt")]
     pub(super) labels: Option<PathBuf>,
     /// How weights of a folder are held
@@ -50,9 +51,10 @@ pub struct InferArgs {
     /// Take the most probable token each time; the published settings draw (temperature 0.01 for labels, 0.6 for thoughts)
     #[arg(long)]
     pub(super) greedy: bool,
-    /// Tokens of an answer, at most
-    #[arg(long, value_name = "N", default_value_t = 4096, value_parser = at_least_1)]
-    pub(super) max_new_tokens: usize,
+    /// Tokens of an answer, at most; without it 4096 for free text, and 512 where there are labels to choose from, too few
+    /// for a model behind a server that reasons before it answers
+    #[arg(long, value_name = "N", value_parser = at_least_1)]
+    pub(super) max_new_tokens: Option<usize>,
     /// Tokens of a prompt with its answer, at most; genes are left out from the end where it is too long
     #[arg(long, value_name = "N", default_value_t = 8192, value_parser = at_least_1)]
     pub(super) context: usize,
@@ -63,16 +65,16 @@ pub struct InferArgs {
     /// Seed of the draws, of the small decoder and of the shuffled names
     #[arg(long, value_name = "SEED", default_value_t = 0)]
     pub(super) seed: u64,
-    /// Prices of models, for the limit on cost: a YAML file
+    /// Prices of models, for the limit on cost: a YAML file, "MODEL: {input: 0.15, output: 0.6}" per million tokens
     #[arg(long, value_name = "FILE.yaml", requires = "endpoint")]
     pub(super) prices: Option<PathBuf>,
-    /// Most money; the request that could exceed it is not sent
-    #[arg(long, value_name = "AMOUNT", requires = "endpoint")]
+    /// Most money that this run spends; the request that could exceed it is not sent
+    #[arg(long, value_name = "AMOUNT", requires = "prices")]
     pub(super) max_cost: Option<f64>,
     /// Requests to the server at a time
     #[arg(long, value_name = "N", default_value_t = 4, value_parser = at_least_1, requires = "endpoint")]
     pub(super) concurrency: usize,
-    /// Answers that were kept, and no server: replays an earlier run
+    /// Answers that were kept in NAME_CellReasoner_result.answers, and no server: replays an earlier run
     #[arg(long, requires = "endpoint")]
     pub(super) offline: bool,
     /// Ask a server at a private or otherwise special address; this machine needs no leave
@@ -84,9 +86,22 @@ pub struct InferArgs {
     /// The file; NAME_CellReasoner_result.csv beside the input without it
     #[arg(long, value_name = "FILE.csv")]
     pub(super) out: Option<PathBuf>,
-    /// Replace the file of an earlier run, and begin anew
+    /// Replace the files of an earlier run, and begin anew; without it a run that was cut off goes on
     #[arg(long)]
     pub(super) force: bool,
+}
+
+/// Tokens of an answer where nothing is said: those of the published settings, and those that no name of a type needs.
+const FREE_TOKENS: usize = 4096;
+const LABEL_TOKENS: usize = 512;
+
+impl InferArgs {
+    /// Tokens of an answer, at most.
+    pub(super) fn answer_tokens(&self) -> usize {
+        // A server and the small decoder always choose.
+        let chooses = self.labels.is_some() || self.checkpoint.is_none();
+        self.max_new_tokens.unwrap_or(if chooses { LABEL_TOKENS } else { FREE_TOKENS })
+    }
 }
 
 /// How weights are held.
@@ -118,10 +133,13 @@ pub(super) fn run(args: &InferArgs) -> Result<()> {
     if args.endpoint.is_some() && args.labels.is_none() && args.train.is_none() {
         bail!(Usage("a server is told what to choose from: give --labels, or --train".to_owned()));
     }
-    super::check_free(&out, args.force)?;
     let has_baselines = args.train.is_some() || args.shuffled;
-    if has_baselines {
-        super::check_free(&beside, args.force)?;
+    let check_free = |may_replace: bool| {
+        super::check_free(&out, may_replace)?;
+        if has_baselines { super::check_free(&beside, may_replace) } else { Ok(()) }
+    };
+    if !partial(&out).exists() {
+        check_free(args.force)?;
     }
     if let Some(n) = args.threads {
         rayon::ThreadPoolBuilder::new().num_threads(n).build_global().context("cannot start the threads")?;
@@ -137,47 +155,74 @@ pub(super) fn run(args: &InferArgs) -> Result<()> {
         _ => None,
     };
     let asked = asked(args, labels.as_deref(), learning.as_ref());
-    let open = |records: &[Record], out: &Path| Answers::open(&partial(out), records, &asked, args.force);
-    let mut answers = open(&records, &out)?;
-    let mut control = match args.shuffled {
-        true => {
-            let (records, out) = (disguised(&records, args.seed)?, out.with_extension("shuffled.csv"));
-            let answers = open(&records, &out)?;
-            Some((records, out, answers))
-        }
-        false => None,
-    };
+    let n_times = if args.shuffled { 2 } else { 1 };
+    let mut answers = Answers::open(&partial(&out), &records, &asked, n_times, args.force)?;
+    // A run that was killed at its end has written some of its files: they are its own.
+    let may_replace = args.force || answers.is_begun();
+    check_free(may_replace)?;
     let asker = Asker::new(args, learning.as_ref(), &out)?;
-    let spent = asker.ask(args, &records, labels.as_deref(), (&out, &mut answers), args.max_cost)?;
+    let spent = asker.ask(args, &records, labels.as_deref(), (&out, answers.part(0)), args.max_cost)?;
     let mut others = match &learning {
         Some(learning) => learning.answers(&records, &args.input)?,
         None => Vec::new(),
     };
-    if let Some((records, out, answers)) = &mut control {
+    if args.shuffled {
         say("once more, with shuffled names of genes");
+        let (records, out) = (disguised(&records, args.seed)?, out.with_extension("shuffled.csv"));
         let left = args.max_cost.map(|most| (most - spent).max(0.0));
-        asker.ask(args, records, labels.as_deref(), (out, answers), left)?;
-        let said = answers.responses.iter().map(|said| parse_response(said.as_deref().unwrap_or_default()));
+        asker.ask(args, &records, labels.as_deref(), (&out, answers.part(1)), left)?;
+        let part = answers.part(1);
+        let said = part.responses().iter().map(|said| parse_response(said.as_deref().unwrap_or_default()));
         others.push(("shuffled gene names".to_owned(), said.map(str::to_owned).collect()));
-    }
-    if has_baselines {
-        baselines::write(&beside, &records, &others, args.force)?;
     }
     let result = |(record, response): (&Record, &Option<String>)| CellResult {
         cell_name: record.cell_name.clone(),
         response: response.clone().unwrap_or_default(),
         label: record.output.clone(),
     };
-    let results: Vec<CellResult> = records.iter().zip(&answers.responses).map(result).collect();
-    write_results(&results, &out, args.force)?;
+    let results: Vec<CellResult> = records.iter().zip(answers.part(0).responses()).map(result).collect();
+    let written = Written::new(&out, may_replace)?;
+    if has_baselines {
+        written.put(&beside, |path| baselines::write(path, &records, &others))?;
+    }
+    written.put(&out, |path| Ok(write_results(&results, path, true)?))?;
+    written.finish()?;
     answers.finish()?;
-    control.map_or(Ok(()), |(_, _, answers)| answers.finish())?;
     let n_empty = results.iter().filter(|result| result.prediction().is_empty()).count();
     say(&format!("{} answers, {n_empty} of them empty: {}", thousands(results.len()), out.display()));
     if has_baselines {
         say(&format!("what stands beside them: {}", beside.display()));
     }
     Ok(())
+}
+
+/// Files that are written in a folder of their own and then put in place. What a run that was killed left there is known
+/// to be of this result, whoever else writes beside it.
+struct Written {
+    folder: PathBuf,
+    may_replace: bool,
+}
+
+impl Written {
+    /// Makes `NAME_CellReasoner_result.partial.files`, or cleans that of a run that was killed.
+    fn new(out: &Path, may_replace: bool) -> Result<Self> {
+        let folder = out.with_extension("partial.files");
+        std::fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
+        sweep(&folder)?;
+        Ok(Self { folder, may_replace })
+    }
+
+    fn put(&self, path: &Path, write: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
+        let aside = self.folder.join(path.file_name().unwrap_or_default());
+        write(&aside)?;
+        super::check_free(path, self.may_replace)?;
+        std::fs::rename(&aside, path).with_context(|| format!("cannot write {}", path.display()))
+    }
+
+    fn finish(self) -> Result<()> {
+        let Self { folder, .. } = self;
+        std::fs::remove_dir(&folder).with_context(|| format!("cannot remove {}", folder.display()))
+    }
 }
 
 /// All that the answers depend on beside the records, in words.
@@ -190,7 +235,7 @@ fn asked(args: &InferArgs, labels: Option<&[String]>, learning: Option<&Learning
         args.model,
         args.precision,
         args.greedy,
-        args.max_new_tokens,
+        args.answer_tokens(),
         args.context,
         args.as_trained,
         args.seed,
@@ -233,18 +278,19 @@ impl<'a> Asker<'a> {
         args: &InferArgs,
         records: &[Record],
         labels: Option<&[String]>,
-        (out, answers): (&Path, &mut Answers),
+        (out, mut answers): (&Path, Part<'_>),
         max_cost: Option<f64>,
     ) -> Result<f64> {
-        if answers.n_done() > 0 {
-            say(&format!("{} answers are there already", thousands(answers.n_done())));
+        let n_done = records.len() - answers.left().len();
+        if n_done > 0 {
+            say(&format!("{} answers are there already", thousands(n_done)));
         }
         let bar = bar(records.len());
-        bar.set_position(answers.n_done() as u64);
+        bar.set_position(n_done as u64);
         let spent = match self {
-            Self::Local(local) => local.ask(records, labels, answers, &bar).map(|()| 0.0)?,
+            Self::Local(local) => local.ask(records, labels, &mut answers, &bar).map(|()| 0.0)?,
             Self::Endpoint => {
-                remote::ask(args, records, labels.unwrap_or_default(), (out, answers), &bar, max_cost)?
+                remote::ask(args, records, labels.unwrap_or_default(), (out, &mut answers), &bar, max_cost)?
             }
         };
         bar.finish_and_clear();

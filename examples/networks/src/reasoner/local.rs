@@ -18,7 +18,7 @@ use sc_llm::prompt::most;
 use sc_llm::sft::Example;
 use sc_llm::tokenizer::{End, LabelTokens, Tokenizer};
 
-use super::answers::Answers;
+use super::answers::Part;
 use super::infer::{InferArgs, Precision};
 use crate::small::{self, Training};
 
@@ -104,10 +104,10 @@ impl<'a> Local<'a> {
         &self,
         records: &[Record],
         labels: Option<&[String]>,
-        answers: &mut Answers,
+        answers: &mut Part<'_>,
         bar: &ProgressBar,
     ) -> Result<()> {
-        let left: Vec<usize> = (0..records.len()).filter(|&at| answers.responses[at].is_none()).collect();
+        let left = answers.left();
         let mut n_cut = 0;
         let mut behind = BTreeMap::new();
         for places in left.chunks(SLICE) {
@@ -172,7 +172,7 @@ impl<'a> Local<'a> {
             false => Sampling::Random { temperature, top_k: 0, top_p, seed: self.args.seed },
         };
         let params = GenerateParams {
-            max_new_tokens: self.args.max_new_tokens,
+            max_new_tokens: self.args.answer_tokens(),
             sampling,
             repetition_penalty: 1.1,
             stop: self.tokenizer.special().eos.clone(),
@@ -195,7 +195,7 @@ impl<'a> Local<'a> {
         asked: Vec<(usize, Item)>,
         labels: &[String],
         tokens: &LabelTokens,
-        answers: &mut Answers,
+        answers: &mut Part<'_>,
         bar: &ProgressBar,
     ) -> Result<()> {
         let names: Vec<[&str; 1]> = labels.iter().map(|label| [label.as_str()]).collect();
@@ -237,7 +237,7 @@ fn is_reasoning(record: &Record) -> bool {
 /// Tokens of a prompt, at most. An answer needs some room; a budget of thousands of tokens is no reason to have no prompt.
 fn room(positions: Option<usize>, args: &InferArgs) -> usize {
     let most = positions.map_or(args.context, |most| most.min(args.context));
-    most.saturating_sub(args.max_new_tokens.min(most / 4))
+    most.saturating_sub(args.answer_tokens().min(most / 4))
 }
 
 /// A prompt with as many genes as there is room for.
@@ -271,7 +271,7 @@ mod tests {
     use sc_llm::models::Scoring;
 
     use super::*;
-    use crate::reasoner::answers::partial;
+    use crate::reasoner::answers::{Answers, partial};
 
     #[derive(Parser)]
     struct Command {
@@ -316,7 +316,8 @@ mod tests {
             let (records, labels) = (records(), ["B cell", "T cell", "Treg"].map(str::to_owned));
             let folder = tempfile::tempdir().unwrap();
             let path = partial(&folder.path().join("x.csv"));
-            let mut answers = Answers::open(&path, &records, "", false).unwrap();
+            let mut answers = Answers::open(&path, &records, "", 1, false).unwrap();
+            let mut answers = answers.part(0);
             answers.push(1, "kept".to_owned()).unwrap();
             local.ask(&records, Some(&labels), &mut answers, &ProgressBar::hidden()).unwrap();
             let tails: Vec<String> = records.iter().map(|record| local.around(record).unwrap().1).collect();
@@ -333,9 +334,9 @@ mod tests {
                     .label_scores(&state, &logits, tokens.trie(), n_tokens, Scoring::Serial)
                     .unwrap();
                 let best = &labels[tokens.merge(&scores).best()];
-                assert_eq!(answers.responses[place].as_ref(), Some(best), "{}", record.cell_name);
+                assert_eq!(answers.responses()[place].as_ref(), Some(best), "{}", record.cell_name);
             }
-            assert_eq!(answers.responses[1].as_deref(), Some("kept"));
+            assert_eq!(answers.responses()[1].as_deref(), Some("kept"));
         }
     }
 

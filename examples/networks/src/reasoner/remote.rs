@@ -1,17 +1,21 @@
 //! A model behind an endpoint. Its answers are kept in a folder beside the result.
 
+use std::collections::HashMap;
 use std::ops::ControlFlow;
 use std::path::Path;
 
 use anyhow::{Result, bail};
 use indicatif::ProgressBar;
-use sc_examples::progress::say;
+use sc_examples::progress::{say, thousands};
 use sc_llm::cellreasoner::Record;
 use sc_llm::chat::{Message, Role};
-use sc_llm::endpoint::{Client, EndpointParams, Event, Lexicon, Mode, Outcome, Prices, Request, Secret};
+use sc_llm::endpoint::{
+    self, Client, EndpointParams, Event, Lexicon, Mode, Outcome, Prices, Request, Secret,
+};
 
-use super::answers::Answers;
+use super::answers::Part;
 use super::infer::InferArgs;
+use crate::lines::sweep;
 
 /// Where the key is looked for.
 const KEYS: [&str; 2] = ["SC_LLM_API_KEY", "OPENAI_API_KEY"];
@@ -23,7 +27,7 @@ pub(super) fn ask(
     args: &InferArgs,
     records: &[Record],
     labels: &[String],
-    (out, answers): (&Path, &mut Answers),
+    (out, answers): (&Path, &mut Part<'_>),
     bar: &ProgressBar,
     max_cost: Option<f64>,
 ) -> Result<f64> {
@@ -31,9 +35,11 @@ pub(super) fn ask(
         (args.endpoint.as_deref().unwrap_or_default(), args.model.as_deref().unwrap_or_default());
     let mut params = EndpointParams::new(base, model);
     params.seed = args.seed;
-    params.max_tokens = args.max_new_tokens as u32;
+    params.max_tokens = u32::try_from(args.answer_tokens()).unwrap_or(u32::MAX);
     params.concurrency = args.concurrency;
-    params.cache = Some(out.with_extension("answers"));
+    let kept = out.with_extension("answers");
+    sweep(&kept)?;
+    params.cache = Some(kept);
     params.mode = if args.offline { Mode::Offline } else { Mode::Online };
     params.max_cost = max_cost;
     params.allow_private = args.allow_private;
@@ -44,7 +50,7 @@ pub(super) fn ask(
     let key = Secret::from_env(&KEYS).ok();
     let client = Client::new(params, key)?;
     let lexicon = Lexicon::new(labels)?;
-    let left: Vec<usize> = (0..records.len()).filter(|&at| answers.responses[at].is_none()).collect();
+    let left = answers.left();
     say(&format!(
         "{model} at {base} is told the genes, instructions and labels of {} cells; their names stay here",
         left.len()
@@ -61,20 +67,35 @@ pub(super) fn ask(
         ],
     };
     let requests: Vec<Request> = left.iter().map(|&place| request(&records[place])).collect();
+    let places: HashMap<&str, usize> =
+        requests.iter().map(|request| request.id.as_str()).zip(left.iter().copied()).collect();
+    let (mut failure, mut n_cut) = (None, 0);
     let done = client.annotate_all(&requests, &lexicon, &mut |event| {
-        if let Event::Done(_) = event {
-            bar.inc(1);
+        let Event::Done(record) = event else { return ControlFlow::Continue(()) };
+        bar.inc(1);
+        let Some(&place) = places.get(record.id.as_str()).filter(|_| is_answer(record)) else {
+            return ControlFlow::Continue(());
+        };
+        n_cut += usize::from(record.outcome == Outcome::Length);
+        match answers.push(place, record.label.clone().unwrap_or_else(|| record.text.clone())) {
+            Ok(()) => ControlFlow::Continue(()),
+            Err(error) => {
+                failure = Some(error);
+                ControlFlow::Break(())
+            }
         }
-        ControlFlow::Continue(())
     })?;
-    let mut failed = Vec::new();
-    for (&place, record) in left.iter().zip(&done.records) {
-        match record.outcome {
-            Outcome::Failed | Outcome::NotAsked => failed.push(record),
-            // A refusal is an answer that is no label.
-            _ => answers.push(place, record.label.clone().unwrap_or_else(|| record.text.clone()))?,
-        }
+    if let Some(failure) = failure {
+        return Err(failure);
     }
+    if n_cut > 0 {
+        say(&format!(
+            "  {} answers were cut at {} tokens and are no label: raise --max-new-tokens if the model reasons before it answers",
+            thousands(n_cut),
+            args.answer_tokens()
+        ));
+    }
+    let failed: Vec<_> = done.records.iter().filter(|record| !is_answer(record)).collect();
     let spent = done.spent;
     let cost = spent.cost.map_or_else(String::new, |cost| format!(", {cost:.4} in money"));
     say(&format!("  {} tokens{cost}", spent.tokens));
@@ -91,4 +112,9 @@ pub(super) fn ask(
         );
     }
     Ok(spent.cost.unwrap_or(0.0))
+}
+
+/// Whether a server said anything. A refusal is an answer that is no label.
+fn is_answer(record: &endpoint::Record) -> bool {
+    !matches!(record.outcome, Outcome::Failed | Outcome::NotAsked)
 }

@@ -129,7 +129,7 @@ fn both_scores_and_what_the_published_one_drops() {
 }
 
 /// A small model with random weights.
-fn model(dir: &Path) -> PathBuf {
+pub(crate) fn model(dir: &Path) -> PathBuf {
     let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../crates/sc-llm/tests/golden");
     let model = dir.join("model");
     fs::create_dir(&model).unwrap();
@@ -191,6 +191,58 @@ fn a_model_answers_with_labels_alone_and_goes_on_where_it_was() {
     let no_labels =
         step("infer", &["--input", text(&path), "--endpoint", "http://localhost:9", "--model", "m"]);
     refused(&no_labels, 2, &["--labels"]);
+}
+
+#[test]
+fn no_donor_is_on_both_sides_of_cells_that_are_set_aside() {
+    let dir = tempfile::tempdir().unwrap();
+    // Cell 3 has no type.
+    let labels: Vec<Option<&str>> =
+        types().into_iter().enumerate().map(|(i, label)| label.filter(|_| i != 3)).collect();
+    let input = write_h5ad(dir.path(), &counts(), &labels);
+    let preprocess = |out: &str, flags: &[&str]| {
+        let out = dir.path().join(out);
+        let fixed = ["--input", text(&input), "--label-column", "cell_type", "--out", text(&out)];
+        (step("preprocess", &[&fixed[..], flags].concat()), out)
+    };
+    // The donors d0 to d3 have ten cells each, one after another.
+    let donors = |out: &Path, part: &str| -> std::collections::BTreeSet<usize> {
+        let table = fs::read_to_string(out.join(format!("cells_{part}.meta.csv"))).unwrap();
+        let cells = table.lines().skip(1).map(|line| line.split(',').next().unwrap());
+        cells
+            .map(|cell| cell.trim_matches('"').strip_prefix("cell").unwrap().parse::<usize>().unwrap() / 10)
+            .collect()
+    };
+    for seed in ["1", "2", "3"] {
+        let (ended, out) = preprocess(seed, &["--test-share", "0.5", "--group", "donor", "--seed", seed]);
+        assert_eq!(ended.code, 0, "{}", ended.stderr);
+        assert!(ended.stderr.contains("donor: 2 values for training, 2 set aside"), "{}", ended.stderr);
+        let (train, test) = (donors(&out, "train"), donors(&out, "test"));
+        assert!(train.len() == 2 && test.len() == 2 && train.is_disjoint(&test), "{train:?} {test:?}");
+        let manifest = fs::read(out.join("cells.manifest.json")).unwrap();
+        let manifest: serde_json::Value = serde_json::from_slice(&manifest).unwrap();
+        let named =
+            |part: &str| -> Vec<String> { serde_json::from_value(manifest["groups"][part].clone()).unwrap() };
+        let names = |donors: &std::collections::BTreeSet<usize>| {
+            donors.iter().map(|donor| format!("d{donor}")).collect::<Vec<_>>()
+        };
+        assert_eq!((named("train"), named("test")), (names(&train), names(&test)));
+        assert_eq!(manifest["parameters"]["group"], "donor");
+        assert_eq!((&manifest["cells_read"], &manifest["cells_kept"]), (&40.into(), &39.into()));
+        assert_eq!(manifest["cells_dropped"]["no value in \"cell_type\""], 1);
+        let [of_train, of_test] =
+            ["cells_train", "cells_test"].map(|part| manifest["n_cells"][part].as_u64());
+        assert_eq!(of_train.unwrap() + of_test.unwrap(), 39);
+        assert_eq!(manifest["inputs"][0]["sha256"].as_str().unwrap().len(), 64);
+    }
+    // Without groups, donors are on both sides.
+    let (ended, out) = preprocess("cells", &["--test-share", "0.5"]);
+    assert_eq!(ended.code, 0, "{}", ended.stderr);
+    assert!(!donors(&out, "train").is_disjoint(&donors(&out, "test")));
+
+    refused(&preprocess("x", &["--test-share", "1.5"]).0, 2, &["a share between 0 and 1"]);
+    refused(&preprocess("x", &["--test-share", "0.5", "--group", "nothing"]).0, 3, &["nothing"]);
+    refused(&step("preprocess", &["--group", "donor"]), 2, &["--test-share"]);
 }
 
 #[test]

@@ -76,6 +76,7 @@ fn every_task_is_asked_in_every_way_beside_baselines_and_a_run_goes_on() {
     assert_eq!(ended.code, 0, "{}", ended.stderr);
     assert_eq!(answers(dir.path()), first);
     refused(&benchmark(dir.path(), &["--resume", "--seed", "7"]), 2, &["another", "--force"]);
+    refused(&benchmark(dir.path(), &[]), 2, &["holds a run", "--resume", "--force"]);
     let kept = dir.path().join("decoder");
     fs::rename(&decoder, &kept).unwrap();
     let model = format!("own={}", kept.display());
@@ -125,7 +126,9 @@ fn what_cannot_be_run_is_refused_before_any_work() {
     refuse(&["--model", "x=a", "--endpoint", "x=m@http://localhost:9"], 2, &["two models are named"]);
     refuse(&["--decoding", "free,free"], 2, &["one way twice"]);
     refuse(&["--endpoint", "m@localhost"], 2, &["MODEL@URL"]);
-    refuse(&["--endpoint", "m@http://localhost:9", "--decoding", "posterior"], 2, &["needs the weights"]);
+    for way in ["posterior", "template", "posterior,template"] {
+        refuse(&["--endpoint", "m@http://localhost:9", "--decoding", way], 2, &["need the weights", "free"]);
+    }
     refuse(
         &["--endpoint", "m@http://localhost:9", "--key-from", "n=KEY"],
         2,

@@ -5,6 +5,7 @@ mod away;
 mod cellreasoner;
 mod foundation_models;
 mod key;
+mod killed;
 mod llm_benchmark;
 mod pretrain;
 #[allow(dead_code, reason = "a server that sc-llm tests more of")]

@@ -9,6 +9,9 @@ use crate::report::section::{
 };
 use crate::report::{chart, number};
 
+/// Columns above which a table is set closer.
+const WIDE: usize = 8;
+
 /// Rows above which the numbers of a drawing are only in its file.
 const MAX_FOLDED: usize = 60;
 
@@ -138,5 +141,6 @@ pub(super) fn table(table: &Table) -> TableView {
         head: table.columns.iter().map(head).collect(),
         rows: table.rows.iter().enumerate().map(row).collect(),
         narrow: table.columns.len() < 5,
+        wide: table.columns.len() > WIDE,
     }
 }

@@ -268,6 +268,8 @@ pub(super) struct TableView {
     pub(super) rows: Vec<Vec<TableCell>>,
     /// Whether it may be narrower than the page.
     pub(super) narrow: bool,
+    /// Whether it has so many columns that they stand closer.
+    pub(super) wide: bool,
 }
 
 #[derive(Serialize)]

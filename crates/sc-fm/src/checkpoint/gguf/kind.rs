@@ -58,15 +58,6 @@ const NAMES: [(u32, &str); 35] = [
 ];
 
 impl Kind {
-    const ALL: [Self; 6] = [
-        Self::F32,
-        Self::F16,
-        Self::BF16,
-        Self::Blocks(BlockFormat::Q8_0),
-        Self::Blocks(BlockFormat::Q4_K),
-        Self::Blocks(BlockFormat::Q6_K),
-    ];
-
     /// Its name in the format.
     pub fn name(self) -> &'static str {
         match self {
@@ -95,7 +86,10 @@ impl Kind {
     /// The name of a type that is not read.
     pub(super) fn from_number(number: u32) -> Result<Self, String> {
         let name = NAMES.iter().find(|(other, _)| *other == number).map(|(_, name)| *name);
-        let kind = Self::ALL.into_iter().find(|kind| Some(kind.name()) == name);
+        let mut all = [Self::F32, Self::F16, Self::BF16]
+            .into_iter()
+            .chain(BlockFormat::ALL.into_iter().map(Self::Blocks));
+        let kind = all.find(|kind| Some(kind.name()) == name);
         kind.ok_or_else(|| name.map_or_else(|| format!("{number}"), str::to_owned))
     }
 

@@ -125,8 +125,10 @@ fn nothing_is_written_that_could_not_be_read() {
     assert!(matches!(write(&path, &[], twice, false), Err(Error::Twice { .. })));
     let keys = [("a", Value::U8(1)), ("a", Value::U8(2))];
     assert!(matches!(write(&path, &keys, Vec::new(), false), Err(Error::Twice { .. })));
-    let q6 = vec![new(&[256], Kind::Blocks(BlockFormat::Q6_K))];
-    assert!(matches!(write(&path, &[], q6, false), Err(Error::NotWritten { .. })));
+    for format in BlockFormat::ALL.into_iter().filter(|format| *format != format.product_format()) {
+        let some = vec![new(&[256], Kind::Blocks(format))];
+        assert!(matches!(write(&path, &[], some, false), Err(Error::NotWritten { .. })), "{format:?}");
+    }
     let ragged = vec![new(&[2, 33], Kind::Blocks(BlockFormat::Q8_0))];
     assert!(matches!(write(&path, &[], ragged, false), Err(Error::Packing { .. })));
     let deep = vec![new(&[1, 1, 1, 1, 1], Kind::F32)];
@@ -267,11 +269,26 @@ fn tensors_that_do_not_fit_the_file_are_refused() {
     assert!(one(&[33], 8, 0, 64).contains("expected rows of whole blocks"));
     assert!(one(&[128], 12, 0, 144).contains("expected rows of whole blocks"));
     for (number, name) in
-        [(2, "Q4_0"), (10, "Q2_K"), (13, "Q5_K"), (39, "MXFP4"), (26, "I32"), (5, "5"), (77, "77")]
+        [(20, "IQ4_NL"), (16, "IQ2_XXS"), (34, "TQ1_0"), (39, "MXFP4"), (26, "I32"), (5, "5"), (77, "77")]
     {
         let error = open(&file(&[entry("a", &[256], number, 0)], 4096)).unwrap_err();
         assert!(matches!(&error, Error::GgufType { found, .. } if found == name), "{error}");
-        assert!(error.help().is_some());
+        assert!(error.to_string().contains(&format!("tensor \"a\" is of type {name}, expected")), "{error}");
+        assert!(error.help().unwrap().contains("llama-quantize"));
+    }
+    for format in BlockFormat::ALL {
+        let (number, values) = (Kind::Blocks(format).number(), format.values() as u64);
+        let one = |dims: &[u64], numbers| open(&file(&[entry("a", dims, number, 0)], numbers));
+        assert!(one(&[2 * values, 3], 6 * format.bytes()).is_ok(), "{format:?}");
+        for (dims, said) in [
+            ([2 * values, 3], "expected a place inside the file"),
+            ([values / 2, 2], "expected rows of whole blocks"),
+            ([values + 1, 3], "expected rows of whole blocks"),
+            ([1 << 40, 1 << 40], "expected one that fits memory"),
+        ] {
+            let error = one(&dims, 6 * format.bytes() - 1).unwrap_err();
+            assert!(error.to_string().contains(said), "{format:?}: {error}");
+        }
     }
     let twice = file(&[entry("a", &[4], 0, 0), entry("a", &[4], 0, 32)], 64);
     assert_eq!(refused(&twice), "more than one tensor is named a");

@@ -16,12 +16,21 @@ use crate::nn::cpu::{self, Matrix};
 use crate::nn::simd::LANES;
 
 /// Keys and values of tokens that follow one another in memory: rows of `n_kv_heads · d`.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct Run<'a> {
+    /// Rows before these that are no longer there: they have numbers, but lie outside of every window.
+    pub gone: usize,
     /// Keys, row after row.
     pub keys: &'a [f32],
     /// Values, as many.
     pub values: &'a [f32],
+}
+
+impl Run<'_> {
+    /// Its rows, those that are no longer there with them.
+    fn rows(&self, width: usize) -> usize {
+        self.gone + self.keys.len() / width
+    }
 }
 
 /// One row of queries and what it sees: the first `seen` keys of its group, then its own.
@@ -84,17 +93,23 @@ pub fn attend(
     let (storage, layout) = q.storage_and_layout();
     let matrix = cpu::matrix(cpu::storage(&storage)?, layout)?;
     let heads = op::Shape::from(params).checked_heads(matrix.n_cols)?;
-    check(matrix, groups, heads, relative)?;
+    check(matrix, groups, heads, params.window, relative)?;
     let out = on(Arch::new(), matrix, groups, heads, params.window, relative);
     Tensor::from_vec(out, (matrix.n_rows, matrix.n_cols), &Device::Cpu)
 }
 
-fn check(q: Matrix<'_>, groups: &[Group<'_>], heads: Heads, relative: Option<Relative<'_>>) -> Result<()> {
+fn check(
+    q: Matrix<'_>,
+    groups: &[Group<'_>],
+    heads: Heads,
+    window: Option<usize>,
+    relative: Option<Relative<'_>>,
+) -> Result<()> {
     let width = heads.n_kv_heads * heads.size;
     let rows_of = |run: &Run<'_>| match run.keys.len() == run.values.len()
         && run.keys.len().is_multiple_of(width)
     {
-        true => Ok(run.keys.len() / width),
+        true => Ok(run.rows(width)),
         false => {
             let (keys, values) = (run.keys.len(), run.values.len());
             bail!(
@@ -113,6 +128,23 @@ fn check(q: Matrix<'_>, groups: &[Group<'_>], heads: Heads, relative: Option<Rel
             let (row, seen) = (query.row, query.seen);
             if seen > shared || (own > 0 && seen < shared) || seen + own == 0 {
                 bail!("attention: row {row} sees {seen} of {shared} keys and has {own} of its own");
+            }
+            // Numbers of the first row and of that behind the last gone, of every run that has some.
+            let mut before = 0;
+            let gone = group.shared.iter().chain(&query.own).map(|run| {
+                let gone = before..before + run.gone;
+                before += run.rows(width);
+                gone
+            });
+            let seen = seen + own;
+            let start = window.map_or(0, |window| seen.saturating_sub(window));
+            if let Some(gone) = gone.filter(|gone| gone.start < seen && !gone.is_empty()).last()
+                && gone.end.min(seen) > start
+            {
+                bail!(
+                    "attention: row {row} sees keys from {start} on, of which those before {} are gone",
+                    gone.end
+                );
             }
             match is_asked.get_mut(row) {
                 Some(asked) if !*asked => *asked = true,
@@ -146,7 +178,7 @@ fn on(
                 .iter()
                 .flat_map(|query| (kv * per_kv..(kv + 1) * per_kv).map(move |head| (query, head)))
                 .map(|(query, head)| {
-                    let own: usize = query.own.iter().map(|run| run.keys.len() / kv_width).sum();
+                    let own: usize = query.own.iter().map(|run| run.rows(kv_width)).sum();
                     let end = query.seen + own;
                     let start = window.map_or(0, |window| end.saturating_sub(window));
                     Lane { query, head, start, end }
@@ -229,7 +261,7 @@ impl<'a> Keys<'a> {
         let width = self.heads.n_kv_heads * self.heads.size;
         let mut before = 0;
         self.shared.iter().filter_map(move |&run| {
-            let (from, to) = (before, before + run.keys.len() / width);
+            let (from, to) = (before + run.gone, before + run.rows(width));
             before = to;
             let (first, last) = (from.max(start), to.min(end));
             (first < last).then(|| (first, run, first - from, last - first))
@@ -248,6 +280,7 @@ impl<'a> Keys<'a> {
         let (size, width) = (self.heads.size, self.heads.n_kv_heads * self.heads.size);
         let mut number = lane.query.seen;
         for run in &lane.query.own {
+            number += run.gone;
             for (keys, values) in run.keys.chunks_exact(width).zip(run.values.chunks_exact(width)) {
                 if (start..end).contains(&number) {
                     let at = self.kv * size..(self.kv + 1) * size;

@@ -97,7 +97,7 @@ impl Packed {
 
     /// Takes blocks as they are stored, rows of whole blocks one after another.
     ///
-    /// * `kernel`: multiplies with these blocks, or with `Q8_0` if they are `Q6_K`, which are rounded to it then.
+    /// * `kernel`: multiplies with their [`product_format`](BlockFormat::product_format).
     ///
     /// # Errors
     /// [`Error::Length`] and [`Error::Ragged`] for bytes that are not a weight of this shape, [`Error::Kernel`] for a kernel
@@ -137,33 +137,35 @@ impl Packed {
         // Before memory is taken for the bytes of a piece.
         let mut packed = Self::try_empty((outputs, inputs), kernel)?;
         let mut bytes = vec![0; PIECE.min(outputs) * row];
-        match multiplies {
-            Some((weight, own)) if own == format => {
-                for first in (0..outputs).step_by(PIECE) {
-                    let rows = first..outputs.min(first + PIECE);
-                    let bytes = &mut bytes[..rows.len() * row];
-                    read(rows, bytes)?;
-                    let panels = packed.quantized_panels();
-                    if row > 0 {
-                        let panels = panels.into_par_iter().skip(first / quantized::PANEL);
-                        panels.zip(bytes.par_chunks(row * quantized::PANEL)).for_each(|(panel, rows)| {
-                            quantized::from_blocks(weight, rows, inputs, panel);
-                        });
-                    }
+        let weight = match multiplies {
+            Some((weight, own)) if own == format.product_format() => weight,
+            _ => return Err(Error::Kernel { format: format.name(), kernel: kernel.name() }.into()),
+        };
+        if format.product_blocks(&[]).is_none() {
+            drop(packed);
+            return Self::from_pieces((outputs, inputs), kernel, |rows, values| {
+                let bytes = &mut bytes[..rows.len() * row];
+                read(rows, bytes)?;
+                if row > 0 {
+                    let rows = bytes.par_chunks(row).zip(values.par_chunks_mut(inputs));
+                    rows.for_each(|(bytes, values)| format.dequantize(bytes, values));
                 }
-                Ok(packed)
-            }
-            Some((_, BlockFormat::Q8_0)) if format == BlockFormat::Q6_K => {
-                drop(packed);
-                Self::from_pieces((outputs, inputs), kernel, |rows, values| {
-                    let bytes = &mut bytes[..rows.len() * row];
-                    read(rows, bytes)?;
-                    format.dequantize(bytes, values);
-                    Ok(())
-                })
-            }
-            _ => Err(Error::Kernel { format: format.name(), kernel: kernel.name() }.into()),
+                Ok(())
+            });
         }
+        for first in (0..outputs).step_by(PIECE) {
+            let n_rows = PIECE.min(outputs - first);
+            let bytes = &mut bytes[..n_rows * row];
+            read(first..first + n_rows, bytes)?;
+            if row == 0 {
+                continue;
+            }
+            let bytes = format.product_blocks(bytes).expect("the format of products holds these values");
+            let panels = packed.quantized_panels().into_par_iter().skip(first / quantized::PANEL);
+            let rows = bytes.par_chunks(bytes.len() / n_rows * quantized::PANEL);
+            panels.zip(rows).for_each(|(panel, rows)| quantized::from_blocks(weight, rows, inputs, panel));
+        }
+        Ok(packed)
     }
 
     /// Packs another weight into the same memory, on this thread alone. Blocks are packed anew.

@@ -35,6 +35,15 @@ const GROUPS: usize = BLOCK / 4;
 /// Columns of a panel of the weight.
 pub(super) const PANEL: usize = 16;
 
+/// Most sums of a tile, rows × panels: so many vectors stay in registers with what they are made of.
+const SUMS: usize = 12;
+
+/// Most panels of a tile.
+const MAX_PANELS: usize = 4;
+
+/// A panel: its whole numbers, and its scales.
+type Panel<'a> = (&'a [u32], &'a [u32]);
+
 /// Blocks and instructions to multiply them with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Quantized {
@@ -124,12 +133,16 @@ impl Quantized {
         }
     }
 
-    /// Panels that a tile has, at most: with two, each value of the left operand is loaded once for both.
-    fn panels(self) -> usize {
-        match (self.weight, self.unit) {
+    /// Panels that a tile of so many rows has, of those that are left. Side by side, each value of the left operand is
+    /// loaded once for all of them; and where rows are few, a core reads memory faster in several places at once.
+    fn panels(self, rows: usize, left: usize) -> usize {
+        let most = match (self.unit, rows) {
             #[cfg(target_arch = "x86_64")]
-            (Weight::Q8, Unit::Avx512Vnni) => 2,
+            (Unit::Avx512Vnni, ..=2) => MAX_PANELS,
+            #[cfg(target_arch = "x86_64")]
+            (Unit::Avx512Vnni, ..=6) => 2,
             _ => 1,
-        }
+        };
+        if left < most { most.min(2).min(left) } else { most }
     }
 }

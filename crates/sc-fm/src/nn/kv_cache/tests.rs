@@ -163,15 +163,15 @@ fn what_was_forgotten_is_forgotten_here_and_nowhere_else() {
     let mut cache = KvCache::new(1, 2 * SIZE);
     next(&mut cache, &text, params);
     let mut fork = cache.clone();
-    fork.truncate(20);
+    fork.truncate(20).unwrap();
     let found = next(&mut fork, &other, params);
     let expected = Text::cat(&[text.rows(0..20), other.rows(0..6)]).whole(params);
     assert!(same_bits(&found, &expected[20 * 2 * SIZE..]));
-    cache.truncate(29);
+    cache.truncate(29).unwrap();
     let found = next(&mut cache, &text.rows(29..30), params);
     assert!(same_bits(&found, &text.whole(params)[29 * 2 * SIZE..]));
     assert_eq!((cache.len(), fork.len()), (30, 26));
-    fork.truncate(0);
+    fork.truncate(0).unwrap();
     assert!(fork.is_empty());
 }
 
@@ -213,6 +213,103 @@ fn windows_and_shared_keys_agree_with_the_composed_layer() {
         let (difference, at) = largest_difference(&text.whole(params), &expected);
         assert!(difference < 3e-6, "{window:?}: {difference} at {at}");
     }
+}
+
+/// Rows of keys that a cache holds of its only layer.
+fn held(cache: &KvCache) -> usize {
+    cache.segments.iter().map(|(segment, _)| segment.layers[0][0].len() / cache.width).sum()
+}
+
+#[test]
+fn rows_outside_of_a_window_are_let_go_and_no_bit_changes() {
+    let window = Some(37);
+    let params = params(4, 2, window);
+    let text = Text::new(5, 1500, 4, 2);
+    let expected = text.whole(params);
+    let whole = KvCache::new(1, 2 * SIZE);
+    let row = 4 * SIZE;
+    for sizes in [vec![1500], vec![1], vec![7], vec![20, 1], vec![300, 1, 500, 2]] {
+        let mut cache = whole.clone().with_windows([window]);
+        let (mut found, mut at, mut most) = (Vec::new(), 0, 0);
+        for size in sizes.iter().cycle() {
+            let end = 1500.min(at + size);
+            found.extend(next(&mut cache, &text.rows(at..end), params));
+            at = end;
+            most = most.max(held(&cache));
+            if at == 1500 {
+                break;
+            }
+        }
+        assert!(same_bits(&found, &expected), "{sizes:?}");
+        assert_eq!(cache.len(), 1500);
+        assert!(most <= 37 + 2 * BACK, "{sizes:?}: {most} rows");
+        let capacity = cache.segments[0].0.layers[0][0].capacity() / (2 * SIZE);
+        assert!(capacity <= 2 * (37 + 2 * BACK + 1), "{sizes:?}: {capacity} rows");
+
+        // Forks, and forks of forks, of what is left; some grow beyond a window of their own.
+        let tails: Vec<Text> = (0..3).map(|i| Text::new(20 + 10 * i, 400, 4, 2)).collect();
+        let mut caches = vec![cache.clone(), cache.clone()];
+        next(&mut caches[1], &tails[1].rows(0..390), params);
+        caches.push(caches[1].clone());
+        let last = next(&mut caches[2], &tails[2].rows(0..350), params);
+        let chunks = [tails[0].rows(0..1), tails[1].rows(390..395), tails[2].rows(350..352)];
+        let mut items: Vec<CacheRows<'_>> =
+            caches.iter_mut().zip([1, 5, 2]).map(|(cache, n)| CacheRows::next(cache, n)).collect();
+        let found = step(&Text::cat(&chunks), &mut items, params);
+        items.into_iter().for_each(CacheRows::finish);
+        let begin = text.rows(0..1500);
+        let ways = [
+            Text::cat(&[begin.rows(0..1500), tails[0].rows(0..1)]),
+            Text::cat(&[begin.rows(0..1500), tails[1].rows(0..395)]),
+            Text::cat(&[begin.rows(0..1500), tails[1].rows(0..390), tails[2].rows(0..352)]),
+        ];
+        let mut at = 0;
+        for (way, n) in ways.iter().zip([1, 5, 2]) {
+            let whole = way.whole(params);
+            let expected = &whole[whole.len() - n * row..];
+            assert!(same_bits(&found[at..at + n * row], expected), "{sizes:?}");
+            at += n * row;
+            if n == 2 {
+                assert!(same_bits(&last, &whole[1890 * row..2240 * row]), "{sizes:?}");
+            }
+        }
+        // Ways that may follow.
+        let parents = [None, Some(0), None, Some(1)];
+        let nodes = Text::new(77, 4, 4, 2);
+        let mut items = [CacheRows::tree(&mut caches[2], &parents).unwrap()];
+        let found = step(&nodes, &mut items, params);
+        let way = Text::cat(&[ways[2].rows(0..2242), nodes.rows(0..2), nodes.rows(3..4)]).whole(params);
+        assert!(same_bits(&found[3 * row..], &way[2244 * row..]), "{sizes:?}");
+    }
+}
+
+#[test]
+fn as_many_tokens_can_be_taken_back_as_is_said() {
+    let window = Some(37);
+    let params = params(2, 2, window);
+    let text = Text::new(1, 900, 2, 2);
+    let expected = text.whole(params);
+    for n in [30, 37, 100, 165, 166, 500, 899] {
+        let mut cache = KvCache::new(1, 2 * SIZE).with_windows([window]);
+        for at in (0..n).step_by(11) {
+            next(&mut cache, &text.rows(at..n.min(at + 11)), params);
+        }
+        for back in [1, 20, BACK] {
+            let len = n - n.min(back);
+            let mut fork = cache.clone();
+            fork.truncate(len).unwrap();
+            let found = next(&mut fork, &text.rows(len..n + 1), params);
+            assert!(same_bits(&found, &expected[len * 2 * SIZE..(n + 1) * 2 * SIZE]), "{n} - {back}");
+        }
+    }
+    let mut cache = KvCache::new(1, 2 * SIZE).with_windows([window]);
+    next(&mut cache, &text, params);
+    let message = cache.truncate(700).unwrap_err().to_string();
+    assert!(message.contains("900 tokens cut to 700: layer 0 has let go of keys before 799"), "{message}");
+    assert_eq!(cache.len(), 900, "it is as it was");
+    assert!(cache.truncate(0).is_ok(), "a text without tokens sees nothing");
+    let found = next(&mut cache, &text.rows(0..20), params);
+    assert!(same_bits(&found, &expected[..20 * 2 * SIZE]));
 }
 
 mod gradients {

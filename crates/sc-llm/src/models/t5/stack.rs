@@ -6,13 +6,14 @@ use std::sync::Arc;
 use candle_core::{Result, Tensor};
 use sc_fm::compute::Compute;
 use sc_fm::nn::{
-    Activation, CacheRows, CausalAttention, Group, Linear, Packing, Query, RmsNorm, Run, attend,
-    cached_attention,
+    Activation, CacheRows, CausalAttention, Group, Linear, Packing, Query, RmsNorm, Run, TrainingStep,
+    attend, cached_attention,
 };
 
 use super::relative::Bias;
 use super::whole::{Biases, Keys, whole_attention};
 use crate::models::decoder::{FeedForward, Projections};
+use crate::models::drops::{CROSS, DECODER, Drops, KEY, OUTPUT, QUERY, VALUE};
 
 /// One layer.
 #[derive(Clone, Debug)]
@@ -56,6 +57,12 @@ fn apply(linear: &Linear, x: &Tensor) -> Result<Tensor> {
     linear.forward(x, Activation::Identity)
 }
 
+/// Queries, keys and values of the same rows.
+fn project(projections: &Projections, x: &Tensor, drops: Drops<'_>) -> Result<(Tensor, Tensor, Tensor)> {
+    let Projections { query, key, value, .. } = projections;
+    Ok((drops.apply(QUERY, query, x)?, drops.apply(KEY, key, x)?, drops.apply(VALUE, value, x)?))
+}
+
 impl Stack {
     fn params(&self) -> CausalAttention {
         CausalAttention { n_heads: self.n_heads, n_kv_heads: self.n_heads, scale: Some(1.0), window: None }
@@ -66,13 +73,14 @@ impl Stack {
         &self,
         mut h: Tensor,
         packing: &Packing,
+        step: Option<&TrainingStep>,
         inspect: &mut dyn FnMut(usize, &Tensor),
     ) -> Result<Tensor> {
         let biases = self.biases(packing)?;
         for (i, layer) in self.layers.iter().enumerate() {
             let x = layer.norm.forward(&h)?;
-            let Projections { query, key, value, output } = &layer.attention;
-            let (q, k, v) = (apply(query, &x)?, apply(key, &x)?, apply(value, &x)?);
+            let drops = Drops::new(step, packing).of_layer(i);
+            let (q, k, v) = project(&layer.attention, &x, drops)?;
             let mixed = match biases.is_some() || q.track_op() || k.track_op() || v.track_op() {
                 true => {
                     let keys = Keys { packing, bias: Some(self.bias(&biases)), is_causal: false };
@@ -85,8 +93,8 @@ impl Stack {
                     attend(&q, &groups, self.params(), Some(self.relative.relative()))?
                 }
             };
-            h = (h + apply(output, &mixed)?)?;
-            h = layer.feed(h)?;
+            h = (h + drops.apply(OUTPUT, &layer.attention.output, &mixed)?)?;
+            h = layer.feed(h, drops)?;
             inspect(i, &h);
         }
         let h = self.final_norm.forward(&h)?;
@@ -114,7 +122,7 @@ impl Stack {
         let at = rows.start * width..rows.end * width;
         let query = |row| Query { row, seen: rows.len(), own: Vec::new(), position: row - rows.start };
         Group {
-            shared: vec![Run { keys: &keys[at.clone()], values: &values[at] }],
+            shared: vec![Run { keys: &keys[at.clone()], values: &values[at], gone: 0 }],
             queries: rows.clone().map(query).collect(),
         }
     }
@@ -166,7 +174,7 @@ impl Stack {
                 let mixed = self.look_up(&q, i, crosses, &of_items)?;
                 h = (h + apply(output, &mixed)?)?;
             }
-            h = layer.feed(h)?;
+            h = layer.feed(h, Drops::default())?;
         }
         self.final_norm.forward(&h)
     }
@@ -198,7 +206,7 @@ impl Stack {
             match groups.iter_mut().find(|(other, _)| Arc::ptr_eq(other, cross)) {
                 Some((_, group)) => group.queries.extend(queries),
                 None => {
-                    let shared = vec![Run { keys, values }];
+                    let shared = vec![Run { keys, values, gone: 0 }];
                     groups.push((cross, Group { shared, queries: queries.collect() }));
                 }
             }
@@ -217,22 +225,27 @@ impl Stack {
         packing: &Packing,
         encoded: &Tensor,
         prompts: &Packing,
+        step: Option<&TrainingStep>,
         inspect: &mut dyn FnMut(usize, &Tensor),
     ) -> Result<Tensor> {
         let biases = self.biases(packing)?;
         for (i, layer) in self.layers.iter().enumerate() {
             let x = layer.norm.forward(&h)?;
-            let Projections { query, key, value, output } = &layer.attention;
+            let drops = Drops::new(step, packing).of_layer(DECODER + i);
             let keys = Keys { packing, bias: Some(self.bias(&biases)), is_causal: true };
-            let (q, k, v) = (apply(query, &x)?, apply(key, &x)?, apply(value, &x)?);
-            h = (h + apply(output, &whole_attention(&q, &k, &v, self.n_heads, packing, keys)?)?)?;
+            let (q, k, v) = project(&layer.attention, &x, drops)?;
+            let mixed = whole_attention(&q, &k, &v, self.n_heads, packing, keys)?;
+            h = (h + drops.apply(OUTPUT, &layer.attention.output, &mixed)?)?;
             if let Some((norm, Projections { query, key, value, output })) = &layer.cross {
                 let keys = Keys { packing: prompts, bias: None, is_causal: false };
-                let q = apply(query, &norm.forward(&h)?)?;
-                let (k, v) = (apply(key, encoded)?, apply(value, encoded)?);
-                h = (h + apply(output, &whole_attention(&q, &k, &v, self.n_heads, packing, keys)?)?)?;
+                let looked_up = Drops::new(step, prompts).of_layer(DECODER + i);
+                let q = drops.apply(CROSS + QUERY, query, &norm.forward(&h)?)?;
+                let k = looked_up.apply(CROSS + KEY, key, encoded)?;
+                let v = looked_up.apply(CROSS + VALUE, value, encoded)?;
+                let mixed = whole_attention(&q, &k, &v, self.n_heads, packing, keys)?;
+                h = (h + drops.apply(CROSS + OUTPUT, output, &mixed)?)?;
             }
-            h = layer.feed(h)?;
+            h = layer.feed(h, drops)?;
             inspect(i, &h);
         }
         let h = self.final_norm.forward(&h)?;
@@ -242,9 +255,9 @@ impl Stack {
 }
 
 impl Layer {
-    fn feed(&self, h: Tensor) -> Result<Tensor> {
+    fn feed(&self, h: Tensor, drops: Drops<'_>) -> Result<Tensor> {
         let x = self.feed_forward_norm.forward(&h)?;
-        h + self.feed_forward.forward(&x)?
+        h + self.feed_forward.forward(&x, drops)?
     }
 }
 

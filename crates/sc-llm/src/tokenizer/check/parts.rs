@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 
-use super::super::Error;
 use super::super::bytes::Scheme;
+use super::super::{Error, base64};
 use super::At;
 
 /// How many times as long a text may become before it is split: a handful of steps that each double it are not one
@@ -112,7 +112,7 @@ fn longest_replacement(at: At<'_>, slot: &str, part: &Value) -> Result<usize, Er
     let table = part.get("precompiled_charsmap").unwrap_or(&Value::Null);
     let bad =
         || at.invalid(format!("{slot}: precompiled_charsmap"), table, "a table of characters in base64");
-    let bytes = base64(at.text(slot, table)?).ok_or_else(bad)?;
+    let bytes = base64::decode(at.text(slot, table)?).ok_or_else(bad)?;
     // The length of a trie in bytes, the trie, then the replacements, each closed by a zero.
     let (length, rest) = bytes.split_first_chunk::<4>().ok_or_else(bad)?;
     let length = u32::from_le_bytes(*length) as usize;
@@ -121,29 +121,6 @@ fn longest_replacement(at: At<'_>, slot: &str, part: &Value) -> Result<usize, Er
     }
     let (_, texts) = rest.split_at_checked(length).ok_or_else(bad)?;
     Ok(texts.split(|&byte| byte == 0).map(<[u8]>::len).max().unwrap_or(0).max(1))
-}
-
-fn base64(text: &str) -> Option<Vec<u8>> {
-    let value = |c: u8| match c {
-        b'A'..=b'Z' => Some(c - b'A'),
-        b'a'..=b'z' => Some(c - b'a' + 26),
-        b'0'..=b'9' => Some(c - b'0' + 52),
-        b'+' => Some(62),
-        b'/' => Some(63),
-        _ => None,
-    };
-    let mut bytes = Vec::with_capacity(text.len() / 4 * 3);
-    let (mut bits, mut n_bits) = (0_u32, 0);
-    for c in text.trim_end_matches('=').bytes() {
-        bits = bits << 6 | u32::from(value(c)?);
-        n_bits += 6;
-        if n_bits >= 8 {
-            n_bits -= 8;
-            bytes.push((bits >> n_bits) as u8);
-            bits &= (1 << n_bits) - 1;
-        }
-    }
-    Some(bytes)
 }
 
 pub(super) fn scheme(model: &Value, normalizer: &Value, pre: &Value, decoder: &Value) -> Scheme {
@@ -228,19 +205,5 @@ impl Around {
             }
         }
         Ok(())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn base64_comes_back_as_bytes() {
-        assert_eq!(base64("").as_deref(), Some([].as_slice()));
-        assert_eq!(base64("Zg==").as_deref(), Some(b"f".as_slice()));
-        assert_eq!(base64("Zm9vYmE=").as_deref(), Some(b"fooba".as_slice()));
-        assert_eq!(base64("+/+/").as_deref(), Some([0xFB, 0xFF, 0xBF].as_slice()));
-        assert_eq!(base64("Zm 9"), None);
     }
 }

@@ -145,7 +145,7 @@ fn texts_in_chunks_and_forks_are_those_read_at_once() {
             // One prefix for all, and a token taken back.
             let (mut prefix, _) = model.start(&[&texts[0][..9]]).unwrap().remove(0);
             model.read(std::slice::from_mut(&mut prefix), &[&[1]]).unwrap();
-            prefix.truncate(9);
+            prefix.truncate(9).unwrap();
             let mut forks = vec![prefix.clone(), prefix.clone(), prefix];
             let ends = [&texts[0][9..10], &texts[0][9..14], &texts[0][9..]];
             for (found, end) in model.read(&mut forks, &ends).unwrap().into_iter().zip(ends) {

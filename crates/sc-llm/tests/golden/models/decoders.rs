@@ -134,7 +134,7 @@ fn bits_do_not_depend_on_company_chunks_and_threads() {
         // One prefix for all, and a token taken back.
         let (mut prefix, _) = model.start(&[&texts[0][..9]]).unwrap().remove(0);
         let n = model.read(std::slice::from_mut(&mut prefix), &[&[1]]).unwrap()[0].len();
-        prefix.truncate(9);
+        prefix.truncate(9).unwrap();
         let mut forks = vec![prefix.clone(), prefix.clone(), prefix];
         let ends = [&texts[0][9..10], &texts[0][9..14], &texts[0][9..]];
         let found = model.read(&mut forks, &ends).unwrap();

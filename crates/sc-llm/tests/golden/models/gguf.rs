@@ -18,7 +18,23 @@ fn written(folder: &Folder, kind: Kind) -> (tempfile::TempDir, PathBuf) {
     let to = tempfile::tempdir().unwrap();
     let path = to.path().join("model.gguf");
     let base = Base::open(&folder.path).unwrap();
+    let has_own_head = base.tensors().any(|(name, _)| name == "lm_head.weight");
     match folder.architecture().as_str() {
+        "t5" if has_own_head => {
+            let file = folder.path.join("tokenizer.json");
+            let mut json: serde_json::Value = match std::fs::read(file) {
+                Ok(text) => serde_json::from_slice(&text).unwrap(),
+                Err(_) => serde_json::json!({
+                    "pre_tokenizer": {"type": "Metaspace", "replacement": "▁", "prepend_scheme": "always"},
+                    "model": {"type": "Unigram", "unk_id": 0, "vocab": [["<unk>", 0.0], ["▁", -1.0]]},
+                }),
+            };
+            // llama.cpp has tables of characters instead.
+            json["normalizer"].take();
+            let tokenizer = Tokenizer::from_json(json.to_string().as_bytes()).unwrap();
+            write(&path, &base, &tokenizer, &WriteParams { kind, ..WriteParams::default() }).unwrap();
+            assert_eq!(Tokenizer::open(&path).unwrap().special(), tokenizer.special());
+        }
         "t5" => write_t5(&path, &base),
         _ => {
             let tokenizer = match folder.path.join("tokenizer.json").is_file() {
@@ -229,5 +245,60 @@ fn a_file_that_llama_cpp_quantised_gives_its_logits_and_its_text() {
             let params = GenerateParams { max_new_tokens: same, ..GenerateParams::default() };
             assert_eq!(model.generate(&prompt, &params, 0).unwrap().tokens, greedy[..same], "{what}");
         }
+    }
+}
+
+/// A T5 as llama.cpp's converter writes it: the same tokens, logits and text, and again after it was written here.
+#[test]
+fn a_t5_with_its_tokeniser_in_the_file_answers_as_in_llama_cpp() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/gguf");
+    let expected: serde_json::Value =
+        serde_json::from_slice(&std::fs::read(folder.join("t5_expected.json")).unwrap()).unwrap();
+    let path = folder.join(expected["file"].as_str().unwrap());
+    let to = tempfile::tempdir().unwrap();
+    let again = to.path().join("again.gguf");
+    let tokenizer = Tokenizer::from_gguf(&Gguf::open(&path).unwrap()).unwrap();
+    write(&again, &Base::open(&path).unwrap(), &tokenizer, &WriteParams::default()).unwrap();
+    // Without the whole `tokenizer.json`, which this crate alone reads.
+    let lists = to.path().join("lists.gguf");
+    let file = Gguf::open(&again).unwrap();
+    let metadata = file.metadata().iter().filter(|(key, _)| *key != "tokenizer.huggingface.json");
+    let metadata: Vec<(&str, Value)> = metadata.map(|(key, value)| (key.as_str(), value.clone())).collect();
+    let values: Vec<_> = file.tensors().iter().map(|tensor| file.values(tensor.name()).unwrap()).collect();
+    let tensors = file.tensors().iter().zip(&values);
+    let tensors =
+        tensors.map(|(tensor, values)| NewTensor::of(tensor.name(), tensor.shape(), Kind::F32, values));
+    write_file(&lists, &metadata, tensors.map(Result::unwrap).collect(), false).unwrap();
+    for path in [path, again, lists] {
+        let what = path.display().to_string();
+        let file = Gguf::open(&path).unwrap();
+        let tokenizer = Tokenizer::from_gguf(&file).unwrap();
+        let special = tokenizer.special();
+        assert_eq!((&special.after, &special.eos, special.pad), (&vec![1], &vec![1], Some(0)), "{what}");
+        assert_eq!((special.unk, special.bos), (Some(2), None), "{what}");
+        // Rows behind the last token are no tokens.
+        let n_rows = file.tensor("token_embd.weight").unwrap().shape()[0];
+        assert!(tokenizer.n_tokens() < n_rows, "{what}: {}", tokenizer.n_tokens());
+        for case in expected["cases"].as_array().unwrap() {
+            let text = case["text"].as_str().unwrap();
+            assert_eq!(
+                tokenizer.encode(text, true).unwrap(),
+                crate::support::ids(&case["ids"]),
+                "{what}: {text:?}"
+            );
+        }
+        let model = open(&path, &OpenParams::default()).unwrap();
+        let prompt = crate::support::ids(&expected["prompt_ids"]);
+        let (_, found) = model.start(&[&prompt]).unwrap().remove(0);
+        let logits = expected["logits"].as_array().unwrap().iter().map(|logit| logit.as_f64().unwrap());
+        let logits: Vec<f64> = logits.collect();
+        assert_eq!(found.len(), logits.len(), "{what}");
+        let norm = |values: &mut dyn Iterator<Item = f64>| values.map(|x| x * x).sum::<f64>().sqrt();
+        let apart = norm(&mut found.iter().zip(&logits).map(|(a, b)| f64::from(*a) - b));
+        let size = norm(&mut logits.iter().copied());
+        assert!(apart <= 1e-5 * size, "{what}: logits differ by {:e} of their norm", apart / size);
+        let greedy = crate::support::ids(&expected["greedy"]);
+        let params = GenerateParams { max_new_tokens: greedy.len(), ..GenerateParams::default() };
+        assert_eq!(model.generate(&prompt, &params, 0).unwrap().tokens, greedy, "{what}");
     }
 }

@@ -182,14 +182,14 @@ fn disguises(scored: &Scored<'_>) -> Vec<Finding> {
     findings
 }
 
+/// Ways whose answers can be nothing but labels.
+const CHOSEN: [Decoding; 3] = [Decoding::Constrained, Decoding::Posterior, Decoding::Template];
+
 /// Which answers are labels.
 fn compliance(scored: &[Scored<'_>]) -> Vec<Finding> {
     let all = || scored.iter().flat_map(|scored| &scored.rows).filter(|(row, _)| row.is_model());
     let by = |chosen: bool| {
-        all().filter(move |(row, _)| {
-            let is_chosen = [Decoding::Constrained, Decoding::Posterior].map(Decoding::word);
-            is_chosen.contains(&row.decoding.as_str()) == chosen
-        })
+        all().filter(move |(row, _)| CHOSEN.iter().any(|way| way.word() == row.decoding) == chosen)
     };
     let count = |chosen: bool| {
         let answers = || by(chosen).flat_map(|(row, _)| &row.answers);
@@ -202,8 +202,11 @@ fn compliance(scored: &[Scored<'_>]) -> Vec<Finding> {
             true => (Severity::Passed, "."),
             false => (Severity::Warning, ": a server did not keep to the labels that it was given."),
         };
+        let is_there = |way: &Decoding| by(true).any(|(row, _)| row.decoding == way.word());
+        let ways: Vec<&str> = CHOSEN.into_iter().filter(is_there).map(Decoding::word).collect();
         let text = format!(
-            "Constrained and posterior answers are labels: {} of {}, {}{end}",
+            "Answers that can be nothing but labels ({}) are labels: {} of {}, {}{end}",
+            ways.join(", "),
             thousands(n_labels),
             thousands(n),
             percent(n_labels as f64 / n as f64)

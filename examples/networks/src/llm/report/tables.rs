@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use ndarray::Array2;
 use sc_eval::report::{Best, Cell, Column, Kind, Matrix, MatrixValues, Section, Table};
+use sc_examples::progress::thousands;
 use sc_llm::evidence::Evidence;
 
 use super::super::args::TaskName;
@@ -21,7 +22,6 @@ pub(super) fn comparison(scored: &Scored<'_>) -> Table {
     let mut columns = vec![
         Column::text("Method"),
         Column::text("Answer"),
-        Column::new(if is_of_clusters { "Clusters" } else { "Cells" }, Kind::Count),
         Column::new("Right", Kind::Count),
         Column::new("Accuracy", Kind::Interval(3)).best(Best::Highest),
     ];
@@ -34,19 +34,23 @@ pub(super) fn comparison(scored: &Scored<'_>) -> Table {
         Column::new("Macro-F1", Kind::Number(3)),
         Column::new("Labels", Kind::Percent(1)),
         Column::new("Tokens", Kind::Count),
-        Column::new("Tokens/s", Kind::Number(0)),
-        Column::new("Time", Kind::Seconds),
+        Column::new("Tokens/s", Kind::Count),
+        Column::new("Time, s", Kind::Seconds),
     ]);
     if is_paid {
         columns.push(Column::new("Cost", Kind::Number(4)));
     }
     let mut table = Table::new(columns);
+    let n = thousands(scored.task.test.len());
+    table.caption = match is_of_clusters {
+        true => format!("Each row is right for so many of the same {n} clusters."),
+        false => format!("Each row is right for so many of the same {n} cells."),
+    };
     for (row, s) in &scored.rows {
         let value = |x: f64| if row.is_model() { Cell::Value(x) } else { Cell::Empty };
         let mut cells = vec![
             row.method.as_str().into(),
             row.decoding.as_str().into(),
-            Cell::Value(s.n as f64),
             Cell::Value(s.n_right as f64),
             Cell::Interval { value: s.accuracy, low: s.interval.low, high: s.interval.high },
         ];
@@ -59,7 +63,7 @@ pub(super) fn comparison(scored: &Scored<'_>) -> Table {
             Cell::Value(s.f1),
             Cell::Value(s.compliance),
             value(row.n_tokens as f64),
-            value(speed(row)),
+            value(speed(row).round()),
             Cell::Value(row.seconds),
         ]);
         if is_paid {

@@ -176,11 +176,26 @@ impl Findings<'_> {
                 );
             }
         }
-        if self.args.decoding.contains(&Decoding::Posterior) && !self.args.servers.endpoint.is_empty() {
+        let decodings = &self.args.decoding;
+        if decodings.iter().any(|way| way.needs_weights()) && !self.args.servers.endpoint.is_empty() {
             notes.push(
-                "The exact posterior needs the weights of a model, so servers are not asked for it."
+                "An exact posterior and a filled template need the weights of a model, so servers are not asked for them."
                     .to_owned(),
             );
+        }
+        if decodings.contains(&Decoding::Free) && decodings.contains(&Decoding::Strict) {
+            notes.push(
+                "Free and strict are two readings of one answer: its tokens and its time stand in both rows."
+                    .to_owned(),
+            );
+        }
+        if decodings.contains(&Decoding::Template) {
+            notes.push(format!(
+                "Template: the answer is {}, of which the model writes the reason, {} tokens at most, and then chooses the \
+                 label. What it wrote is in records.jsonl.",
+                r#"{"reason": "…", "cell_type": "…"}"#,
+                self.args.max_new_tokens
+            ));
         }
         notes
     }

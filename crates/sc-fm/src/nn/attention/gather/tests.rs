@@ -41,8 +41,8 @@ fn all_see_all_with_a_bias_by_distance() {
     let relative = Relative { table: &table, behind: 6 };
     let cut = 100 * WIDTH;
     let shared = vec![
-        Run { keys: &keys[..cut], values: &values[..cut] },
-        Run { keys: &keys[cut..], values: &values[cut..] },
+        Run { keys: &keys[..cut], values: &values[..cut], gone: 0 },
+        Run { keys: &keys[cut..], values: &values[cut..], gone: 0 },
     ];
     let queries = (0..60).map(|row| Query { row, seen: 211, own: vec![], position: row }).collect();
     let found = attend(&q, &[Group { shared, queries }], PARAMS, Some(relative)).unwrap();
@@ -64,6 +64,7 @@ fn every_processor_gives_the_same_bits() {
     let run = |from: usize, to: usize| Run {
         keys: &keys[from * WIDTH..to * WIDTH],
         values: &values[from * WIDTH..to * WIDTH],
+        gone: 0,
     };
     let query = |row, own| Query { row, seen: 180, own, position: 0 };
     let groups = [Group {
@@ -86,7 +87,7 @@ fn every_processor_gives_the_same_bits() {
 #[test]
 fn what_does_not_fit_is_named() {
     let x = numbers(2, 3 * WIDTH);
-    let run = Run { keys: &x, values: &x };
+    let run = Run { keys: &x, values: &x, gone: 0 };
     let message = |q: &Tensor, shared: &[Run<'_>], rows: &[(usize, usize, bool)]| {
         let own = |is_own| if is_own { vec![run] } else { vec![] };
         let query =
@@ -100,9 +101,48 @@ fn what_does_not_fit_is_named() {
     assert!(message(&q, &[run], &[(0, 4, false)]).contains("row 0 sees 4 of 3 keys and has 0 of its own"));
     assert!(message(&q, &[run], &[(0, 2, true)]).contains("row 0 sees 2 of 3 keys and has 3 of its own"));
     assert!(message(&q, &[], &[(0, 0, false)]).contains("row 0 sees 0 of 0 keys"));
-    let short = Run { keys: &x[..WIDTH], values: &x };
+    let short = Run { keys: &x[..WIDTH], values: &x, gone: 0 };
     assert!(message(&q, &[short], &[(0, 1, false)]).contains("a run of 20 numbers of keys and 60 of values"));
     assert!(
         message(&q.to_dtype(DType::F64).unwrap(), &[run], &[]).contains("cached keys are f32 on the CPU")
     );
+}
+
+#[test]
+fn keys_outside_of_the_window_need_not_be_there() {
+    let (keys, values) = (numbers(2, 640 * WIDTH), numbers(3, 640 * WIDTH));
+    let run = |gone: usize, from: usize, to: usize| Run {
+        keys: &keys[from * WIDTH..to * WIDTH],
+        values: &values[from * WIDTH..to * WIDTH],
+        gone,
+    };
+    let params = CausalAttention { window: Some(50), ..PARAMS };
+    let q = queries(4);
+    let of = |shared: Vec<Run<'_>>, own: [Vec<Run<'_>>; 4]| {
+        let rows = own.into_iter().enumerate();
+        let queries = rows.map(|(row, own)| Query { row, seen: 500, own, position: 0 }).collect();
+        let out = attend(&q, &[Group { shared, queries }], params, None)?;
+        out.flatten_all()?.to_vec1::<f32>()
+    };
+    let own = |gone: usize| {
+        [
+            vec![],
+            vec![run(0, 500, 501)],
+            vec![run(gone, 500 + gone, 600)],
+            vec![run(0, 500, 520), run(0, 530, 570)],
+        ]
+    };
+    let expected = of(vec![run(0, 0, 300), run(0, 300, 500)], own(0)).unwrap();
+    for shared in [
+        vec![run(450, 450, 500)],
+        vec![run(0, 0, 200), run(250, 450, 500)],
+        vec![run(100, 100, 200), run(200, 400, 500)],
+    ] {
+        assert!(same_bits(&of(shared, own(50)).unwrap(), &expected));
+    }
+    let message = |found: Result<Vec<f32>>| found.unwrap_err().to_string();
+    let error = message(of(vec![run(451, 451, 500)], own(0)));
+    assert!(error.contains("row 0 sees keys from 450 on, of which those before 451 are gone"), "{error}");
+    let error = message(of(vec![run(450, 450, 500)], own(51)));
+    assert!(error.contains("row 2 sees keys from 550 on, of which those before 551 are gone"), "{error}");
 }

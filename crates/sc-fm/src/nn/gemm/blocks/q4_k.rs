@@ -9,6 +9,9 @@ pub(super) const BYTES: usize = 144;
 pub(in crate::nn::gemm) const PARTS: usize = 8;
 const PART: usize = 32;
 
+/// Bytes of the scales and offsets of all parts.
+pub(super) const PACKED: usize = 12;
+
 /// A block: `w = d · scales[part] · q − dmin · offsets[part]`.
 #[derive(Clone, Copy)]
 pub(in crate::nn::gemm) struct Q4K {
@@ -89,20 +92,13 @@ impl Q4K {
         }
     }
 
-    /// Scales and offsets take 12 bytes: 6 bits of those of the first four parts, and above them the high 2 bits of those
-    /// of the last four, whose low 4 bits share the last four bytes.
     pub(in crate::nn::gemm) fn from_bytes(bytes: &[u8; BYTES]) -> Self {
         let half = |at: usize| u16::from_le_bytes([bytes[at], bytes[at + 1]]);
-        let packed = &bytes[4..16];
-        let six_bits = |first: usize, shift: usize| {
-            std::array::from_fn(|part| match part.checked_sub(4) {
-                None => packed[first + part] & 63,
-                Some(part) => packed[8 + part] >> shift & 15 | packed[first + part] >> 6 << 4,
-            })
-        };
+        let (packed, low) = bytes[4..].split_at(PACKED);
+        let [scales, offsets] = scales_and_offsets(packed);
         let mut nibbles = [0; VALUES / 2];
-        nibbles.copy_from_slice(&bytes[16..]);
-        Self { d: half(0), dmin: half(2), scales: six_bits(0, 0), offsets: six_bits(4, 4), nibbles }
+        nibbles.copy_from_slice(low);
+        Self { d: half(0), dmin: half(2), scales, offsets, nibbles }
     }
 
     pub(super) fn to_bytes(self) -> [u8; BYTES] {
@@ -118,6 +114,19 @@ impl Q4K {
         bytes[16..].copy_from_slice(&self.nibbles);
         bytes
     }
+}
+
+/// Those of 12 bytes: 6 bits of those of the first four parts, and above them the high 2 bits of those of the last four,
+/// whose low 4 bits share the last four bytes.
+#[inline(always)]
+pub(super) fn scales_and_offsets(packed: &[u8]) -> [[u8; PARTS]; 2] {
+    let six_bits = |first: usize, shift: usize| {
+        std::array::from_fn(|part| match part.checked_sub(4) {
+            None => packed[first + part] & 63,
+            Some(part) => packed[8 + part] >> shift & 15 | packed[first + part] >> 6 << 4,
+        })
+    };
+    [six_bits(0, 0), six_bits(4, 4)]
 }
 
 /// What a part is stored with before it shares bits with others: `w ≈ scale · q − offset`, neither below 0.

@@ -64,7 +64,82 @@ fn zeros_equal_values_and_tiny_values_are_kept_or_become_zero() {
             );
         }
     }
-    assert!(!BlockFormat::Q6_K.quantize(&[0.0; 256], &mut Vec::new()));
+    for format in BlockFormat::ALL.into_iter().filter(|format| *format != format.product_format()) {
+        assert!(!format.quantize(&[0.0; 256], &mut Vec::new()), "{format:?}");
+    }
+}
+
+/// A block of a format whose scales are all `d`, and whose bytes count up.
+fn with_scales(format: BlockFormat, d: f16) -> Vec<u8> {
+    let mut block: Vec<u8> = (0..format.bytes()).map(|byte| (byte * 37 + 11) as u8).collect();
+    let places: &[usize] = match format {
+        BlockFormat::Q4_0 | BlockFormat::Q5_0 | BlockFormat::Q8_0 => &[0],
+        BlockFormat::Q4_1 | BlockFormat::Q5_1 | BlockFormat::Q4_K | BlockFormat::Q5_K => &[0, 2],
+        BlockFormat::Q2_K => &[80, 82],
+        BlockFormat::Q3_K => &[108],
+        BlockFormat::Q6_K => &[208],
+    };
+    places.iter().for_each(|&at| block[at..at + 2].copy_from_slice(&d.to_le_bytes()));
+    block
+}
+
+#[test]
+fn scales_of_zero_and_scales_that_are_no_numbers_come_out_as_they_are() {
+    for format in BlockFormat::ALL {
+        let values = |d: f16| {
+            let mut values = vec![1.0; format.values()];
+            format.dequantize(&with_scales(format, d), &mut values);
+            values
+        };
+        assert!(values(f16::ZERO).iter().all(|value| *value == 0.0), "{format:?}");
+        assert!(values(f16::NAN).iter().all(|value| value.is_nan()), "{format:?}");
+        assert!(values(f16::INFINITY).iter().all(|value| !value.is_finite()), "{format:?}");
+        assert!(values(f16::MAX).iter().all(|value| value.is_finite()), "{format:?}");
+    }
+}
+
+#[test]
+fn a_value_is_where_the_format_says() {
+    // Each value by its place: set the bits of one, and no other changes.
+    for (format, at, byte, mask, step) in [
+        (BlockFormat::Q4_0, 17, 2 + 1, 0xf0, 1.0),
+        (BlockFormat::Q4_1, 3, 4 + 3, 0x0f, 1.0),
+        (BlockFormat::Q5_0, 30, 2 + 3, 1 << 6, 16.0),
+        (BlockFormat::Q5_1, 9, 4 + 1, 1 << 1, 16.0),
+    ] {
+        let mut block = vec![0; format.bytes()];
+        block[..2].copy_from_slice(&f16::ONE.to_le_bytes());
+        let values = |block: &[u8]| {
+            let mut values = vec![0.0; format.values()];
+            format.dequantize(block, &mut values);
+            values
+        };
+        let before = values(&block);
+        block[byte] = mask;
+        let after = values(&block);
+        let changed: Vec<usize> = (0..format.values()).filter(|&at| before[at] != after[at]).collect();
+        assert_eq!(changed, [at], "{format:?}");
+        let most = if step == 1.0 { 15.0 } else { step };
+        assert_eq!(after[at] - before[at], most, "{format:?}");
+    }
+}
+
+#[test]
+fn blocks_of_eight_bits_hold_the_values_of_four_and_five_without_an_offset() {
+    let mut rng = ChaCha8Rng::seed_from_u64(4);
+    for format in BlockFormat::ALL {
+        let mut blocks = vec![0; 20 * format.bytes()];
+        rng.fill_bytes(&mut blocks);
+        let kept = format.product_blocks(&blocks);
+        let expected =
+            matches!(format, BlockFormat::Q4_0 | BlockFormat::Q5_0 | BlockFormat::Q8_0 | BlockFormat::Q4_K);
+        assert_eq!(kept.is_some(), expected, "{format:?}");
+        let Some(kept) = kept else { continue };
+        let (mut own, mut other) = (vec![0.0; 20 * format.values()], vec![0.0; 20 * format.values()]);
+        format.dequantize(&blocks, &mut own);
+        format.product_format().dequantize(&kept, &mut other);
+        assert!(own.iter().zip(&other).all(|(a, b)| a.to_bits() == b.to_bits()), "{format:?}");
+    }
 }
 
 #[test]

@@ -8,122 +8,139 @@ use super::super::blocks::PARTS;
 use super::activations::ROW_WORDS;
 use super::panel::{BLOCK_WORDS, Q4_SCALES, Q8_SCALES};
 use super::scalar::Sums;
-use super::{GROUPS, PANEL};
+use super::{GROUPS, PANEL, Panel};
 
-/// How far ahead of its use a weight is asked for where few rows share it, in words: memory is further away than the
-/// processor looks by itself.
-const AHEAD: usize = 1024;
-
-/// Calls a kernel for as many rows as a tile has.
-macro_rules! with_rows {
-    ($kernel:ident, $n:expr, [$($rows:literal),+], $arguments:tt) => {
-        match $n {
-            $($rows => with_rows!(@call $kernel, $rows, $arguments),)+
-            _ => unreachable!("a tile has no more rows"),
+/// Calls a kernel for as many rows and panels as a tile has.
+macro_rules! with_shape {
+    ($kernel:ident, ($rows:expr, $panels:expr), $arguments:tt, [$(($r:literal, $p:literal)),+]) => {
+        match ($rows, $panels.len()) {
+            $(($r, $p) => with_shape!(@call $kernel, $r, $p, $panels, $arguments),)+
+            _ => unreachable!("a tile has no more rows and panels"),
         }
     };
-    (@call q8_rows, $rows:literal, ($($argument:expr),+)) => { q8_rows::<$rows, P>($($argument),+) };
-    (@call q4_rows, $rows:literal, ($($argument:expr),+)) => { q4_rows::<$rows>($($argument),+) };
+    (@call $kernel:ident, $r:literal, $p:literal, $panels:expr, ($($argument:expr),+)) => {
+        $kernel::<$r, $p>($panels.try_into().expect("it has as many panels"), $($argument),+)
+    };
 }
 
-/// Weights of 8 bits.
+/// Weights of 8 bits, in 1, 2 or 4 panels. `sums` has the rows of the tile for each panel.
 ///
 /// # Safety
 /// The processor has AVX-512 F, BW and VNNI.
-pub(super) unsafe fn q8(a: &[u32], quants: &[u32], scales: &[u32], sums: &mut Sums) {
-    // SAFETY: the caller says.
-    unsafe { q8_panels(a, [quants], [scales], [sums]) }
-}
-
-/// Two panels of weights of 8 bits.
-///
-/// # Safety
-/// As [`q8`].
-pub(super) unsafe fn q8_two(a: &[u32], quants: [&[u32]; 2], scales: [&[u32]; 2], sums: [&mut Sums; 2]) {
-    // SAFETY: the caller says.
-    unsafe { q8_panels(a, quants, scales, sums) }
-}
-
-/// # Safety
-/// As [`q8`].
-unsafe fn q8_panels<const P: usize>(
-    a: &[u32],
-    quants: [&[u32]; P],
-    scales: [&[u32]; P],
-    sums: [&mut Sums; P],
-) {
-    let (blocks, rows) = (quants[0].len() / BLOCK_WORDS, sums[0].len());
-    assert!(sums.iter().all(|sums| sums.len() == rows), "every panel has sums for the rows of the tile");
-    assert!(a.len() >= blocks * ROW_WORDS * rows, "every row of the tile is packed");
-    assert!(quants.iter().all(|quants| quants.len() == blocks * BLOCK_WORDS), "panels are as long");
-    assert!(scales.iter().all(|scales| scales.len() >= blocks * Q8_SCALES), "every block has scales");
+pub(super) unsafe fn q8(a: &[u32], panels: &[Panel<'_>], sums: &mut Sums) {
+    let (blocks, rows) = sizes(a, panels, sums, [BLOCK_WORDS, Q8_SCALES, ROW_WORDS]);
     // SAFETY: the caller says that the instructions exist; the operands reach as far as the blocks.
-    unsafe { with_rows!(q8_rows, rows, [0, 1, 2, 3, 4, 5, 6], (a, quants, scales, blocks, sums)) }
-}
-
-/// Weights of 4 bits.
-///
-/// # Safety
-/// As [`q8`].
-pub(super) unsafe fn q4(a: &[u32], quants: &[u32], scales: &[u32], sums: &mut Sums) {
-    let blocks = quants.len() / (PARTS / 2 * BLOCK_WORDS);
-    assert!(a.len() >= blocks * PARTS * ROW_WORDS * sums.len(), "every row of the tile is packed");
-    assert!(scales.len() >= blocks * Q4_SCALES, "every block has scales");
-    // SAFETY: as in `q8`.
     unsafe {
-        with_rows!(
-            q4_rows,
-            sums.len(),
-            [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12],
-            (a, quants, scales, blocks, sums)
+        with_shape!(
+            q8_rows,
+            (rows, panels),
+            (a, blocks, sums),
+            [
+                (1, 1),
+                (2, 1),
+                (3, 1),
+                (4, 1),
+                (5, 1),
+                (6, 1),
+                (1, 2),
+                (2, 2),
+                (3, 2),
+                (4, 2),
+                (5, 2),
+                (6, 2),
+                (1, 4),
+                (2, 4)
+            ]
         )
     }
 }
 
+/// Weights of 4 bits, as [`q8`].
+///
 /// # Safety
-/// As [`q8`]; each of `sums` has `R` rows, and the operands hold `blocks` blocks.
+/// As [`q8`].
+pub(super) unsafe fn q4(a: &[u32], panels: &[Panel<'_>], sums: &mut Sums) {
+    let (blocks, rows) = sizes(a, panels, sums, [PARTS / 2 * BLOCK_WORDS, Q4_SCALES, PARTS * ROW_WORDS]);
+    // SAFETY: as in `q8`.
+    unsafe {
+        with_shape!(
+            q4_rows,
+            (rows, panels),
+            (a, blocks, sums),
+            [
+                (1, 1),
+                (2, 1),
+                (3, 1),
+                (4, 1),
+                (5, 1),
+                (6, 1),
+                (7, 1),
+                (8, 1),
+                (9, 1),
+                (10, 1),
+                (11, 1),
+                (12, 1),
+                (1, 2),
+                (2, 2),
+                (3, 2),
+                (4, 2),
+                (5, 2),
+                (6, 2),
+                (1, 4),
+                (2, 4)
+            ]
+        )
+    }
+}
+
+/// Blocks of a panel and rows of the tile, where the operands reach as far as they say.
+///
+/// * `words`: of the whole numbers, the scales and each row of a block.
+fn sizes(a: &[u32], panels: &[Panel<'_>], sums: &Sums, words: [usize; 3]) -> (usize, usize) {
+    let (blocks, rows) = (panels[0].0.len() / words[0], sums.len() / panels.len());
+    assert_eq!(sums.len(), rows * panels.len(), "every panel has sums for the rows of the tile");
+    assert!(panels.iter().all(|(quants, _)| quants.len() == blocks * words[0]), "panels are as long");
+    assert!(panels.iter().all(|(_, scales)| scales.len() >= blocks * words[1]), "every block has scales");
+    assert!(a.len() >= blocks * words[2] * rows, "every row of the tile is packed");
+    (blocks, rows)
+}
+
+/// # Safety
+/// As [`q8`]; `sums` has `R` rows for each panel, and the operands hold `blocks` blocks.
 #[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
 unsafe fn q8_rows<const R: usize, const P: usize>(
+    panels: &[Panel<'_>; P],
     a: &[u32],
-    quants: [&[u32]; P],
-    scales: [&[u32]; P],
     blocks: usize,
-    sums: [&mut Sums; P],
+    sums: &mut Sums,
 ) {
     let mut a = a.as_ptr();
-    let (mut quants, mut scales) = (quants.map(<[u32]>::as_ptr), scales.map(<[u32]>::as_ptr));
-    let mut chains = [[_mm512_setzero_ps(); P]; R];
+    let mut quants = panels.map(|(quants, _)| quants.as_ptr());
+    let mut scales = panels.map(|(_, scales)| scales.as_ptr());
+    let mut chains = [[_mm512_setzero_ps(); R]; P];
     for _ in 0..blocks {
-        // SAFETY: the caller says that another block follows in each operand; a prefetch touches nothing.
+        // SAFETY: the caller says that another block follows in each operand.
         unsafe {
-            let mut dots = [[_mm512_setzero_si512(); P]; R];
-            for (i, dots) in dots.iter_mut().enumerate() {
-                *dots = [_mm512_set1_epi32(*a.add((GROUPS + 1) * R + i).cast()); P];
+            let mut dots = [[_mm512_setzero_si512(); R]; P];
+            for i in 0..R {
+                let start = _mm512_set1_epi32(*a.add((GROUPS + 1) * R + i).cast());
+                dots.iter_mut().for_each(|dots| dots[i] = start);
             }
             for g in 0..GROUPS {
-                let mut w = [_mm512_setzero_si512(); P];
-                for (w, quants) in w.iter_mut().zip(quants) {
-                    *w = _mm512_loadu_si512(quants.add(g * PANEL).cast());
-                    if R <= 4 {
-                        _mm_prefetch::<_MM_HINT_T0>(quants.wrapping_add(AHEAD + g * PANEL).cast());
-                    }
-                }
-                for (i, dots) in dots.iter_mut().enumerate() {
+                let w = quants.map(|quants| _mm512_loadu_si512(quants.add(g * PANEL).cast()));
+                for i in 0..R {
                     let a = _mm512_set1_epi32(*a.add(g * R + i).cast());
-                    for (dot, &w) in dots.iter_mut().zip(&w) {
-                        *dot = _mm512_dpbusd_epi32(*dot, w, a);
+                    for (dots, &w) in dots.iter_mut().zip(&w) {
+                        dots[i] = _mm512_dpbusd_epi32(dots[i], w, a);
                     }
                 }
             }
-            let mut d = [_mm512_setzero_ps(); P];
-            for (d, scales) in d.iter_mut().zip(scales) {
-                *d = _mm512_cvtph_ps(_mm256_loadu_si256(scales.cast()));
-            }
+            let d = scales.map(|scales| _mm512_cvtph_ps(_mm256_loadu_si256(scales.cast())));
             for i in 0..R {
                 let of_row = _mm512_set1_ps(*a.add(GROUPS * R + i).cast());
                 for p in 0..P {
                     let scale = _mm512_mul_ps(d[p], of_row);
-                    chains[i][p] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(dots[i][p]), scale, chains[i][p]);
+                    chains[p][i] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(dots[p][i]), scale, chains[p][i]);
                 }
             }
             a = a.add(ROW_WORDS * R);
@@ -131,63 +148,71 @@ unsafe fn q8_rows<const R: usize, const P: usize>(
             scales = scales.map(|scales| scales.add(Q8_SCALES));
         }
     }
-    for (p, sums) in sums.into_iter().enumerate() {
-        for (sums, chain) in sums.iter_mut().zip(&chains) {
-            // SAFETY: a row of sums is one vector.
-            unsafe { _mm512_storeu_ps(sums.as_mut_ptr(), chain[p]) };
-        }
+    for (sums, chain) in sums.iter_mut().zip(chains.as_flattened()) {
+        // SAFETY: a row of sums is one vector.
+        unsafe { _mm512_storeu_ps(sums.as_mut_ptr(), *chain) };
     }
 }
 
 /// # Safety
 /// As [`q8_rows`].
 #[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
-unsafe fn q4_rows<const R: usize>(a: &[u32], quants: &[u32], scales: &[u32], blocks: usize, sums: &mut Sums) {
-    let (mut a, mut quants, mut scales) = (a.as_ptr(), quants.as_ptr(), scales.as_ptr());
-    let mut chains = [_mm512_setzero_ps(); R];
+unsafe fn q4_rows<const R: usize, const P: usize>(
+    panels: &[Panel<'_>; P],
+    a: &[u32],
+    blocks: usize,
+    sums: &mut Sums,
+) {
+    let mut a = a.as_ptr();
+    let mut quants = panels.map(|(quants, _)| quants.as_ptr());
+    let mut scales = panels.map(|(_, scales)| scales.as_ptr());
+    let mut chains = [[_mm512_setzero_ps(); R]; P];
     let low = _mm512_set1_epi8(15);
     for _ in 0..blocks {
         // SAFETY: as in `q8_rows`.
         unsafe {
-            let d = _mm512_cvtph_ps(_mm256_loadu_si256(scales.cast()));
-            let dmin = _mm512_cvtph_ps(_mm256_loadu_si256(scales.add(PANEL / 2).cast()));
             for part in 0..PARTS {
-                let mut dots = [_mm512_setzero_si512(); R];
+                let mut dots = [[_mm512_setzero_si512(); R]; P];
                 for g in 0..GROUPS {
-                    let both = _mm512_loadu_si512(quants.add(g * PANEL).cast());
-                    let w = match part % 2 {
-                        0 => _mm512_and_si512(both, low),
-                        _ => _mm512_and_si512(_mm512_srli_epi16::<4>(both), low),
-                    };
-                    if R <= 4 && part % 2 == 0 {
-                        _mm_prefetch::<_MM_HINT_T0>(quants.wrapping_add(AHEAD + g * PANEL).cast());
-                    }
-                    for (i, dot) in dots.iter_mut().enumerate() {
+                    let w = quants.map(|quants| {
+                        let both = _mm512_loadu_si512(quants.add(g * PANEL).cast());
+                        match part % 2 {
+                            0 => _mm512_and_si512(both, low),
+                            _ => _mm512_and_si512(_mm512_srli_epi16::<4>(both), low),
+                        }
+                    });
+                    for i in 0..R {
                         let a = _mm512_set1_epi32(*a.add(g * R + i).cast());
-                        *dot = _mm512_dpbusd_epi32(*dot, w, a);
+                        for (dots, &w) in dots.iter_mut().zip(&w) {
+                            dots[i] = _mm512_dpbusd_epi32(dots[i], w, a);
+                        }
                     }
                 }
-                let multiplier = |first: usize| {
-                    let bytes = _mm_loadu_si128(scales.add(PANEL + (first + part) * PANEL / 4).cast());
-                    _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(bytes))
-                };
-                let (d, m) = (_mm512_mul_ps(d, multiplier(0)), _mm512_mul_ps(dmin, multiplier(PARTS)));
-                for i in 0..R {
-                    let scale = _mm512_mul_ps(d, _mm512_set1_ps(*a.add(GROUPS * R + i).cast()));
-                    let total = _mm512_set1_ps(*a.add((GROUPS + 1) * R + i).cast());
-                    chains[i] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(dots[i]), scale, chains[i]);
-                    chains[i] = _mm512_fnmadd_ps(m, total, chains[i]);
+                for p in 0..P {
+                    let factor = |of: usize, first: usize| {
+                        let d = _mm512_cvtph_ps(_mm256_loadu_si256(scales[p].add(of * PANEL / 2).cast()));
+                        let bytes = scales[p].add(PANEL + (first + part) * PANEL / 4);
+                        let multiplier = _mm512_cvtepu8_epi32(_mm_loadu_si128(bytes.cast()));
+                        _mm512_mul_ps(d, _mm512_cvtepi32_ps(multiplier))
+                    };
+                    let (d, m) = (factor(0, 0), factor(1, PARTS));
+                    for i in 0..R {
+                        let scale = _mm512_mul_ps(d, _mm512_set1_ps(*a.add(GROUPS * R + i).cast()));
+                        let total = _mm512_set1_ps(*a.add((GROUPS + 1) * R + i).cast());
+                        let sum = _mm512_fmadd_ps(_mm512_cvtepi32_ps(dots[p][i]), scale, chains[p][i]);
+                        chains[p][i] = _mm512_fnmadd_ps(m, total, sum);
+                    }
                 }
                 a = a.add(ROW_WORDS * R);
                 if part % 2 == 1 {
-                    quants = quants.add(BLOCK_WORDS);
+                    quants = quants.map(|quants| quants.add(BLOCK_WORDS));
                 }
             }
-            scales = scales.add(Q4_SCALES);
+            scales = scales.map(|scales| scales.add(Q4_SCALES));
         }
     }
-    for (sums, chain) in sums.iter_mut().zip(chains) {
+    for (sums, chain) in sums.iter_mut().zip(chains.as_flattened()) {
         // SAFETY: as in `q8_rows`.
-        unsafe { _mm512_storeu_ps(sums.as_mut_ptr(), chain) };
+        unsafe { _mm512_storeu_ps(sums.as_mut_ptr(), *chain) };
     }
 }

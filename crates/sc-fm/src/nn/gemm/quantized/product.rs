@@ -13,10 +13,7 @@ use super::super::view::View;
 use super::activations::{Activations, ROW_WORDS};
 use super::panel::quant_words;
 use super::scalar::Sums;
-use super::{PANEL, Quantized, Unit, Weight, scalar};
-
-/// Most rows of a tile, for any kernel.
-const ROWS: usize = 12;
+use super::{MAX_PANELS, PANEL, Panel, Quantized, SUMS, Unit, Weight, scalar};
 
 /// Multiplications below which a product is not worth a second thread: some 10 µs.
 const SERIAL: usize = 1 << 19;
@@ -47,13 +44,17 @@ pub(in crate::nn::gemm) unsafe fn parallel(
     }
     let tile_words = kernel.rows() * weight.inputs.div_ceil(super::BLOCK) * ROW_WORDS;
     let row_blocks = a.tiles().div_ceil((TASK_WORDS / tile_words.max(1)).max(1));
-    // Eight parts for each thread keep all of them busy to the end.
-    let groups = (8 * threads).div_ceil(row_blocks.max(1)).min(product.panels());
+    // Panels that go side by side stay together; eight parts for each thread keep all of them busy to the end.
+    let together = kernel.panels(a.tile(0).0.len(), product.panels());
+    let units = product.panels().div_ceil(together);
+    let groups = (8 * threads).div_ceil(row_blocks.max(1)).min(units);
     let part = |i: usize, parts: usize, of: usize| i * of / parts..(i + 1) * of / parts;
     (0..row_blocks * groups).into_par_iter().with_max_len(1).for_each(|task| {
         let tiles = part(task / groups, row_blocks, a.tiles());
+        let units = part(task % groups, groups, units);
+        let panels = units.start * together..product.panels().min(units.end * together);
         // SAFETY: as the caller says; tasks do not overlap.
-        unsafe { product.compute(tiles, part(task % groups, groups, product.panels())) };
+        unsafe { product.compute(tiles, panels) };
     });
 }
 
@@ -92,39 +93,28 @@ impl Product<'_> {
     unsafe fn compute(&self, tiles: Range<usize>, panels: Range<usize>) {
         let quant_words = quant_words(self.kernel.weight, self.weight.inputs);
         let panel_of = |panel| self.weight.quantized_panel(panel).split_at(quant_words);
-        let mut sums = [[[0.0; PANEL]; ROWS]; 2];
+        let mut sums = [[0.0; PANEL]; SUMS];
         // Rows that fit the cache together stay there while the panels pass.
         let tile_words = self.a.tile(tiles.start).1.len();
         let together = (TASK_WORDS / tile_words.max(1)).max(1);
         for first in tiles.clone().step_by(together) {
+            let height = self.a.tile(first).0.len();
             let mut panel = panels.start;
             while panel < panels.end {
-                let n = self.kernel.panels().min(panels.end - panel);
-                let (quants, scales) = panel_of(panel);
-                let next = (n == 2).then(|| panel_of(panel + 1));
+                let n = self.kernel.panels(height, panels.end - panel);
+                let mut side_by_side: [Panel<'_>; MAX_PANELS] = [(&[], &[]); MAX_PANELS];
+                for (i, place) in side_by_side[..n].iter_mut().enumerate() {
+                    *place = panel_of(panel + i);
+                }
                 for tile in first..tiles.end.min(first + together) {
                     let (rows, words) = self.a.tile(tile);
-                    let [sums, next_sums] = sums.each_mut().map(|sums| &mut sums[..rows.len()]);
+                    let sums = &mut sums[..n * rows.len()];
                     self.announce(rows.clone(), panel * PANEL);
                     // SAFETY: a kernel exists only where it can run.
-                    unsafe {
-                        match next {
-                            Some(next) => multiply_two(
-                                self.kernel,
-                                words,
-                                [quants, next.0],
-                                [scales, next.1],
-                                [sums, next_sums],
-                            ),
-                            None => multiply(self.kernel, words, quants, scales, sums),
-                        }
-                    }
-                    // SAFETY: as the caller says.
-                    unsafe {
-                        self.store(sums, rows.start, panel * PANEL);
-                        if n == 2 {
-                            self.store(next_sums, rows.start, (panel + 1) * PANEL);
-                        }
+                    unsafe { multiply(self.kernel, words, &side_by_side[..n], sums) };
+                    for (i, sums) in sums.chunks_exact(rows.len()).enumerate() {
+                        // SAFETY: as the caller says.
+                        unsafe { self.store(sums, rows.start, (panel + i) * PANEL) };
                     }
                 }
                 panel += n;
@@ -181,46 +171,29 @@ impl Product<'_> {
     }
 }
 
-/// The sums of a tile.
+/// The sums of a tile, rows of the first panel first.
 ///
 /// # Safety
 /// The processor has the instructions of the kernel.
-unsafe fn multiply(kernel: Quantized, a: &[u32], quants: &[u32], scales: &[u32], sums: &mut Sums) {
-    // SAFETY: the caller says.
-    match (kernel.weight, kernel.unit) {
-        (Weight::Q8, Unit::Scalar) => scalar::q8(a, quants, scales, sums),
-        (Weight::Q4, Unit::Scalar) => scalar::q4(a, quants, scales, sums),
-        #[cfg(target_arch = "x86_64")]
-        (Weight::Q8, Unit::Avx2) => unsafe { super::avx2::q8(a, quants, scales, sums) },
-        #[cfg(target_arch = "x86_64")]
-        (Weight::Q4, Unit::Avx2) => unsafe { super::avx2::q4(a, quants, scales, sums) },
-        #[cfg(target_arch = "x86_64")]
-        (Weight::Q8, Unit::Avx512Vnni) => unsafe { super::avx512::q8(a, quants, scales, sums) },
-        #[cfg(target_arch = "x86_64")]
-        (Weight::Q4, Unit::Avx512Vnni) => unsafe { super::avx512::q4(a, quants, scales, sums) },
-    }
-}
-
-/// The sums of a tile with two panels that lie one after the other.
-///
-/// # Safety
-/// As [`multiply`].
-unsafe fn multiply_two(
-    kernel: Quantized,
-    a: &[u32],
-    quants: [&[u32]; 2],
-    scales: [&[u32]; 2],
-    sums: [&mut Sums; 2],
-) {
-    match (kernel.weight, kernel.unit) {
+unsafe fn multiply(kernel: Quantized, a: &[u32], panels: &[Panel<'_>], sums: &mut Sums) {
+    #[cfg(target_arch = "x86_64")]
+    if kernel.unit == Unit::Avx512Vnni {
         // SAFETY: the caller says.
-        #[cfg(target_arch = "x86_64")]
-        (Weight::Q8, Unit::Avx512Vnni) => unsafe { super::avx512::q8_two(a, quants, scales, sums) },
-        _ => {
-            for ((quants, scales), sums) in quants.into_iter().zip(scales).zip(sums) {
-                // SAFETY: the caller says.
-                unsafe { multiply(kernel, a, quants, scales, sums) }
-            }
+        return match kernel.weight {
+            Weight::Q8 => unsafe { super::avx512::q8(a, panels, sums) },
+            Weight::Q4 => unsafe { super::avx512::q4(a, panels, sums) },
+        };
+    }
+    let rows = sums.len() / panels.len();
+    for (&(quants, scales), sums) in panels.iter().zip(sums.chunks_exact_mut(rows)) {
+        // SAFETY: the caller says.
+        match (kernel.weight, kernel.unit) {
+            #[cfg(target_arch = "x86_64")]
+            (Weight::Q8, Unit::Avx2) => unsafe { super::avx2::q8(a, quants, scales, sums) },
+            #[cfg(target_arch = "x86_64")]
+            (Weight::Q4, Unit::Avx2) => unsafe { super::avx2::q4(a, quants, scales, sums) },
+            (Weight::Q8, _) => scalar::q8(a, quants, scales, sums),
+            (Weight::Q4, _) => scalar::q4(a, quants, scales, sums),
         }
     }
 }

@@ -7,7 +7,7 @@ use rand_chacha::rand_core::{RngCore, SeedableRng};
 use super::super::*;
 
 /// Shapes `(rows, inputs, outputs)` around the sizes of tiles, panels and blocks.
-const SHAPES: [(usize, usize, usize); 14] = [
+const SHAPES: [(usize, usize, usize); 17] = [
     (1, 1, 1),
     (1, 0, 3),
     (0, 4, 5),
@@ -22,6 +22,9 @@ const SHAPES: [(usize, usize, usize); 14] = [
     (30, 768, 100),
     (61, 1024, 130),
     (100, 64, 5),
+    (1, 512, 112),
+    (2, 288, 130),
+    (1, 4096, 135),
 ];
 
 fn values(n: usize, seed: u64) -> Vec<f32> {
@@ -370,20 +373,42 @@ fn blocks_that_are_no_weight_of_the_shape_are_refused() {
 }
 
 #[test]
-fn six_bits_are_rounded_to_eight() {
+fn blocks_that_are_not_multiplied_are_kept_in_eight_bits_or_rounded_to_them() {
     let mut rng = ChaCha8Rng::seed_from_u64(7);
-    let mut blocks = vec![0; 210 * 2 * 3];
-    rng.fill_bytes(&mut blocks);
-    blocks
-        .chunks_exact_mut(210)
-        .for_each(|block| block[208..].copy_from_slice(&f16::from_f32(0.01).to_le_bytes()));
-    let packed =
-        Packed::from_blocks(&blocks, BlockFormat::Q6_K, (3, 512), Kernel::new(Precision::Q8_0)).unwrap();
-    let (mut exact, mut found) = (vec![0.0; 3 * 512], vec![0.0; 3 * 512]);
-    BlockFormat::Q6_K.dequantize(&blocks, &mut exact);
-    packed.unpack(0..3, &mut found);
-    for (exact, found) in exact.chunks(32).zip(found.chunks(32)) {
-        let largest = exact.iter().fold(0f32, |largest, value| largest.max(value.abs()));
-        assert!(exact.iter().zip(found).all(|(a, b)| (a - b).abs() <= largest / 220.0));
+    let q8 = Kernel::new(Precision::Q8_0);
+    for format in BlockFormat::ALL.into_iter().filter(|format| *format != format.product_format()) {
+        // More rows than are read at a time.
+        let (outputs, inputs) = (131, 512);
+        let n_blocks = outputs * inputs / format.values();
+        let mut blocks = vec![0; format.bytes() * n_blocks];
+        rng.fill_bytes(&mut blocks);
+        let scale = f16::from_f32(0.01).to_le_bytes();
+        for block in blocks.chunks_exact_mut(format.bytes()) {
+            let last = format.bytes() - 2;
+            match format {
+                BlockFormat::Q3_K | BlockFormat::Q6_K => block[last..].copy_from_slice(&scale),
+                BlockFormat::Q2_K => block[last - 2..].copy_from_slice(&[scale, scale].concat()),
+                BlockFormat::Q4_0 | BlockFormat::Q5_0 => block[..2].copy_from_slice(&scale),
+                _ => block[..4].copy_from_slice(&[scale, scale].concat()),
+            }
+        }
+        let packed = Packed::from_blocks(&blocks, format, (outputs, inputs), q8).unwrap();
+        let (mut exact, mut found) = (vec![0.0; outputs * inputs], vec![0.0; outputs * inputs]);
+        format.dequantize(&blocks, &mut exact);
+        packed.unpack(0..outputs, &mut found);
+        let is_kept = format.product_blocks(&[]).is_some();
+        for (exact, found) in exact.chunks(32).zip(found.chunks(32)) {
+            let largest = exact.iter().fold(0f32, |largest, value| largest.max(value.abs()));
+            let most = if is_kept { 0.0 } else { largest / 220.0 };
+            assert!(exact.iter().zip(found).all(|(a, b)| (a - b).abs() <= most), "{format:?}");
+        }
+        let error = Packed::from_blocks(&blocks, format, (outputs, inputs), Kernel::new(Precision::Q4_K));
+        let message = error.unwrap_err().to_string();
+        assert!(
+            message.starts_with(&format!("blocks of {} for the kernel q4_k-", format.name())),
+            "{message}"
+        );
+        let error = Packed::from_blocks(&blocks[1..], format, (outputs, inputs), q8).unwrap_err();
+        assert!(matches!(error, Error::Length { .. }), "{error}");
     }
 }

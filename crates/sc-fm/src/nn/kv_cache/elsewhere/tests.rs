@@ -52,7 +52,7 @@ fn all_ways(window: Option<usize>) -> Vec<f32> {
     out.extend(step(&[rows(20, 2)], &mut items, window));
     items.into_iter().for_each(CacheRows::finish);
     let of_fork = forks[2].clone();
-    cache.truncate(33);
+    cache.truncate(33).unwrap();
     let mut texts = [forks[0].clone(), other.clone(), forks[1].clone(), forks[2].clone(), of_fork, cache];
     for round in 0..2 {
         let sizes = [1, 19, 4, 2, 1, 1];
