@@ -12,28 +12,37 @@ use crate::nn::attention::{CausalAttention, Relative};
 
 /// Keys and values of a layer, with room for more rows.
 #[derive(Debug)]
-pub(super) struct Rows(Pair);
+pub(super) struct Rows {
+    pair: Pair,
+    /// Rows that are there.
+    n: usize,
+}
 
 /// Rows that there is room for at least.
 const LEAST: usize = 16;
 
 impl Rows {
-    fn with_room(n: usize, like: Pair) -> Result<Self> {
+    fn with_room(n: usize, like: &Pair) -> Result<Self> {
         let room = |x: &Tensor| {
             let width = x.dim(1)?;
             Tensor::zeros((n.next_power_of_two().max(LEAST), width), x.dtype(), x.device())
         };
-        Ok(Self([room(&like[0])?, room(&like[1])?]))
+        Ok(Self { pair: [room(&like[0])?, room(&like[1])?], n: 0 })
     }
 
-    /// Puts rows behind the first `used`.
-    fn put(&self, used: usize, new: &Pair) -> Result<()> {
-        self.0[0].slice_set(&new[0], 0, used)?;
-        self.0[1].slice_set(&new[1], 0, used)
+    /// Puts rows behind the first `used`, in place of what may be there.
+    fn put(&mut self, used: usize, new: &Pair) -> Result<()> {
+        self.pair[0].slice_set(&new[0], 0, used)?;
+        self.pair[1].slice_set(&new[1], 0, used)?;
+        self.n = used + new[0].dim(0)?;
+        Ok(())
     }
 
     fn first(&self, n: usize) -> Result<Pair> {
-        Ok([self.0[0].narrow(0, 0, n)?, self.0[1].narrow(0, 0, n)?])
+        if n > self.n {
+            bail!("attention: the keys of a text that was read elsewhere");
+        }
+        Ok([self.pair[0].narrow(0, 0, n)?, self.pair[1].narrow(0, 0, n)?])
     }
 }
 
@@ -44,22 +53,23 @@ impl KvCache {
         let Some((segment, used)) = self.own() else { bail!("a cache was cloned in the middle of a step") };
         segment.elsewhere.resize_with(n_layers, || None);
         let slot = &mut segment.elsewhere[layer];
-        let end = used + new[0].dim(0)?;
-        let has_room = match slot {
-            Some(Rows([keys, _])) => keys.dim(0)? >= end,
-            None => false,
+        let before = match slot {
+            Some(rows) => Some(rows.first(used)?),
+            None if used > 0 => bail!("attention: the keys of a text that was read elsewhere"),
+            None => None,
         };
-        if !has_room {
-            let grown = Rows::with_room(end, new.clone())?;
-            if let Some(rows) = slot.as_ref().filter(|_| used > 0) {
-                grown.put(0, &rows.first(used)?)?;
+        let end = used + new[0].dim(0)?;
+        let rows = match slot.take() {
+            Some(rows) if rows.pair[0].dim(0)? >= end => rows,
+            _ => {
+                let mut grown = Rows::with_room(end, new)?;
+                if let Some(before) = before.filter(|_| used > 0) {
+                    grown.put(0, &before)?;
+                }
+                grown
             }
-            *slot = Some(grown);
-        }
-        match slot {
-            Some(rows) => rows.put(used, new),
-            None => unreachable!("there is room right above"),
-        }
+        };
+        slot.insert(rows).put(used, new)
     }
 
     /// The runs of a layer, with `new` rows that were pushed but are not counted yet.
