@@ -13,7 +13,7 @@ use super::answers::{Answers, Part, partial};
 use super::baselines::{self, Learning, disguised};
 use super::local::Local;
 use super::remote;
-use crate::lines::{fingerprint, sweep};
+use crate::lines::fingerprint;
 
 /// The flags of the third step.
 #[derive(Args, Clone, Debug)]
@@ -211,8 +211,11 @@ impl Written {
     /// Makes `NAME_CellReasoner_result.partial.files`, or cleans that of a run that was killed.
     fn new(out: &Path, may_replace: bool) -> Result<Self> {
         let folder = out.with_extension("partial.files");
-        std::fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
-        sweep(&folder)?;
+        let context = || format!("cannot make {}", folder.display());
+        std::fs::create_dir_all(&folder).with_context(context)?;
+        for entry in std::fs::read_dir(&folder).with_context(context)? {
+            std::fs::remove_file(entry.with_context(context)?.path()).with_context(context)?;
+        }
         Ok(Self { folder, may_replace })
     }
 

@@ -42,10 +42,9 @@ pub(super) fn comparison(scored: &Scored<'_>) -> Table {
     }
     let mut table = Table::new(columns);
     let n = thousands(scored.task.test.len());
-    table.caption = match is_of_clusters {
-        true => format!("Each row is right for so many of the same {n} clusters."),
-        false => format!("Each row is right for so many of the same {n} cells."),
-    };
+    let things = if is_of_clusters { "clusters" } else { "cells" };
+    table.caption =
+        format!("All methods are asked about the same {n} {things}. ★ marks the highest accuracy.");
     for (row, s) in &scored.rows {
         let value = |x: f64| if row.is_model() { Cell::Value(x) } else { Cell::Empty };
         let mut cells = vec![

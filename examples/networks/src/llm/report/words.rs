@@ -196,6 +196,13 @@ impl Findings<'_> {
                 r#"{"reason": "…", "cell_type": "…"}"#,
                 self.args.max_new_tokens
             ));
+            if self.args.trains_small() {
+                notes.push(
+                    "The small decoder has learnt bare labels and has never seen such an object: its templates show that they \
+                     are filled, not what a template is worth."
+                        .to_owned(),
+                );
+            }
         }
         notes
     }
