@@ -3,11 +3,13 @@
 //! [`models::open`](crate::models::open), [`Tokenizer::open`](crate::tokenizer::Tokenizer::open) and
 //! [`Chat::open`](crate::chat::Chat::open) take such a file, or a folder with one and no other weights. Architectures are
 //! `qwen2` (Qwen2, Qwen2.5, QwQ), `phi2` (Phi-1, Phi-1.5, Phi-2) and `t5`. [`write()`] makes one of a model that was trained
-//! here, for llama.cpp to serve.
+//! here, for llama.cpp to serve. Tokenisers are read and written too: of bytes for the decoders, and the SentencePiece model
+//! of a T5.
 //!
 //! Weights in blocks of `Q8_0` and `Q4_K` are multiplied as they are stored, bit for bit, and so are tables of embeddings
-//! looked up. `Q6_K`, of which files called `Q4_K_M` have some, is rounded to `Q8_0`. Other blocks are refused, with the
-//! tensor's name and type.
+//! looked up; `Q4_0` and `Q5_0` with the same values, in blocks of `Q8_0`. `Q4_1`, `Q5_1`, `Q2_K`, `Q3_K`, `Q5_K` and `Q6_K`, of
+//! which files called `Q4_K_M` and the like have some, are rounded to `Q8_0`: by at most 1/220 of the largest of 32 values.
+//! Other blocks (`IQ…`, `TQ…`, `MXFP4`) are refused, with the tensor's name and type.
 
 mod config;
 mod error;

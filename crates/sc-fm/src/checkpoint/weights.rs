@@ -215,8 +215,8 @@ impl Weights {
     }
 
     /// Takes out a matrix that a GGUF file has in blocks, packed for products: `Q8_0` and `Q4_K` bit for bit, other blocks
-    /// as [`product_format`](crate::nn::gemm::BlockFormat::product_format) says. `None` for any other tensor, and for one of another shape; then it is still there for
-    /// [`take`](Self::take).
+    /// as [`product_format`](crate::nn::gemm::BlockFormat::product_format) says. `None` for any other tensor, and for one of
+    /// another shape; then it is still there for [`take`](Self::take).
     ///
     /// # Errors
     /// As [`Gguf::packed`](super::gguf::Gguf::packed).

@@ -85,12 +85,11 @@ impl KvCache {
             let start = (len + 1).saturating_sub(*window);
             let mut first = 0;
             for (segment, used) in &segments {
-                let gone = segment.gone.get(layer).copied().unwrap_or(0);
-                if gone > 0 && first + gone.min(*used) > start {
+                let gone = first + segment.gone.get(layer).copied().unwrap_or(0);
+                if gone > first && gone.min(first + used) > start {
                     let n = self.len();
                     bail!(
-                        "a text of {n} tokens cut to {len}: layer {layer} has let go of keys before {}",
-                        first + gone
+                        "a text of {n} tokens cut to {len}: layer {layer} has let go of keys before {gone}"
                     );
                 }
                 first += used;

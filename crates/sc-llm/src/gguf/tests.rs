@@ -331,3 +331,61 @@ fn what_llama_cpp_does_not_have_is_not_written() {
     let error = message(&base, &Tokenizer::from_json(json).unwrap());
     assert!(error.to_string().contains("expected BPE of bytes"), "{error}");
 }
+
+#[test]
+fn a_t5_that_llama_cpp_would_compute_in_another_way_is_not_written() {
+    let folder = tempfile::tempdir().unwrap();
+    let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/gguf/t5.gguf");
+    let (base, tokenizer) = (Base::open(&golden).unwrap(), Tokenizer::open(&golden).unwrap());
+    let path = folder.path().join("model.gguf");
+    let message = |base: &Base, tokenizer: &Tokenizer| {
+        let error = write(&path, base, tokenizer, &WriteParams::default()).unwrap_err();
+        assert!(error.help().unwrap().contains("Base::save"), "{error}");
+        error.to_string()
+    };
+    let changed = |key: &str, value: serde_json::Value| {
+        let mut config = base.config().clone();
+        config[key] = value;
+        let tensors = base.tensors().map(|(name, tensor)| (name.to_owned(), tensor.clone()));
+        Base::new(config, tensors).unwrap()
+    };
+    let error = message(&changed("relative_attention_max_distance", 64.into()), &tokenizer);
+    assert!(error.contains("`relative_attention_max_distance` is 64"), "{error}");
+    let error = message(&changed("feed_forward_proj", "gated-relu".into()), &tokenizer);
+    assert!(error.contains("`feed_forward_proj` is \"gated-relu\""), "{error}");
+    let error = message(&changed("tie_word_embeddings", true.into()), &tokenizer);
+    assert!(error.contains("the head is the embedding, its input scaled"), "{error}");
+    let headless = base.tensors().filter(|(name, _)| *name != "lm_head.weight");
+    let headless = Base::new(base.config().clone(), headless.map(|(name, x)| (name.to_owned(), x.clone())));
+    assert!(message(&headless.unwrap(), &tokenizer).contains("the head is the embedding"));
+
+    let with = |part: &str, value: serde_json::Value| {
+        let mut json = tokenizer.whole_json();
+        json[part] = value;
+        Tokenizer::from_json(json.to_string().as_bytes()).unwrap()
+    };
+    let error = message(&base, &with("normalizer", serde_json::json!({"type": "NFKC"})));
+    assert!(error.contains("the normaliser is {\"type\":\"NFKC\"}"), "{error}");
+    let error = message(&base, &with("pre_tokenizer", serde_json::Value::Null));
+    assert!(error.contains("the pre-tokeniser is null"), "{error}");
+    let mut model = tokenizer.whole_json()["model"].take();
+    model["byte_fallback"] = true.into();
+    assert!(message(&base, &with("model", model)).contains("`byte_fallback` is true"));
+    let (of_words, qwen2) = small(64);
+    assert!(message(&base, &of_words).contains("expected Unigram, the tokeniser of a T5"));
+    assert!(message(&qwen2, &tokenizer).contains("expected BPE of bytes"));
+    // Steps that others write for the same.
+    let metaspace = serde_json::json!({"type": "Metaspace", "replacement": "▁", "add_prefix_space": true});
+    let steps =
+        serde_json::json!({"type": "Sequence", "pretokenizers": [{"type": "WhitespaceSplit"}, metaspace]});
+    let params = WriteParams { kind: Kind::Blocks(BlockFormat::Q8_0), ..WriteParams::default() };
+    write(&path, &base, &with("pre_tokenizer", steps), &params).unwrap();
+    let file = Gguf::open(&path).unwrap();
+    for key in ["add_space_prefix", "remove_extra_whitespaces"] {
+        assert_eq!(file.get(&format!("tokenizer.ggml.{key}")), Some(&Value::Bool(true)), "{key}");
+    }
+    // Biases of distances stay as they are.
+    assert_eq!(file.tensor("enc.blk.0.attn_rel_b.weight").unwrap().kind(), Kind::F32);
+    assert_eq!(file.tensor("enc.blk.0.attn_q.weight").unwrap().kind(), params.kind);
+    assert!(open_model(&path, &OpenParams::default()).is_ok());
+}

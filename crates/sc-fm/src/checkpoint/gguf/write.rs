@@ -113,8 +113,8 @@ impl<'a> NewTensor<'a> {
 ///
 /// # Errors
 /// [`Error::Twice`] for a name or a key given twice, [`Error::Packing`] for values that blocks cannot hold,
-/// [`Error::NotWritten`] for blocks other than `Q8_0` and `Q4_K`, [`Error::Count`] for a shape of more than 4 dimensions, [`Error::Entry`] for another
-/// alignment than 32, [`Error::Write`]; what the tensors return.
+/// [`Error::NotWritten`] for blocks other than `Q8_0` and `Q4_K`, [`Error::Count`] for a shape of more than 4 dimensions,
+/// [`Error::Entry`] for another alignment than 32, [`Error::Write`]; what the tensors return.
 pub fn write(
     path: impl AsRef<Path>,
     metadata: &[(&str, Value)],

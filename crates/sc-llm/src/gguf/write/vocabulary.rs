@@ -12,6 +12,14 @@ pub(super) fn of(
     architecture: Architecture,
     n_rows: usize,
 ) -> Result<Vec<(String, Value)>, Error> {
+    let is_t5 = architecture == Architecture::T5;
+    let expected = if is_t5 { "Unigram" } else { "BPE" };
+    let kind = &tokenizer.json()["model"]["type"];
+    if kind != expected {
+        let (what, found) = ("the kind of the tokeniser", kind.to_string());
+        let expected = if is_t5 { "Unigram, the tokeniser of a T5" } else { "BPE of bytes" };
+        return Err(Error::NotWritten { what, found, expected });
+    }
     let n_tokens = tokenizer.n_tokens();
     if n_tokens > n_rows {
         let found = format!("{n_tokens}, with {n_rows} rows of the embedding");
@@ -20,14 +28,6 @@ pub(super) fn of(
             found,
             expected: "a row for each token",
         });
-    }
-    let is_t5 = architecture == Architecture::T5;
-    let expected = if is_t5 { "Unigram" } else { "BPE" };
-    let kind = &tokenizer.json()["model"]["type"];
-    if kind != expected {
-        let (what, found) = ("the kind of the tokeniser", kind.to_string());
-        let expected = if is_t5 { "Unigram, the tokeniser of a T5" } else { "BPE of bytes" };
-        return Err(Error::NotWritten { what, found, expected });
     }
     let mut entries = if is_t5 { pieces::entries(tokenizer, n_rows)? } else { of_bytes(tokenizer, n_rows)? };
     let special = tokenizer.special();

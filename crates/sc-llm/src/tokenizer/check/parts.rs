@@ -82,6 +82,8 @@ impl Growth<'_> {
         let content = part.get("content").and_then(Value::as_str).map_or(0, str::len);
         let is_regex = part.get("pattern").is_some_and(|p| p.get("Regex").is_some());
         let factor = match kind.as_str() {
+            // What a SentencePiece model does with spaces: two bytes or more become one.
+            Some("Replace") if is_regex && part["pattern"]["Regex"] == " {2,}" => content.div_ceil(2).max(1),
             Some("Replace") if is_regex || pattern_bytes == 0 => 1 + content,
             Some("Replace") => content.div_ceil(pattern_bytes).max(1),
             Some("Prepend") => 1 + content,

@@ -296,7 +296,8 @@ fn a_t5_with_its_tokeniser_in_the_file_answers_as_in_llama_cpp() {
         let norm = |values: &mut dyn Iterator<Item = f64>| values.map(|x| x * x).sum::<f64>().sqrt();
         let apart = norm(&mut found.iter().zip(&logits).map(|(a, b)| f64::from(*a) - b));
         let size = norm(&mut logits.iter().copied());
-        assert!(apart <= 1e-5 * size, "{what}: logits differ by {:e} of their norm", apart / size);
+        // llama.cpp looks up GELU in a table of 16 bits.
+        assert!(apart <= 1e-3 * size, "{what}: logits differ by {:e} of their norm", apart / size);
         let greedy = crate::support::ids(&expected["greedy"]);
         let params = GenerateParams { max_new_tokens: greedy.len(), ..GenerateParams::default() };
         assert_eq!(model.generate(&prompt, &params, 0).unwrap().tokens, greedy, "{what}");
