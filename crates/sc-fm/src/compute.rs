@@ -8,8 +8,8 @@
 //!
 //! On small models with random weights, states of all layers and logits of all language models by `Portable` are those of the
 //! references to 2e-4 (of one in which rounding grows to 3.1e-4, where those of `Cpu` are to 2.3e-4), and states and heads of
-//! the foundation models to 1e-4. `Cuda` runs the same operations with other kernels. It has not been run yet: the tests take
-//! it along where a build with the feature finds a GPU.
+//! the foundation models to 1e-4. `Cuda` runs the same operations with other kernels. It has not been run yet: tests of language
+//! models take it along where a build with the feature finds a GPU.
 
 use std::cell::Cell;
 use std::marker::PhantomData;
