@@ -103,7 +103,7 @@ pub(super) fn run(args: &PreprocessArgs) -> Result<()> {
         let n_listed = prepared.matrix.column_names().len();
         if place == 0 {
             say(&format!(
-                "{} cells; {} of the {} listed genes are in the data, {} genes of which are not listed",
+                "{} cells; {} of the {} listed genes are in the data; {} genes of the data are not listed",
                 thousands(adata.n_obs()),
                 thousands(n_listed),
                 thousands(genes.genes().len()),
