@@ -12,9 +12,9 @@ use super::{GROUPS, PANEL, Panel};
 
 /// Calls a kernel for as many rows and panels as a tile has.
 macro_rules! with_shape {
-    ($kernel:ident, ($rows:expr, $panels:expr), $arguments:tt, [$(($r:literal, $p:literal)),+]) => {
+    ($kernel:ident, $rows:expr, $panels:expr, $arguments:tt, $($p:literal: $($r:literal)+;)+) => {
         match ($rows, $panels.len()) {
-            $(($r, $p) => with_shape!(@call $kernel, $r, $p, $panels, $arguments),)+
+            $($(($r, $p) => with_shape!(@call $kernel, $r, $p, $panels, $arguments),)+)+
             _ => unreachable!("a tile has no more rows and panels"),
         }
     };
@@ -30,29 +30,7 @@ macro_rules! with_shape {
 pub(super) unsafe fn q8(a: &[u32], panels: &[Panel<'_>], sums: &mut Sums) {
     let (blocks, rows) = sizes(a, panels, sums, [BLOCK_WORDS, Q8_SCALES, ROW_WORDS]);
     // SAFETY: the caller says that the instructions exist; the operands reach as far as the blocks.
-    unsafe {
-        with_shape!(
-            q8_rows,
-            (rows, panels),
-            (a, blocks, sums),
-            [
-                (1, 1),
-                (2, 1),
-                (3, 1),
-                (4, 1),
-                (5, 1),
-                (6, 1),
-                (1, 2),
-                (2, 2),
-                (3, 2),
-                (4, 2),
-                (5, 2),
-                (6, 2),
-                (1, 4),
-                (2, 4)
-            ]
-        )
-    }
+    unsafe { with_shape!(q8_rows, rows, panels, (a, blocks, sums), 1: 1 2 3 4 5 6; 2: 1 2 3 4 5 6; 4: 1 2;) }
 }
 
 /// Weights of 4 bits, as [`q8`].
@@ -63,33 +41,7 @@ pub(super) unsafe fn q4(a: &[u32], panels: &[Panel<'_>], sums: &mut Sums) {
     let (blocks, rows) = sizes(a, panels, sums, [PARTS / 2 * BLOCK_WORDS, Q4_SCALES, PARTS * ROW_WORDS]);
     // SAFETY: as in `q8`.
     unsafe {
-        with_shape!(
-            q4_rows,
-            (rows, panels),
-            (a, blocks, sums),
-            [
-                (1, 1),
-                (2, 1),
-                (3, 1),
-                (4, 1),
-                (5, 1),
-                (6, 1),
-                (7, 1),
-                (8, 1),
-                (9, 1),
-                (10, 1),
-                (11, 1),
-                (12, 1),
-                (1, 2),
-                (2, 2),
-                (3, 2),
-                (4, 2),
-                (5, 2),
-                (6, 2),
-                (1, 4),
-                (2, 4)
-            ]
-        )
+        with_shape!(q4_rows, rows, panels, (a, blocks, sums), 1: 1 2 3 4 5 6 7 8 9 10 11 12; 2: 1 2 3 4 5 6; 4: 1 2;)
     }
 }
 
