@@ -80,6 +80,7 @@ impl Client {
                         flow
                     }
                     Note::Retry { id, error, pause } => watch(Event::Retry { id: &id, error: &error, pause }),
+                    Note::Waiting { id, pause } => watch(Event::Waiting { id: &id, pause }),
                     Note::End(error) => {
                         // Who was stopped was stopped by the first.
                         if stopped.is_none() && !matches!(error, Error::Stopped) {

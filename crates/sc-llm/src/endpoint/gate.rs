@@ -9,6 +9,8 @@ use super::limits::{Amount, Limits, Ticket};
 const GROW_AFTER: u32 = 8;
 /// How often somebody who waits looks whether the run was stopped.
 const TICK: Duration = Duration::from_millis(50);
+/// Waiting that is worth being told.
+const LONG: Duration = Duration::from_secs(1);
 
 /// Lets requests through: one until the first answer, so that the server has the common start of all prompts before many
 /// come; then as many as the caller allows; half as many after each refusal for their number, one more after each eight
@@ -59,13 +61,16 @@ impl<'l> Gate<'l> {
     ///
     /// * `need`: what the request could need. It is waited for until half of the time to `deadline` has passed: then the
     ///   server may decide.
+    /// * `waits`: is told, once, how long the server wants to be left alone if that is a second or more.
     pub(super) fn enter(
         &self,
         need: Amount,
         deadline: Instant,
         stopped: &dyn Fn() -> bool,
+        waits: &dyn Fn(Duration),
     ) -> Option<Pass<'_>> {
         let came = Instant::now();
+        let mut is_told = false;
         let patience = deadline.saturating_duration_since(came) / 2;
         let mut state = self.lock();
         loop {
@@ -74,7 +79,7 @@ impl<'l> Gate<'l> {
             }
             let now = Instant::now();
             let pause = state.not_before.map_or(Duration::ZERO, |then| then.saturating_duration_since(now));
-            let mut nap = if pause.is_zero() { TICK } else { pause.min(TICK) };
+            let mut wait = pause;
             if pause.is_zero() && state.under_way < state.limit {
                 let mut limits = self.limits();
                 let taken =
@@ -84,9 +89,13 @@ impl<'l> Gate<'l> {
                         state.under_way += 1;
                         return Some(Pass { gate: self, since: now, ticket });
                     }
-                    Err(wait) => nap = wait.min(TICK),
+                    Err(until_more) => wait = until_more,
                 }
             }
+            if wait >= LONG && !std::mem::replace(&mut is_told, true) {
+                waits(wait);
+            }
+            let nap = if wait.is_zero() { TICK } else { wait.min(TICK) };
             state = self.changed.wait_timeout(state, nap).unwrap_or_else(PoisonError::into_inner).0;
         }
     }
@@ -175,7 +184,7 @@ mod tests {
     }
 
     fn enter<'g>(gate: &'g Gate<'g>) -> Pass<'g> {
-        gate.enter(Amount::one(1, 1), Instant::now() + Duration::from_secs(9), &|| false).unwrap()
+        gate.enter(Amount::one(1, 1), Instant::now() + Duration::from_secs(9), &|| false, &|_| ()).unwrap()
     }
 
     #[test]
@@ -213,7 +222,7 @@ mod tests {
         let limits = unlimited();
         let gate = Gate::new(1, &limits);
         let held = enter(&gate);
-        assert!(gate.enter(Amount::one(1, 1), Instant::now(), &|| true).is_none());
+        assert!(gate.enter(Amount::one(1, 1), Instant::now(), &|| true, &|_| ()).is_none());
         drop(held);
         gate.pause(Duration::from_millis(20));
         let before = Instant::now();
@@ -221,6 +230,7 @@ mod tests {
         assert!(before.elapsed() >= Duration::from_millis(20));
         assert!(gate.wait(Duration::ZERO, &|| false) && !gate.wait(Duration::from_secs(9), &|| true));
     }
+
     #[test]
     fn who_would_exceed_a_limit_waits_and_goes_when_half_of_the_time_is_over() {
         let limits = unlimited();
@@ -241,7 +251,11 @@ mod tests {
         assert!(before.elapsed() >= Duration::from_millis(30));
         learn("50s");
         let deadline = Instant::now() + Duration::from_millis(60);
-        assert!(gate.enter(Amount::one(1, 1), deadline, &|| false).is_some());
+        let told = std::cell::RefCell::new(Vec::new());
+        let waits = |wait| told.borrow_mut().push(wait);
+        assert!(gate.enter(Amount::one(1, 1), deadline, &|| false, &waits).is_some());
         assert!(Instant::now() >= deadline - Duration::from_millis(31));
+        let told = told.into_inner();
+        assert!(told.len() == 1 && told[0] > Duration::from_secs(49), "once: {told:?}");
     }
 }

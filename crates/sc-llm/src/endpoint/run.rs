@@ -30,6 +30,13 @@ pub enum Event<'a> {
         /// The pause before the next attempt.
         pause: Duration,
     },
+    /// A request waits, a second or longer, until the server takes more.
+    Waiting {
+        /// The request.
+        id: &'a str,
+        /// How long at most, as far as is known.
+        pause: Duration,
+    },
 }
 
 /// Is told what happens, on the thread that started the run, and says whether to go on. After a break no request is sent
@@ -42,6 +49,10 @@ pub(super) enum Note {
     Retry {
         id: String,
         error: Error,
+        pause: Duration,
+    },
+    Waiting {
+        id: String,
         pause: Duration,
     },
     /// The run ends.
@@ -132,11 +143,12 @@ impl Client {
             return Err(Error::Garbled { url, what: "the kept answer is of no known form", start });
         }
         let stopped = || run.is_stopped();
+        let waits = |pause| run.tell(Note::Waiting { id: ask.id.to_owned(), pause });
         let mut pauses = Pauses::new(&self.params.retry, ask.stream);
         loop {
             let hold =
                 self.ledger.hold(ask.id, self.counted(body), self.params.max_tokens.into(), &stopped)?;
-            let pass = run.gate.enter(hold.need(), ask.deadline, &stopped).ok_or(Error::Stopped)?;
+            let pass = run.gate.enter(hold.need(), ask.deadline, &stopped, &waits).ok_or(Error::Stopped)?;
             let (error, asked) = match self.attempt(&pass, body, ask.deadline) {
                 Ok((reply, kept)) => {
                     hold.spend(self.usage(&reply, body));

@@ -135,6 +135,30 @@ fn limits_in_the_words_of_other_providers_are_kept_too() {
     is_never_refused(&server, &window, 8, params(&server));
 }
 
+#[test]
+fn who_watches_is_told_of_a_long_wait() {
+    let headers = [("x-ratelimit-remaining-requests", "0"), ("x-ratelimit-reset-requests", "30s")];
+    let server = Server::start(move |_, stream| send(stream, "200 OK", &headers, &said("T cell")));
+    let timeouts = Timeouts { total: Duration::from_secs(3), ..params(&server).timeouts };
+    let client = Client::new(EndpointParams { timeouts, ..params(&server) }, None).unwrap();
+    let mut events = Vec::new();
+    let done = client.annotate_all(&requests(2), &lexicon(), &mut |event| {
+        events.push(match event {
+            Event::Waiting { id, pause } => {
+                assert!((10..=30).contains(&pause.as_secs()), "{pause:?}");
+                format!("{id} waits")
+            }
+            Event::Done(record) => format!("{} is done", record.id),
+            event => panic!("{event:?}"),
+        });
+        ControlFlow::Continue(())
+    });
+    assert_eq!(outcomes(&done.unwrap().records), [Outcome::Label; 2]);
+    events.sort_unstable();
+    // What the server said when it was probed holds for the first request too.
+    assert_eq!(events, ["cluster 0 is done", "cluster 0 waits", "cluster 1 is done", "cluster 1 waits"]);
+}
+
 /// A time since 1970 as a date.
 fn rfc3339(since: Duration) -> String {
     let (mut days, seconds) = (since.as_secs() / 86_400, since.as_secs() % 86_400);
