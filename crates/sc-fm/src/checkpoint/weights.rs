@@ -37,13 +37,26 @@ pub struct Weights {
     /// By their names in the file: tensors that are still there, and only their shapes in `tensors`.
     deferred: BTreeMap<String, Deferred>,
     /// What was missing so far, while a model is built.
-    building: Option<Vec<Misfit>>,
+    building: Option<Misfits>,
     /// What the model that is being built, or was last built, has taken.
     taken: BTreeMap<String, Tensor>,
     /// What adapters of low rank among the tensors are multiplied by, and the share dropped of what goes into them.
     adapters: Option<Adapters>,
     report: Report,
 }
+
+/// What was missing while a model is built.
+#[derive(Debug, Default)]
+struct Misfits {
+    all: Vec<Misfit>,
+    /// Values that stand in for what is missing, and the most that may: a configuration that lies about sizes must not cost
+    /// more memory than the file would.
+    n_values: usize,
+    most_values: usize,
+}
+
+/// Values that stand in for what is missing, however small a file is.
+const FEW_VALUES: usize = 1 << 16;
 
 /// What the products of a model's adapters are multiplied by, and the share dropped of what goes into them.
 #[derive(Clone, Debug, PartialEq)]
@@ -202,10 +215,16 @@ impl Weights {
         let (name, expected) = (name.to_owned(), shape.to_vec());
         let found = tensor.map(|tensor| tensor.dims().to_vec());
         if let Some(misfits) = &mut self.building {
-            misfits.push(Misfit { name: name.clone(), expected, found, nearest: None });
+            let (expected, found) = (expected.clone(), found.clone());
+            misfits.all.push(Misfit { name: name.clone(), expected, found, nearest: None });
+            let n_values = shape.iter().fold(1_usize, |n, &size| n.saturating_mul(size));
+            misfits.n_values = misfits.n_values.saturating_add(n_values);
             // Nothing comes of it but the shape: `build` returns an error.
-            let zero = Tensor::zeros((), DType::F32, &Device::Cpu).and_then(|zero| zero.broadcast_as(shape));
-            return zero.map_err(|source| Error::Tensor { name, source });
+            if misfits.n_values <= misfits.most_values {
+                let zero =
+                    Tensor::zeros((), DType::F32, &Device::Cpu).and_then(|zero| zero.broadcast_as(shape));
+                return zero.map_err(|source| Error::Tensor { name, source });
+            }
         }
         let nearest = nearest(&name, self.names(), name.len() / 2).map(str::to_owned);
         Err(match found {
@@ -243,10 +262,11 @@ impl Weights {
         &mut self,
         build: impl FnOnce(&mut Self) -> Result<T, E>,
     ) -> Result<T, E> {
-        self.building = Some(Vec::new());
+        let n_values: usize = self.tensors.values().map(Tensor::elem_count).sum();
+        self.building = Some(Misfits { most_values: n_values.max(FEW_VALUES), ..Misfits::default() });
         self.taken.clear();
         let built = build(self);
-        let misfits = self.building.take().unwrap_or_default();
+        let misfits = self.building.take().unwrap_or_default().all;
         match built {
             Err(error) if misfits.is_empty() => Err(error),
             // What is left over says nothing of a model that was given up half-way.

@@ -78,6 +78,17 @@ pub(crate) fn check_sizes(sizes: &[(&'static str, usize)]) -> Result<(), Error> 
     }
 }
 
+/// Most layers of a model.
+const MOST_LAYERS: usize = 1 << 12;
+
+/// Refuses numbers of layers that no model has. A list of that many must cost nothing, whatever a file says.
+pub(crate) fn check_layers(field: &'static str, n: usize) -> Result<(), Error> {
+    match (1..=MOST_LAYERS).contains(&n) {
+        true => Ok(()),
+        false => Err(refuse(field, n, "1 to 4,096")),
+    }
+}
+
 /// Refuses heads that do not divide the width.
 pub(crate) fn check_heads(
     field: &'static str,

@@ -30,6 +30,17 @@ pub(crate) fn check_sizes(sizes: &[(&'static str, usize)]) -> Result<(), Error> 
     }
 }
 
+/// Most layers of a model.
+pub(crate) const MOST_LAYERS: usize = 1 << 12;
+
+/// Refuses numbers of layers that no model has. A list of that many must cost nothing, whatever a file says.
+pub(crate) fn check_layers(field: &'static str, n: usize) -> Result<(), Error> {
+    match (1..=MOST_LAYERS).contains(&n) {
+        true => Ok(()),
+        false => Err(refuse(field, n, "1 to 4,096")),
+    }
+}
+
 /// Refuses a size that does not divide another.
 pub(crate) fn check_divides(field: &'static str, size: usize, of: &str, whole: usize) -> Result<(), Error> {
     match size > 0 && whole.is_multiple_of(size) {
@@ -56,10 +67,10 @@ impl Sizes {
             ("vocab_size", self.vocab_size),
             ("hidden_size", self.hidden_size),
             ("intermediate_size", self.intermediate_size),
-            ("num_hidden_layers", self.num_hidden_layers),
             ("num_attention_heads", self.num_attention_heads),
             ("max_position_embeddings", self.max_position_embeddings),
         ])?;
+        check_layers("num_hidden_layers", self.num_hidden_layers)?;
         let heads = ("num_attention_heads", self.num_attention_heads);
         check_divides(heads.0, heads.1, "hidden_size", self.hidden_size)?;
         check_divides("num_key_value_heads", self.num_key_value_heads, heads.0, heads.1)

@@ -3,7 +3,7 @@
 use sc_fm::nn::CausalAttention;
 use serde::Deserialize;
 
-use super::config::{activation, check_divides, check_eps, check_sizes, refuse};
+use super::config::{MOST_LAYERS, activation, check_divides, check_eps, check_layers, check_sizes, refuse};
 use super::decoder::{Block, Decoder, FeedForward, Norm, Order, Positions, Projections};
 use super::parts::Parts;
 use super::{Error, Limits};
@@ -54,9 +54,6 @@ fn eps() -> f64 {
     1e-5
 }
 
-/// More layers than any model has: a list is repeated no further.
-const MOST_LAYERS: usize = 1 << 12;
-
 impl GptNeoConfig {
     /// Refuses what no GPT-Neo can be.
     ///
@@ -66,12 +63,12 @@ impl GptNeoConfig {
         check_sizes(&[
             ("vocab_size", self.vocab_size),
             ("hidden_size", self.hidden_size),
-            ("num_layers", self.num_layers),
             ("num_heads", self.num_heads),
             ("intermediate_size", self.inner()),
             ("window_size", self.window_size),
             ("max_position_embeddings", self.max_position_embeddings),
         ])?;
+        check_layers("num_layers", self.num_layers)?;
         check_divides("num_heads", self.num_heads, "hidden_size", self.hidden_size)?;
         check_eps("layer_norm_epsilon", self.layer_norm_epsilon)?;
         activation("activation_function", &self.activation_function)?;

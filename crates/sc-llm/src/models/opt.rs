@@ -4,7 +4,7 @@
 use sc_fm::nn::{CausalAttention, LayerNorm, Linear};
 use serde::Deserialize;
 
-use super::config::{activation, check_divides, check_sizes};
+use super::config::{activation, check_divides, check_layers, check_sizes};
 use super::decoder::{Block, Decoder, FeedForward, Norm, Order, Positions, Projections};
 use super::parts::{Parts, failed};
 use super::{Error, Limits};
@@ -68,12 +68,12 @@ impl OptConfig {
         check_sizes(&[
             ("vocab_size", self.vocab_size),
             ("hidden_size", self.hidden_size),
-            ("num_hidden_layers", self.num_hidden_layers),
             ("num_attention_heads", self.num_attention_heads),
             ("ffn_dim", self.ffn_dim),
             ("word_embed_proj_dim", self.embedded()),
             ("max_position_embeddings", self.max_position_embeddings),
         ])?;
+        check_layers("num_hidden_layers", self.num_hidden_layers)?;
         check_divides("num_attention_heads", self.num_attention_heads, "hidden_size", self.hidden_size)?;
         activation("activation_function", &self.activation_function).map(|_| ())
     }

@@ -14,7 +14,7 @@ use serde::Deserialize;
 use self::relative::Buckets;
 pub(super) use self::stack::Cross;
 use self::stack::{Layer, Stack};
-use super::config::{activation, check_eps, check_sizes, refuse};
+use super::config::{activation, check_eps, check_layers, check_sizes, refuse};
 use super::decoder::{FeedForward, Projections, Table};
 use super::parts::Parts;
 use super::{Error, Limits};
@@ -93,13 +93,13 @@ impl T5Config {
             ("d_model", self.d_model),
             ("d_kv", self.d_kv),
             ("d_ff", self.d_ff),
-            ("num_layers", self.num_layers),
-            ("num_decoder_layers", self.n_decoder_layers()),
             ("num_heads", self.num_heads),
         ])?;
+        check_layers("num_layers", self.num_layers)?;
+        check_layers("num_decoder_layers", self.n_decoder_layers())?;
         let (n, most) = (self.relative_attention_num_buckets, self.relative_attention_max_distance);
-        if !(4..=1 << 12).contains(&n) || !n.is_multiple_of(4) {
-            return Err(refuse("relative_attention_num_buckets", n, "a multiple of 4 up to 4096"));
+        if !(4..=1 << 12).contains(&n) {
+            return Err(refuse("relative_attention_num_buckets", n, "4 to 4096"));
         }
         if most <= n / 2 || most > 1 << 16 {
             let expected = format!("above half of the {n} groups of distances, and at most 65,536");

@@ -4,6 +4,7 @@ mod compute;
 mod decoders;
 mod gguf;
 mod gradients;
+mod hostile;
 mod labels;
 mod lora;
 mod sft;

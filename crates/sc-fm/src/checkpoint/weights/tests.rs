@@ -40,6 +40,24 @@ fn all_that_does_not_fit_is_told_at_once() {
 }
 
 #[test]
+fn a_model_that_is_much_larger_than_its_file_is_given_up() {
+    let mut w = weights(&[("layer.0", &[4])]);
+    let mut n_layers = 0;
+    let build = |w: &mut Weights| -> Result<(), Error> {
+        for layer in 0..1 << 30 {
+            w.take(&format!("layer.{layer}"), &[FEW_VALUES / 4])?;
+            n_layers += 1;
+        }
+        Ok(())
+    };
+    let error = w.build(build).unwrap_err();
+    assert!(matches!(&error, Error::Mismatch { misfits, .. } if misfits.len() == 5), "{error}");
+    assert_eq!(n_layers, 4);
+    let error = w.build(|w| take(w, &[("layer.9", &[1 << 40, 1 << 40])])).unwrap_err();
+    assert!(matches!(&error, Error::Mismatch { misfits, .. } if misfits.len() == 1), "{error}");
+}
+
+#[test]
 fn long_lists_are_cut() {
     let names: Vec<String> = (10..40).map(|i| format!("layer.{i}")).collect();
     let mut w = Weights::new(names.iter().map(|name| (name.clone(), tensor(&[1]))));

@@ -144,7 +144,6 @@ impl GeneformerConfig {
         }
         load::check_sizes(&[
             ("hidden_size", self.hidden_size),
-            ("num_hidden_layers", self.num_hidden_layers),
             ("num_attention_heads", self.num_attention_heads),
             ("intermediate_size", self.intermediate_size),
             ("vocab_size", self.vocab_size),
@@ -152,6 +151,7 @@ impl GeneformerConfig {
             ("type_vocab_size", self.type_vocab_size),
             ("id2label", self.n_labels()),
         ])?;
+        load::check_layers("num_hidden_layers", self.num_hidden_layers)?;
         load::check_heads("num_attention_heads", self.num_attention_heads, "hidden_size", self.hidden_size)?;
         if self.pad_token_id as usize >= self.vocab_size {
             let expected = format!("a token below `vocab_size` {}", self.vocab_size);

@@ -87,10 +87,10 @@ impl ScfoundationConfig {
             }
             load::check_sizes(&[
                 ("hidden_dim", part.hidden_dim),
-                ("depth", part.depth),
                 ("heads", part.heads),
                 ("dim_head", part.dim_head),
             ])?;
+            load::check_layers("depth", part.depth)?;
         }
         let encoder = &self.encoder;
         load::check_heads("heads", encoder.heads, "hidden_dim", encoder.hidden_dim)?;

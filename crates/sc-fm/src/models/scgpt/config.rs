@@ -84,12 +84,8 @@ impl ScgptConfig {
     /// # Errors
     /// [`Error::Config`].
     pub fn validate(&self) -> Result<(), Error> {
-        load::check_sizes(&[
-            ("embsize", self.embsize),
-            ("nheads", self.nheads),
-            ("d_hid", self.d_hid),
-            ("nlayers", self.nlayers),
-        ])?;
+        load::check_sizes(&[("embsize", self.embsize), ("nheads", self.nheads), ("d_hid", self.d_hid)])?;
+        load::check_layers("nlayers", self.nlayers)?;
         load::check_heads("nheads", self.nheads, "embsize", self.embsize)?;
         load::check_share("dropout", self.dropout)
     }
