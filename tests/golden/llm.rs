@@ -54,7 +54,7 @@ fn check(name: &str, file: &Value) {
             })
             .unwrap();
         assert!(
-            n_questions < per_token.iter().map(Vec::len).sum::<usize>(),
+            n_questions <= per_token.iter().map(Vec::len).sum::<usize>(),
             "{name}: shared beginnings are scored once"
         );
 
@@ -62,9 +62,9 @@ fn check(name: &str, file: &Value) {
         let probability: Vec<f64> = from_value(prompt["posterior"].clone()).unwrap();
         for label in 0..labels.len() {
             let (found, expected) = (posterior.log_prob[label], sums[label]);
-            assert!((found - expected).abs() <= 1e-12 * expected.abs(), "{name}, {}: {found}", labels[label]);
+            assert!((found - expected).abs() <= 1e-9 * expected.abs(), "{name}, {}: {found}", labels[label]);
             let (found, expected) = (posterior.probability[label], probability[label]);
-            assert!((found - expected).abs() <= 1e-12 * expected, "{name}, {}: {found}", labels[label]);
+            assert!((found - expected).abs() <= 1e-9 * expected, "{name}, {}: {found}", labels[label]);
         }
         let best = names.parse(prompt["best"].as_str().unwrap());
         assert_eq!(

@@ -62,8 +62,11 @@ fn write_t5(path: &Path, base: &Base) {
         ("t5.attention.key_length", size("d_kv")),
         ("t5.attention.value_length", size("d_kv")),
         ("t5.attention.relative_buckets_count", size("relative_attention_num_buckets")),
-        ("t5.attention.layer_norm_rms_epsilon", Value::F32(1e-6)),
-        ("t5.decoder_start_token_id", Value::U32(0)),
+        (
+            "t5.attention.layer_norm_rms_epsilon",
+            Value::F32(config["layer_norm_epsilon"].as_f64().unwrap() as f32),
+        ),
+        ("t5.decoder_start_token_id", size("decoder_start_token_id")),
     ];
     let name = |name: &str| {
         let (module, kind) = name.rsplit_once('.').unwrap();
@@ -114,8 +117,21 @@ fn logits(folder: &Folder, model: &LanguageModel) -> Vec<f32> {
     all.unwrap().into_iter().flatten().collect()
 }
 
+/// The models that such a file can say; it has no word for other functions, windows, or norms of queries and keys.
 fn models() -> Vec<Folder> {
-    folders(|architecture| ["qwen2", "phi", "t5"].contains(&architecture))
+    let mut all = folders(|architecture| ["qwen2", "phi", "t5"].contains(&architecture));
+    all.retain(|folder| {
+        let config = folder.json("config.json");
+        let function = match folder.architecture().as_str() {
+            "qwen2" => "silu",
+            "phi" => "gelu_new",
+            _ => return true,
+        };
+        config["hidden_act"] == function
+            && config["use_sliding_window"] != true
+            && config["qk_layernorm"] != true
+    });
+    all
 }
 
 #[test]

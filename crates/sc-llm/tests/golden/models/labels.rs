@@ -14,7 +14,9 @@ fn scores_of_labels_are_those_of_the_reference_in_every_way_of_asking() {
         let names = scores["labels"].as_array().unwrap();
         let trie = Trie::new(&labels, scores["eos"].as_u64().unwrap() as u32).unwrap();
         let prompts: Vec<Vec<u32>> = expected["prompt_ids"].as_array().unwrap().iter().map(ids).collect();
-        for (row, (prompt, scores)) in prompts.iter().zip(scores["prompts"].as_array().unwrap()).enumerate() {
+        let of_prompts = scores["prompts"].as_array().unwrap();
+        assert_eq!(prompts.len(), of_prompts.len(), "{}", folder.name());
+        for (row, (prompt, scores)) in prompts.iter().zip(of_prompts).enumerate() {
             let (state, logits) = model.start(&[prompt]).unwrap().remove(0);
             let of =
                 |scoring| model.label_scores(&state, &logits, &trie, model.vocab_size(), scoring).unwrap();

@@ -79,7 +79,12 @@ fn four_steps_of_adamw_are_those_of_the_reference() {
             batch_size: examples.len(),
             accumulate: 1,
             schedule,
-            optimizer: AdamParams::adamw(number("weight_decay")),
+            optimizer: AdamParams {
+                beta1: expected["betas"][0].as_f64().unwrap(),
+                beta2: expected["betas"][1].as_f64().unwrap(),
+                eps: number("eps"),
+                ..AdamParams::adamw(number("weight_decay"))
+            },
             max_grad_norm: Some(number("max_grad_norm")),
             select: Select::Last,
             ..sft_params()

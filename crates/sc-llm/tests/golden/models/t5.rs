@@ -110,8 +110,9 @@ fn greedy_answers_are_those_of_the_reference() {
             let answer = model.generate(prompt, &params, 0).unwrap().tokens;
             model.answer_start().into_iter().chain(answer).collect::<Vec<u32>>()
         };
-        for (row, (prompt, greedy)) in prompts.iter().zip(expected["greedy"].as_array().unwrap()).enumerate()
-        {
+        let greedy = expected["greedy"].as_array().unwrap();
+        assert_eq!(prompts.len(), greedy.len(), "{}", folder.name());
+        for (row, (prompt, greedy)) in prompts.iter().zip(greedy).enumerate() {
             let greedy = ids(greedy);
             assert_eq!(generated(prompt, greedy.len(), 1.0), greedy, "{} text {row}", folder.name());
         }
