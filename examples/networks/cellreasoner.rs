@@ -5,7 +5,7 @@
 //! cargo run --release --example cellreasoner
 //! cargo run --release --example cellreasoner -- preprocess --input pbmc.rds --gene-list ranked_hvg.list --out work
 //! cargo run --release --example cellreasoner -- build-dataset --input work/pbmc.h5 --label-column seurat_annotations
-//! cargo run --release --example cellreasoner -- infer --input work/pbmc_for_CellReasoner.json --checkpoint CellReasoner-7B
+//! cargo run --release --example cellreasoner -- infer --input work/pbmc_for_CellReasoner.json --checkpoint CellReasoner-7B --precision bf16
 //! cargo run --release --example cellreasoner -- evaluate --input work/pbmc_CellReasoner_result.csv --pairs all_pair_score.xlsx
 //! ```
 //!
@@ -38,7 +38,7 @@ const EXAMPLES: &str = "Examples:
   cellreasoner                                             # all steps on the embedded cells, without weights
   cellreasoner preprocess --input pbmc.rds --gene-list ranked_hvg.list --out work
   cellreasoner build-dataset --input work/pbmc.h5 --label-column seurat_annotations
-  cellreasoner infer --input work/pbmc_for_CellReasoner.json --checkpoint CellReasoner-7B
+  cellreasoner infer --input work/pbmc_for_CellReasoner.json --checkpoint CellReasoner-7B --precision bf16
   cellreasoner infer --input work/pbmc_for_CellReasoner.json --endpoint http://localhost:8000/v1 --model qwen --labels types.txt
   cellreasoner evaluate --input work/pbmc_CellReasoner_result.csv --pairs all_pair_score.xlsx --ontology cl.obo
 

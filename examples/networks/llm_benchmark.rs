@@ -42,7 +42,7 @@ marker overlap, nearest centroid and SingleR. Each model is asked once more with
 --decoding, which shows how much of an answer rests on the genes.
 
 Servers: answers are kept in OUT/answers, so none is paid for twice; --offline replays them. A key is taken from the
-environment alone and goes to its own server alone. Posterior and template are for models of folders alone: they need the
+environment alone and goes to its own server alone. Posterior and template are for models of --model alone: they need the
 weights.
 
 A run that is cut off, however it is, goes on with the same flags and --resume: what is trained is trained, and what was
@@ -53,9 +53,10 @@ Examples:
   llm_benchmark --model gpt-neo-1.3B --tasks markers --decoding constrained posterior
   llm_benchmark --model neo=models/gpt-neo-1.3B flan=models/flan-t5-large --input pbmc3k.h5ad --label louvain
   llm_benchmark --model phi-1_5 --input cells.h5ad --label cell_type --max-test 200 --resume
+  llm_benchmark --model Qwen2.5-1.5B-Instruct-Q8_0.gguf phi-1_5 --precision q8_0   # the fastest, and a quarter of the memory
   llm_benchmark --model phi-1_5 --decoding free constrained template --max-new-tokens 40   # a reason before each label
   llm_benchmark --endpoint llama3.1@http://localhost:11434/v1 --model phi-1_5 --tissue \"peripheral blood\"
-  llm_benchmark --endpoint gpt=gpt-4o-mini@https://api.openai.com/v1 --prices prices.yaml --max-cost 0.50
+  llm_benchmark --endpoint gpt=gpt-4o-mini@https://api.openai.com/v1 --prices prices.toml --max-cost 0.50
 
 Exit codes: 0 done, 1 failed, 2 usage, 3 input invalid, 4 model or file not there.";
 

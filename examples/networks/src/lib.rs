@@ -12,3 +12,5 @@ pub mod pool;
 pub mod pretraining;
 pub mod reasoner;
 mod small;
+mod waits;
+mod weights;

@@ -7,26 +7,28 @@ use anyhow::Result;
 use clap::{Args, ValueEnum};
 use sc_examples::cells::CellArgs;
 use sc_examples::clusterings::resolution;
-use sc_examples::end::NotFetched;
 use sc_examples::run::{RunArgs, at_least_1};
 use sc_llm::annotate;
 use serde::Serialize;
 
 use super::servers::ServerArgs;
+use crate::weights::{self, WeightArgs};
 
 /// The flags of the program.
 #[derive(Args, Clone, Debug)]
 pub struct LlmArgs {
     #[command(flatten)]
     pub(super) cells: CellArgs,
-    /// Folders of models as released (GPT-Neo, OPT, Phi, Qwen2 or T5; config.json, weights, tokenizer.json): FOLDER or
-    /// NAME=FOLDER; without it, a small decoder is trained on the training cells
-    #[arg(long, value_name = "[NAME=]FOLDER", num_args = 1..)]
+    /// Models as released (GPT-Neo, OPT, Phi, Qwen2 or T5): a folder with config.json, weights and tokenizer.json, a model's
+    /// folder of a hub's cache, or a .gguf file; without it, a small decoder is trained on the training cells
+    #[arg(long, value_name = "[NAME=]PATH", num_args = 1..)]
     pub(super) model: Vec<Named>,
+    #[command(flatten)]
+    pub(super) weights: WeightArgs,
     /// Train the small decoder beside the models that are named
     #[arg(long)]
     pub(super) small_decoder: bool,
-    /// How a decoder of a folder is asked; a model with an encoder gets a question in any case
+    /// How a decoder of --model is asked; a model with an encoder gets a question in any case
     #[arg(long, value_name = "FRAME", value_enum, default_value = "auto")]
     pub(super) frame: FrameChoice,
     #[command(flatten)]
@@ -54,7 +56,7 @@ pub struct LlmArgs {
     /// Ask about so many test cells at most, drawn with the shares of the types
     #[arg(long, value_name = "N", value_parser = at_least_1)]
     pub(super) max_test: Option<usize>,
-    /// Tokens of a free answer, or of the reason in a template, of a model of a folder at most
+    /// Tokens of a free answer, or of the reason in a template, of a model of --model at most
     #[arg(long, value_name = "N", default_value_t = 24, value_parser = at_least_1)]
     pub(super) max_new_tokens: usize,
     /// How fine the clusters of markers and barcode-cluster are: the resolution of Leiden
@@ -92,13 +94,13 @@ pub(super) enum TaskName {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub(super) enum FrameChoice {
-    /// A chat if the folder has a chat template, a question if the model has an encoder, else plain text
+    /// A chat if the model has a chat template, a question if the model has an encoder, else plain text
     Auto,
     /// Text that ends in "Answer:"
     Plain,
     /// A question for an encoder
     Question,
-    /// The messages of a chat, by the template of the folder
+    /// The messages of a chat, by the template of the model
     Chat,
 }
 
@@ -145,11 +147,11 @@ impl From<Decoding> for annotate::Decoding {
     }
 }
 
-/// A folder and the name that its model has in tables.
+/// A folder or file and the name that its model has in tables.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Named {
     pub(super) name: String,
-    pub(super) folder: PathBuf,
+    pub(super) path: PathBuf,
 }
 
 impl LlmArgs {
@@ -160,15 +162,9 @@ impl LlmArgs {
 }
 
 impl Named {
-    /// Sees whether the folder is there.
+    /// Sees whether it is there.
     pub(super) fn check(&self) -> Result<()> {
-        if self.folder.is_dir() {
-            return Ok(());
-        }
-        let help = "download the model's files into a folder (config.json, weights, tokenizer.json), or leave --model out to \
-                    train a small decoder";
-        let text = format!("{}: no such folder", self.folder.display());
-        Err(NotFetched { text, help: help.to_owned() }.into())
+        weights::check(&self.path, "leave --model out to train a small decoder")
     }
 }
 
@@ -176,15 +172,17 @@ impl FromStr for Named {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        if let Some((name, folder)) = text.split_once('=').filter(|(name, _)| !name.contains(['/', '\\'])) {
-            return match name.is_empty() || folder.is_empty() {
-                true => Err("expected FOLDER or NAME=FOLDER".to_owned()),
-                false => Ok(Self { name: name.to_owned(), folder: folder.into() }),
+        if let Some((name, path)) = text.split_once('=').filter(|(name, _)| !name.contains(['/', '\\'])) {
+            return match name.is_empty() || path.is_empty() {
+                true => Err("expected PATH or NAME=PATH".to_owned()),
+                false => Ok(Self { name: name.to_owned(), path: path.into() }),
             };
         }
-        let folder = PathBuf::from(text);
-        let name = folder.file_name().ok_or("the folder has no name: give it one, NAME=FOLDER")?;
-        Ok(Self { name: name.to_string_lossy().into_owned(), folder })
+        let path = PathBuf::from(text);
+        let is_file = path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("gguf"));
+        let name = if is_file { path.file_stem() } else { path.file_name() };
+        let name = name.ok_or("the path has no name: give it one, NAME=PATH")?;
+        Ok(Self { name: name.to_string_lossy().into_owned(), path })
     }
 }
 
@@ -194,10 +192,11 @@ mod tests {
 
     #[test]
     fn a_model_is_named_by_its_folder_or_as_the_user_likes() {
-        let named = |text: &str| text.parse::<Named>().map(|named| (named.name, named.folder));
+        let named = |text: &str| text.parse::<Named>().map(|named| (named.name, named.path));
         assert_eq!(named("models/phi-1_5").unwrap(), ("phi-1_5".to_owned(), "models/phi-1_5".into()));
         assert_eq!(named("phi=models/x").unwrap(), ("phi".to_owned(), "models/x".into()));
         assert_eq!(named("./a=b").unwrap().0, "a=b");
+        assert_eq!(named("models/qwen2.5-q8_0.gguf").unwrap().0, "qwen2.5-q8_0");
         assert!(named("=x").is_err() && named("..").is_err());
     }
 }

@@ -1,4 +1,4 @@
-//! Questions to a model of a folder, in every way of decoding.
+//! Questions to a model in this process, in every way of decoding.
 
 use std::ops::ControlFlow;
 

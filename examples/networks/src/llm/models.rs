@@ -8,12 +8,13 @@ use sc_examples::progress::say;
 use sc_llm::chat::Chat;
 use sc_llm::decode::template::{self, Hole, Part, Template};
 use sc_llm::evidence::Evidence;
-use sc_llm::models::{LanguageModel, OpenParams, open};
+use sc_llm::models::LanguageModel;
 use sc_llm::prompt::{self, Fitted, Frame, Instruction, PromptParams, Prompter};
 use sc_llm::tokenizer::{LabelTokens, Tokenizer};
 
 use super::args::{Decoding, FrameChoice, LlmArgs, Named};
 use super::tasks::{self, Task};
+use crate::weights::{Opened, WeightArgs};
 
 /// Most tokens of a prompt where the model itself has no limit: what T5 was trained with.
 const UNLIMITED: usize = 512;
@@ -45,15 +46,12 @@ pub(super) enum Manner {
 }
 
 impl Asker {
-    /// Opens a folder.
-    pub(super) fn open(named: &Named, choice: FrameChoice) -> Result<Self> {
-        let folder = &named.folder;
-        let model = open(folder, &OpenParams::default()).with_context(|| folder.display().to_string())?;
-        let tokenizer = Tokenizer::open(folder).map_err(sc_llm::Error::from)?;
-        let has_encoder = model.answer_start().is_some();
-        let manner = Manner::of(choice, has_encoder, folder)?;
+    /// Opens a folder or a file.
+    pub(super) fn open(named: &Named, weights: WeightArgs, choice: FrameChoice) -> Result<Self> {
+        let Opened { model, tokenizer, path } = weights.open(&named.path)?;
+        let manner = Manner::of(choice, model.answer_start().is_some(), &path)?;
         let asker = Self { name: named.name.clone(), model, tokenizer, manner };
-        say(&format!("{} ({}): is asked in {}", asker.name, folder.display(), asker.manner_words()));
+        say(&format!("{} ({}): is asked in {}", asker.name, named.path.display(), asker.manner_words()));
         Ok(asker)
     }
 
@@ -131,8 +129,8 @@ pub(super) fn prompt_params<'a>(task: &'a Task, args: &'a LlmArgs) -> PromptPara
 }
 
 impl Manner {
-    fn of(choice: FrameChoice, has_encoder: bool, folder: &Path) -> Result<Self> {
-        let refuse = |why: &str| Err(Usage(format!("{}: {why}", folder.display())).into());
+    fn of(choice: FrameChoice, has_encoder: bool, path: &Path) -> Result<Self> {
+        let refuse = |why: &str| Err(Usage(format!("{}: {why}", path.display())).into());
         match (choice, has_encoder) {
             (FrameChoice::Auto | FrameChoice::Question, true) => return Ok(Self::Question),
             (FrameChoice::Plain, false) => return Ok(Self::Plain),
@@ -144,7 +142,7 @@ impl Manner {
             }
             (FrameChoice::Auto | FrameChoice::Chat, false) => {}
         }
-        match Chat::open(folder).map_err(sc_llm::Error::from)? {
+        match Chat::open(path).map_err(sc_llm::Error::from)? {
             Some(chat) => {
                 // Some templates know no system message; what they make of one is seen in a prompt.
                 let labels = ["cell".to_owned()];
@@ -163,7 +161,7 @@ impl Manner {
                 Ok(Self::Chat(chat, instruction))
             }
             None if choice == FrameChoice::Auto => Ok(Self::Plain),
-            None => refuse("the folder has no chat template: pass --frame auto"),
+            None => refuse("the model has no chat template: pass --frame auto"),
         }
     }
 

@@ -23,7 +23,7 @@ pub(super) struct Findings<'a> {
     cells: &'a Cells,
     args: &'a LlmArgs,
     split: &'a Split,
-    /// How each model of a folder was asked.
+    /// How each model of --model was asked.
     pub(super) manners: Vec<(String, &'static str)>,
     /// What servers were paid in this run.
     pub(super) purse: Purse,

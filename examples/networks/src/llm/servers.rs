@@ -11,8 +11,7 @@ use sc_examples::end::Usage;
 use sc_examples::progress::{bar, say, thousands};
 use sc_examples::run::at_least_1;
 use sc_llm::endpoint::{
-    self, Client, EndpointParams, Event, Lexicon, Match, Mode, Outcome, Prices, Record, Request, Secret,
-    Structure,
+    self, Client, EndpointParams, Lexicon, Match, Mode, Outcome, Prices, Record, Request, Secret, Structure,
 };
 
 use super::args::{Decoding, LlmArgs};
@@ -20,6 +19,7 @@ use super::models::prompt_params;
 use super::records::{Line, Records};
 use super::scores::Row;
 use super::tasks::{Asked, Task};
+use crate::waits;
 
 /// The flags of servers.
 #[derive(Args, Clone, Debug)]
@@ -225,13 +225,15 @@ impl Server {
                 ));
             }
             let steps = bar(requests.len());
-            steps.set_message(format!("{word}: {method}, {way}"));
+            let what = format!("{word}: {method}, {way}");
+            steps.set_message(what.clone());
             let truth: BTreeMap<&str, usize> =
                 left.iter().map(|asked| (asked.id.as_str(), asked.truth)).collect();
             let mut failure = None;
             let done = client.annotate_all(&requests, &lexicon, &mut |event| {
-                let Event::Done(record) = event else { return ControlFlow::Continue(()) };
-                steps.inc(1);
+                let Some(record) = waits::record(&event, &steps, &what) else {
+                    return ControlFlow::Continue(());
+                };
                 let truth = truth.get(record.id.as_str()).map_or("", |&truth| task.labels[truth].as_str());
                 let line = line((word, method, way), decoding, truth, record, &task.labels);
                 if record.outcome == Outcome::Failed {
@@ -285,7 +287,7 @@ fn line(
     record: &Record,
     labels: &[String],
 ) -> Line {
-    // The same rules as for the models of folders.
+    // The same rules as for the models of --model.
     let counts = match (decoding, record.matched) {
         (_, None) => false,
         (Decoding::Free, Some(how)) => matches!(how, Match::Exact | Match::Folded),

@@ -23,6 +23,7 @@ use super::small;
 use super::tasks::{Asked, Task};
 use crate::lines::sweep;
 use crate::small::NAME as SMALL;
+use crate::weights;
 
 /// Runs all of it; returns the comparison as text, and the page.
 ///
@@ -62,19 +63,16 @@ pub fn run(args: &LlmArgs) -> Result<(String, PathBuf)> {
     let mut manifest = args.run.manifest("llm_benchmark", &cells)?;
     manifest.started(started);
     for named in &args.model {
-        let config = named.folder.join("config.json");
-        if config.is_file() {
-            manifest.input(&config)?;
-        }
+        weights::files(&named.path)?.iter().try_for_each(|file| manifest.input(file))?;
     }
     let inputs: Vec<_> = manifest.inputs.iter().map(|input| json!(input)).collect();
-    let models = args.model.iter().map(|named| json!([named.name, named.folder.display().to_string()]));
+    let models = args.model.iter().map(|named| json!([named.name, named.path.display().to_string()]));
     let servers = args.servers.endpoint.iter().map(|server| json!([server.name, server.model, server.base]));
     let mut plan = json!({
         "version": env!("CARGO_PKG_VERSION"),
         "dataset": cells.dataset, "label": cells.label_column, "inputs": inputs,
         "models": models.collect::<Vec<_>>(), "endpoints": servers.collect::<Vec<_>>(),
-        "small_decoder": args.trains_small(), "frame": args.frame,
+        "small_decoder": args.trains_small(), "frame": args.frame, "weights": args.weights.words(),
         "tissue": args.tissue, "species": args.species, "n_genes": args.n_genes, "n_markers": args.n_markers,
         "resolution": args.resolution, "n_test": asked.test.len(), "max_new_tokens": args.max_new_tokens,
         "max_reply_tokens": args.servers.max_reply_tokens, "epochs": args.epochs,
@@ -86,7 +84,7 @@ pub fn run(args: &LlmArgs) -> Result<(String, PathBuf)> {
         compare(&out.join("plan.json"), &plan)?;
     }
     let askers: Vec<Asker> =
-        args.model.iter().map(|named| Asker::open(named, args.frame)).collect::<Result<_>>()?;
+        args.model.iter().map(|named| Asker::open(named, args.weights, args.frame)).collect::<Result<_>>()?;
     // Answers of another plan are forgotten before the plan is there: no run takes them for its own.
     let mut records = Records::open(&out.join("records.jsonl"), begun)?;
     if !begun {
@@ -194,7 +192,7 @@ fn check(args: &LlmArgs) -> Result<()> {
     for (place, name) in names.iter().enumerate() {
         if names[..place].contains(name) || (args.trains_small() && *name == SMALL) {
             bail!(Usage(format!(
-                "two models are named {name:?}: name one of them, NAME=FOLDER or NAME=MODEL@URL"
+                "two models are named {name:?}: name one of them, NAME=PATH or NAME=MODEL@URL"
             )));
         }
     }

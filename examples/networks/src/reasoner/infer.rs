@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
-use clap::{Args, ValueEnum};
+use clap::Args;
 use sc_examples::end::Usage;
 use sc_examples::progress::{bar, say, thousands};
 use sc_examples::run::at_least_1;
@@ -14,6 +14,7 @@ use super::baselines::{self, Learning, disguised};
 use super::local::Local;
 use super::remote;
 use crate::lines::fingerprint;
+use crate::weights::{self, WeightArgs};
 
 /// The flags of the third step.
 #[derive(Args, Clone, Debug)]
@@ -21,8 +22,9 @@ pub struct InferArgs {
     /// NAME_for_CellReasoner.json, as build-dataset or the published scripts write it
     #[arg(long, value_name = "FILE.json")]
     pub(super) input: PathBuf,
-    /// A folder with a language model: GPT-Neo, OPT, Phi, Qwen2 or T5, such as CellReasoner-7B
-    #[arg(long, value_name = "FOLDER")]
+    /// A language model (GPT-Neo, OPT, Phi, Qwen2 or T5), such as CellReasoner-7B: a folder with config.json, weights and
+    /// tokenizer.json, a model's folder of a hub's cache, or a .gguf file
+    #[arg(long, value_name = "PATH")]
     pub(super) checkpoint: Option<PathBuf>,
     /// Records of other cells with their labels. Majority, marker overlap, TF-IDF + LR and SingleR learn from them and answer
     /// beside the model; without --checkpoint and --endpoint, so does a small decoder, in a minute or two
@@ -34,20 +36,19 @@ pub struct InferArgs {
     /// Ask once more with the names of genes shuffled: how much of an answer is memory of names
     #[arg(long)]
     pub(super) shuffled: bool,
-    /// An OpenAI-compatible server in place of a folder; the key is taken from SC_LLM_API_KEY or OPENAI_API_KEY
+    /// An OpenAI-compatible server in place of --checkpoint; the key is taken from SC_LLM_API_KEY or OPENAI_API_KEY
     #[arg(long, value_name = "URL", conflicts_with = "checkpoint", requires = "model")]
     pub(super) endpoint: Option<String>,
     /// The model, as that server names it
     #[arg(long, value_name = "NAME", requires = "endpoint")]
     pub(super) model: Option<String>,
-    /// A file with the labels to choose from, one a line. A model of a folder answers with one of them; a server is told them
-    /// and held to them as far as it can be. Without it a model of a folder answers in free text, and the small decoder and a
+    /// A file with the labels to choose from, one a line. A model of --checkpoint answers with one of them; a server is told them
+    /// and held to them as far as it can be. Without it a model of --checkpoint answers in free text, and the small decoder and a
     /// server have the labels of --train
     #[arg(long, value_name = "FILE.txt")]
     pub(super) labels: Option<PathBuf>,
-    /// How weights of a folder are held
-    #[arg(long, value_name = "HOW", default_value = "f32")]
-    pub(super) precision: Precision,
+    #[command(flatten)]
+    pub(super) weights: WeightArgs,
     /// Take the most probable token each time; the published settings draw (temperature 0.01 for labels, 0.6 for thoughts)
     #[arg(long)]
     pub(super) greedy: bool,
@@ -108,19 +109,6 @@ impl InferArgs {
     }
 }
 
-/// How weights are held.
-#[derive(Clone, Copy, Debug, ValueEnum)]
-pub(super) enum Precision {
-    /// Single precision
-    F32,
-    /// Brain floats of 16 bits
-    Bf16,
-    /// 8 bits in blocks of 32
-    Q8_0,
-    /// 4 bits in blocks of 256
-    Q4K,
-}
-
 pub(super) fn run(args: &InferArgs) -> Result<()> {
     let out = args
         .out
@@ -129,10 +117,15 @@ pub(super) fn run(args: &InferArgs) -> Result<()> {
     let beside = out.with_extension("baselines.csv");
     if args.train.is_none() && args.checkpoint.is_none() && args.endpoint.is_none() {
         bail!(Usage(
-            "no model is named: give --checkpoint FOLDER or --endpoint URL, or --train FILE.json for a small decoder that \
+            "no model is named: give --checkpoint PATH or --endpoint URL, or --train FILE.json for a small decoder that \
              is trained on the spot"
                 .to_owned()
         ));
+    }
+    if let Some(path) = &args.checkpoint {
+        let otherwise =
+            "give --train in place of --checkpoint, for a small decoder that is trained on the spot";
+        weights::check(path, otherwise)?;
     }
     if args.endpoint.is_some() && args.labels.is_none() && args.train.is_none() {
         bail!(Usage("a server is told what to choose from: give --labels, or --train".to_owned()));
@@ -158,7 +151,7 @@ pub(super) fn run(args: &InferArgs) -> Result<()> {
         (None, Some(learning)) if args.checkpoint.is_none() => Some(learning.labels.clone()),
         _ => None,
     };
-    let asked = asked(args, labels.as_deref(), learning.as_ref());
+    let asked = asked(args, labels.as_deref(), learning.as_ref())?;
     let n_times = if args.shuffled { 2 } else { 1 };
     let mut answers = Answers::open(&partial(&out), &records, &asked, n_times, args.force)?;
     // A run that was killed at its end has written some of its files: they are its own.
@@ -233,14 +226,15 @@ impl Written {
 }
 
 /// All that the answers depend on beside the records, in words.
-fn asked(args: &InferArgs, labels: Option<&[String]>, learning: Option<&Learning>) -> String {
+fn asked(args: &InferArgs, labels: Option<&[String]>, learning: Option<&Learning>) -> Result<String> {
+    let stamp = args.checkpoint.as_deref().map(weights::stamp).transpose()?;
     let is_small = args.checkpoint.is_none() && args.endpoint.is_none();
-    format!(
-        "{:?} {:?} {:?} {labels:?} {:?} {} {} {} {} {} {:?}",
+    Ok(format!(
+        "{:?} {stamp:?} {:?} {:?} {labels:?} {} {} {} {} {} {} {:?}",
         args.checkpoint,
         args.endpoint,
         args.model,
-        args.precision,
+        args.weights.words(),
         args.greedy,
         args.answer_tokens(),
         args.context,
@@ -252,7 +246,7 @@ fn asked(args: &InferArgs, labels: Option<&[String]>, learning: Option<&Learning
                 texts.flat_map(|(record, label)| [record.instruction.as_str(), record.input.as_str(), label]);
             (args.epochs, fingerprint(texts))
         }),
-    )
+    ))
 }
 
 /// Who is asked.

@@ -6,21 +6,20 @@ use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 use indicatif::ProgressBar;
-use sc_examples::end::NotFetched;
 use sc_examples::progress::{say, thousands};
-use sc_fm::nn::gemm;
 use sc_llm::annotate::{AnnotateParams, Annotator, Decoding, Item};
 use sc_llm::cellreasoner::{Mode, Record};
 use sc_llm::chat::{Chat, Message, Role, cellreasoner};
 use sc_llm::decode::generate::{GenerateParams, Sampling};
-use sc_llm::models::{LanguageModel, OpenParams, open};
+use sc_llm::models::LanguageModel;
 use sc_llm::prompt::most;
 use sc_llm::sft::Example;
 use sc_llm::tokenizer::{End, LabelTokens, Tokenizer};
 
 use super::answers::Part;
-use super::infer::{InferArgs, Precision};
+use super::infer::InferArgs;
 use crate::small::{self, Training};
+use crate::weights::Opened;
 
 /// Records whose prompts are in memory at a time.
 const SLICE: usize = 256;
@@ -41,29 +40,15 @@ struct Prompt {
 }
 
 impl<'a> Local<'a> {
-    /// Opens a folder.
-    pub(super) fn open(args: &'a InferArgs, folder: &Path) -> Result<Self> {
-        if !folder.is_dir() {
-            let text = format!("{}: no such folder", folder.display());
-            let help = "download the model's files into a folder (config.json, weights, tokenizer.json), or give --train in \
-                        place of --checkpoint, for a small decoder that is trained on the spot";
-            return Err(NotFetched { text, help: help.to_owned() }.into());
-        }
-        let precision = match args.precision {
-            Precision::F32 => gemm::Precision::default(),
-            Precision::Bf16 => gemm::Precision::Bf16,
-            Precision::Q8_0 => gemm::Precision::Q8_0,
-            Precision::Q4K => gemm::Precision::Q4_K,
-        };
-        say(&format!("opens {}", folder.display()));
-        let model = open(folder, &OpenParams { precision, ..OpenParams::default() })
-            .with_context(|| folder.display().to_string())?;
-        let tokenizer = Tokenizer::open(folder).map_err(sc_llm::Error::from)?;
-        let chat = Chat::open(folder)?;
+    /// Opens a folder or a file.
+    pub(super) fn open(args: &'a InferArgs, path: &Path) -> Result<Self> {
+        say(&format!("opens {}", path.display()));
+        let Opened { model, tokenizer, path } = args.weights.open(path)?;
+        let chat = Chat::open(&path)?;
         if chat.is_none() {
             say(&format!(
                 "{} has no chat template: instruction, genes and \"Answer:\" are plain text",
-                folder.display()
+                path.display()
             ));
         }
         Ok(Self { args, model, tokenizer, chat })
@@ -268,7 +253,7 @@ fn label_tokens(tokenizer: &Tokenizer, prefix: &str, labels: &[String], space: &
 #[cfg(test)]
 mod tests {
     use clap::Parser;
-    use sc_llm::models::Scoring;
+    use sc_llm::models::{OpenParams, Scoring, open};
 
     use super::*;
     use crate::reasoner::answers::{Answers, partial};

@@ -9,13 +9,12 @@ use indicatif::ProgressBar;
 use sc_examples::progress::{say, thousands};
 use sc_llm::cellreasoner::Record;
 use sc_llm::chat::{Message, Role};
-use sc_llm::endpoint::{
-    self, Client, EndpointParams, Event, Lexicon, Mode, Outcome, Prices, Request, Secret,
-};
+use sc_llm::endpoint::{self, Client, EndpointParams, Lexicon, Mode, Outcome, Prices, Request, Secret};
 
 use super::answers::Part;
 use super::infer::InferArgs;
 use crate::lines::sweep;
+use crate::waits;
 
 /// Where the key is looked for.
 const KEYS: [&str; 2] = ["SC_LLM_API_KEY", "OPENAI_API_KEY"];
@@ -72,8 +71,7 @@ pub(super) fn ask(
         requests.iter().map(|request| request.id.as_str()).zip(left.iter().copied()).collect();
     let (mut failure, mut n_cut) = (None, 0);
     let done = client.annotate_all(&requests, &lexicon, &mut |event| {
-        let Event::Done(record) = event else { return ControlFlow::Continue(()) };
-        bar.inc(1);
+        let Some(record) = waits::record(&event, bar, model) else { return ControlFlow::Continue(()) };
         let Some(&place) = places.get(record.id.as_str()).filter(|_| is_answer(record)) else {
             return ControlFlow::Continue(());
         };

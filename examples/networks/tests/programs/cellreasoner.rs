@@ -186,6 +186,7 @@ fn a_model_answers_with_labels_alone_and_goes_on_where_it_was() {
     assert!(!elsewhere.with_extension("partial.jsonl").exists(), "what is not begun leaves nothing");
     let nowhere = ["--input", text(&path), "--checkpoint", "nowhere/model", "--out", text(&elsewhere)];
     refused(&step("infer", &nowhere), 4, &["nowhere/model: no such folder", "--train"]);
+    assert!(!elsewhere.with_extension("partial.jsonl").exists(), "what is not begun leaves nothing");
     let unnamed = step("infer", &["--input", text(&path), "--out", text(&elsewhere)]);
     refused(&unnamed, 2, &["--checkpoint", "--endpoint", "--train"]);
     let no_labels =

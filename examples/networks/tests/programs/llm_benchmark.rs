@@ -6,6 +6,10 @@ use std::path::Path;
 use std::process::Command;
 
 use ndarray::Array2;
+use sc_fm::checkpoint::gguf::Kind;
+use sc_llm::gguf::{self, WriteParams};
+use sc_llm::sft::Base;
+use sc_llm::tokenizer::Tokenizer;
 
 use super::server::{Request, Server, said, send};
 use super::support::{Ended, counts, program, refused, run, types, write_h5ad};
@@ -116,12 +120,45 @@ fn every_task_is_asked_in_every_way_beside_baselines_and_a_run_goes_on() {
 }
 
 #[test]
+fn a_gguf_file_is_a_model_and_another_file_is_another_model() {
+    let dir = tempfile::tempdir().unwrap();
+    write_h5ad(dir.path(), &counts(), &types());
+    let task = ["--tasks", "expression", "--decoding", "posterior"];
+    let ended = benchmark(dir.path(), &task);
+    assert_eq!(ended.code, 0, "{}", ended.stderr);
+    let decoder = dir.path().join("results/models/expression");
+    let (base, tokenizer) = (Base::open(&decoder).unwrap(), Tokenizer::open(&decoder).unwrap());
+    let model = dir.path().join("tiny.gguf");
+    let write = |kind| {
+        let params = WriteParams { kind, overwrite: true, ..WriteParams::default() };
+        gguf::write(&model, &base, &tokenizer, &params).unwrap();
+    };
+    write(Kind::F32);
+    let ask = |flags: &[&str]| {
+        benchmark(dir.path(), &[&["--model", model.to_str().unwrap()], &task[..], flags].concat())
+    };
+    let ended = ask(&["--force", "--precision", "q8_0"]);
+    assert_eq!(ended.code, 0, "{}", ended.stderr);
+    let is_row = |line: &&str| line.contains(" tiny ") && line.contains(" posterior ");
+    let row = ended.stdout.lines().find(is_row).unwrap_or_else(|| panic!("no row in {}", ended.stdout));
+    assert!(row.contains("100.0 %"), "{row}");
+    let manifest = fs::read_to_string(dir.path().join("results/metrics.json")).unwrap();
+    assert!(manifest.contains("tiny.gguf"), "the model's file is on record");
+    refused(&ask(&["--resume"]), 2, &["another weights", "--force"]);
+    write(Kind::F16);
+    refused(&ask(&["--resume", "--precision", "q8_0"]), 2, &["another inputs", "--force"]);
+    refused(&ask(&["--force", "--device", "gpu"]), 2, &["cpu, cuda or cuda:N"]);
+}
+
+#[test]
 fn what_cannot_be_run_is_refused_before_any_work() {
     let dir = tempfile::tempdir().unwrap();
     write_h5ad(dir.path(), &counts(), &types());
     let refuse =
         |flags: &[&str], code: i32, words: &[&str]| refused(&benchmark(dir.path(), flags), code, words);
     refuse(&["--model", "nowhere/model"], 4, &["no such folder", "help:"]);
+    let cells = dir.path().join("cells.h5ad");
+    refuse(&["--model", cells.to_str().unwrap()], 4, &["neither a folder nor a .gguf file", "help:"]);
     refuse(&["--model", "a/model", "b/model"], 2, &["two models are named"]);
     refuse(&["--model", "x=a", "--endpoint", "x=m@http://localhost:9"], 2, &["two models are named"]);
     refuse(&["--decoding", "free,free"], 2, &["one way twice"]);
