@@ -72,7 +72,7 @@ pub fn run(args: &LlmArgs) -> Result<(String, PathBuf)> {
         "version": env!("CARGO_PKG_VERSION"),
         "dataset": cells.dataset, "label": cells.label_column, "inputs": inputs,
         "models": models.collect::<Vec<_>>(), "endpoints": servers.collect::<Vec<_>>(),
-        "small_decoder": args.trains_small(), "frame": args.frame, "weights": args.weights.words(),
+        "small_decoder": args.trains_small(), "frame": args.frame, "precision": args.weights.words(),
         "tissue": args.tissue, "species": args.species, "n_genes": args.n_genes, "n_markers": args.n_markers,
         "resolution": args.resolution, "n_test": asked.test.len(), "max_new_tokens": args.max_new_tokens,
         "max_reply_tokens": args.servers.max_reply_tokens, "epochs": args.epochs,

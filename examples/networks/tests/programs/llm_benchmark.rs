@@ -144,7 +144,7 @@ fn a_gguf_file_is_a_model_and_another_file_is_another_model() {
     assert!(row.contains("100.0 %"), "{row}");
     let manifest = fs::read_to_string(dir.path().join("results/metrics.json")).unwrap();
     assert!(manifest.contains("tiny.gguf"), "the model's file is on record");
-    refused(&ask(&["--resume"]), 2, &["another weights", "--force"]);
+    refused(&ask(&["--resume"]), 2, &["another precision", "--force"]);
     write(Kind::F16);
     refused(&ask(&["--resume", "--precision", "q8_0"]), 2, &["another inputs", "--force"]);
     refused(&ask(&["--force", "--device", "gpu"]), 2, &["cpu, cuda or cuda:N"]);
