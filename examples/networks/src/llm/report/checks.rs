@@ -3,7 +3,7 @@
 
 use anyhow::Result;
 use sc_eval::report::{Finding, Findings, Severity};
-use sc_eval::statistics::{McNemar, discordant, mcnemar, wilson};
+use sc_eval::statistics::{Discordant, McNemar, discordant, mcnemar, wilson};
 use sc_examples::progress::thousands;
 
 use super::super::args::{Decoding, TaskName};
@@ -56,7 +56,7 @@ pub(super) fn findings(scored: &[Scored<'_>]) -> Result<Findings> {
         }
     }
     for scored in scored.iter().filter(|scored| scored.task.name != TaskName::BarcodeCluster) {
-        findings.extend(disguises(scored));
+        findings.extend(disguises(scored)?);
     }
     findings.extend(compliance(scored));
     findings.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
@@ -119,12 +119,7 @@ fn against_baselines(scored: &Scored<'_>) -> Result<Vec<Finding>> {
     );
     let mut findings = vec![Finding::new(severity, text)];
     if let Some((baseline, beside)) = scored.best(|row| !row.is_model()) {
-        let codes = |row: &Row| -> Vec<u32> {
-            row.answers.iter().map(|answer| answer.map_or(u32::MAX, |label| label as u32)).collect()
-        };
-        let truth: Vec<u32> = scored.task.test.iter().map(|asked| asked.truth as u32).collect();
-        let cells = discordant(&truth, &codes(model), &codes(baseline))?;
-        let p = mcnemar(cells, McNemar::Exact);
+        let (cells, p) = apart(scored, model, baseline)?;
         let verdict = match (p < ALPHA, scores.n_right > beside.n_right) {
             (true, true) => "The model is better than every baseline",
             (true, false) => "The model is worse than the best baseline",
@@ -150,21 +145,30 @@ fn against_baselines(scored: &Scored<'_>) -> Result<Vec<Finding>> {
     Ok(findings)
 }
 
+/// The items for which only one of two methods is right, and how likely it is that they differ so by chance.
+fn apart(scored: &Scored<'_>, first: &Row, second: &Row) -> Result<(Discordant, f64)> {
+    let codes = |row: &Row| -> Vec<u32> {
+        row.answers.iter().map(|answer| answer.map_or(u32::MAX, |label| label as u32)).collect()
+    };
+    let truth: Vec<u32> = scored.task.test.iter().map(|asked| asked.truth as u32).collect();
+    let cells = discordant(&truth, &codes(first), &codes(second))?;
+    Ok((cells, mcnemar(cells, McNemar::Exact)))
+}
+
 /// What is left when the names of genes are shuffled.
-fn disguises(scored: &Scored<'_>) -> Vec<Finding> {
+fn disguises(scored: &Scored<'_>) -> Result<Vec<Finding>> {
     let mut findings = Vec::new();
-    let Some(majority) = scored.majority() else { return findings };
+    let Some(majority) = scored.majority() else { return Ok(findings) };
     for (row, scores) in scored.rows.iter().filter(|(row, _)| row.is_disguised) {
         let is_same = |other: &&(&Row, Scores)| {
             row.method.strip_suffix(", shuffled names") == Some(&other.0.method)
                 && other.0.decoding == row.decoding
         };
         let Some((model, before)) = scored.models().find(is_same) else { continue };
-        let falls = scores.interval.low <= majority.accuracy;
-        let (severity, verdict) = match falls {
-            true => (Severity::Passed, "its answers rest on the genes"),
-            false => (Severity::Warning, "some of its answers rest on something else than the genes"),
-        };
+        let (cells, p) = apart(scored, model, row)?;
+        let falls = p < ALPHA && cells.only_first > cells.only_second;
+        let (severity, verdict) =
+            rests_on(majority.accuracy, before.interval.low, scores.interval.low, falls);
         let text = format!(
             "Task {}: when every gene gets the name of another, {} falls from {} to {}; the most frequent type is {}: {verdict}.",
             scored.word(),
@@ -179,7 +183,19 @@ fn disguises(scored: &Scored<'_>) -> Vec<Finding> {
         };
         findings.push(Finding::new(severity, text));
     }
-    findings
+    Ok(findings)
+}
+
+/// What answers rest on, which only those of a model show that knows something.
+///
+/// * `before`, `after`: the least accuracy that is likely, with the names of genes and with those of others.
+/// * `falls`: whether the answers are worse with those of others, beyond chance.
+fn rests_on(chance: f64, before: f64, after: f64, falls: bool) -> (Severity, &'static str) {
+    match (after > chance, before > chance && falls) {
+        (true, _) => (Severity::Warning, "some of its answers rest on something else than the genes"),
+        (false, true) => (Severity::Passed, "its answers rest on the genes"),
+        (false, false) => (Severity::Note, "what its answers rest on cannot be told"),
+    }
 }
 
 /// Ways whose answers can be nothing but labels.
@@ -233,4 +249,18 @@ fn compliance(scored: &[Scored<'_>]) -> Vec<Finding> {
         findings.push(Finding::new(Severity::Warning, text));
     }
     findings
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_model_that_knows_something_and_loses_it_rests_on_genes() {
+        let severity = |before, after, falls| rests_on(0.2, before, after, falls).0;
+        assert_eq!(severity(0.6, 0.1, true), Severity::Passed);
+        assert_eq!(severity(0.6, 0.3, true), Severity::Warning);
+        assert_eq!(severity(0.6, 0.1, false), Severity::Note);
+        assert_eq!(severity(0.1, 0.1, false), Severity::Note, "a model at chance stays there");
+    }
 }
