@@ -77,7 +77,9 @@ impl Error {
                 "build with the feature `cuda`, which needs NVIDIA's compiler, or compute on the processor"
             }
             Self::Gpu { .. } => "`nvidia-smi` lists the GPUs that work; they are counted from 0",
-            Self::Precision { .. } => "choose f32 or bf16 on a GPU; weights in blocks are for the processor",
+            Self::Precision { .. } => {
+                "choose f32, f16 or bf16 on a GPU; weights in blocks are for the processor"
+            }
             Self::Training { .. } => "train on the processor, and open the result on the GPU",
         })
     }
@@ -115,6 +117,7 @@ impl Compute {
         match (self, precision) {
             (Self::Cpu, _) => Ok(None),
             (_, Precision::F32 | Precision::F32Grade) => Ok(Some(DType::F32)),
+            (_, Precision::F16) => Ok(Some(DType::F16)),
             (_, Precision::Bf16) => Ok(Some(DType::BF16)),
             _ => Err(Error::Precision { precision, place: self.to_string() }),
         }

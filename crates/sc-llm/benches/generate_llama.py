@@ -1,16 +1,19 @@
 """The tasks of `generate.rs` with llama.cpp, through llama-cpp-python built from source.
 
-usage: generate_llama.py FILE.gguf [--threads 2] [--prompt 512] [--shared 256] [--new 16] [--answer 3] [--repeat 5]
+usage: generate_llama.py FILE.gguf [--threads 2] [--prompt 512] [--shared 256] [--new 16] [--answer 3] [--nodes 75]
+           [--cells 8] [--repeat 5]
 
 A cell is its prompt and an answer of `--answer` tokens, chosen one at a time as a grammar would have it; the grammar's own
-time is left out. Where prompts share their beginning, its keys and values are kept from cell to cell.
+time is left out. Where all labels are scored, a cell is its prompt and `--nodes` tokens, the nodes of the tree of 50 labels,
+read at once; the head sees only the last of them, and what makes probabilities of logits is left out. Where prompts share
+their beginning, its keys and values are there before the first cell, and are kept from cell to cell.
 """
 import argparse, random, resource, statistics, time
 import llama_cpp
 
 parser = argparse.ArgumentParser()
 parser.add_argument("file")
-for name, value in dict(threads=2, prompt=512, shared=256, new=16, nodes=100, answer=3, cells=8, repeat=5).items():
+for name, value in dict(threads=2, prompt=512, shared=256, new=16, nodes=75, answer=3, cells=8, repeat=5).items():
     parser.add_argument(f"--{name}", type=int, default=value)
 args = parser.parse_args()
 
@@ -34,14 +37,15 @@ def read(n_kept, texts):
     for text in texts:
         model.eval(text)
 
-def name(n_kept):
+def name(n_kept, answer):
     for _ in range(args.cells):
-        read(n_kept, [tokens(args.prompt - n_kept)] + [[7]] * (args.answer - 1))
+        read(n_kept, [tokens(args.prompt - n_kept), *answer])
 
 read(0, [tokens(args.prompt)])
 timed("a prompt is read", args.prompt, "tokens", lambda: read(0, [tokens(args.prompt)]))
 timed("an answer is written, token by token", args.new, "tokens", lambda: read(args.prompt, [[7]] * args.new))
-timed("as many tokens at once", args.nodes, "tokens", lambda: read(args.prompt, [tokens(args.nodes)]))
-timed(f"cells, the first {args.shared} tokens read once", args.cells, "cells", lambda: name(args.shared))
-timed("cells, read whole", args.cells, "cells", lambda: name(0))
+timed("as many tokens as a tree of labels, at once", args.nodes, "tokens", lambda: read(args.prompt, [tokens(args.nodes)]))
+for how, answer in dict(constrained=[[7]] * (args.answer - 1), posterior=[tokens(args.nodes)]).items():
+    for n_kept, what in [(args.shared, f"the first {args.shared} tokens read once"), (0, "read whole")]:
+        timed(f"cells, {how}, {what}", args.cells, "cells", lambda: name(n_kept, answer))
 print("at most", resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024, "MiB")

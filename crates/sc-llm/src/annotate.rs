@@ -1,7 +1,7 @@
 //! Cells or clusters named by a model in this process.
 //!
 //! An [`Annotator`] gets prompts as tokens and labels as tokens, and gives each item a label or the reason why it has none.
-//! What all prompts begin with is read once; items go through the model in batches; and an item has the same answer, to the
+//! What all prompts begin with is read once, in the first of several runs; items go through the model in batches; and an item has the same answer, to the
 //! last bit of its probabilities, in any company and any order, so a run that was cut off can go on with the items left.
 //!
 //! | [`Decoding`] | the answer is | it is a label |
@@ -36,12 +36,14 @@
 //! ```
 
 mod batch;
+mod beginning;
 mod error;
 mod results;
 
 use std::ops::ControlFlow;
 use std::time::Instant;
 
+use beginning::{Kept, Shared};
 pub use error::Error;
 pub use results::{Annotation, Annotations};
 
@@ -51,7 +53,7 @@ use crate::calibrate;
 use crate::decode::generate::GenerateParams;
 use crate::decode::template::Template;
 use crate::decode::trie::Posterior;
-use crate::models::{LanguageModel, Scoring, State};
+use crate::models::{LanguageModel, Scoring};
 use crate::tokenizer::{LabelTokens, Tokenizer};
 
 /// How an answer is found.
@@ -135,6 +137,7 @@ pub struct Annotator<'a> {
     asked: Vec<u32>,
     /// `log p(label)` where no cell is shown.
     prior: Option<Vec<f64>>,
+    kept: Kept,
 }
 
 /// What an answer is made of.
@@ -142,12 +145,6 @@ pub struct Annotator<'a> {
 enum Way<'a> {
     Labels(&'a LabelTokens),
     Template(&'a Template),
-}
-
-/// The beginning of all prompts.
-struct Shared {
-    state: State,
-    n_tokens: usize,
 }
 
 impl<'a> Annotator<'a> {
@@ -265,6 +262,7 @@ impl<'a> Annotator<'a> {
             end: None,
             asked: Vec::new(),
             prior: None,
+            kept: Kept::default(),
         })
     }
 
@@ -278,7 +276,7 @@ impl<'a> Annotator<'a> {
     pub fn without_prior(mut self, prompt: Vec<u32>) -> Result<Self> {
         let item = Item { id: "the prompt without a cell".to_owned(), tokens: prompt };
         let prompts = self.checked(std::slice::from_ref(&item))?;
-        let shared = self.shared(&[])?;
+        let shared = self.kept.shared(self.model, &prompts)?;
         let prior = match self.way {
             Way::Labels(labels) => Some(self.scores(labels, &shared, &prompts)?.remove(0)),
             Way::Template(template) => {
@@ -303,7 +301,7 @@ impl<'a> Annotator<'a> {
     ) -> Result<Annotations> {
         let prompts = self.checked(items)?;
         let began = Instant::now();
-        let shared = self.shared(&prompts)?;
+        let shared = self.kept.shared(self.model, &prompts)?;
         let mut all = Annotations { n_shared: shared.n_tokens, ..Annotations::default() };
         let mut first = 0;
         while first < items.len() {
@@ -385,27 +383,6 @@ impl<'a> Annotator<'a> {
             }
         };
         items.iter().map(check).collect()
-    }
-
-    /// Reads what all prompts begin with, but the last token of none.
-    fn shared(&self, prompts: &[&[u32]]) -> Result<Shared> {
-        let mut state = self.model.empty();
-        let Some((first, rest)) = prompts.split_first().filter(|_| self.model.answer_start().is_none())
-        else {
-            return Ok(Shared { state, n_tokens: 0 });
-        };
-        let common = |n: usize, prompt: &&[u32]| {
-            let same = first[..n].iter().zip(*prompt).take_while(|(a, b)| a == b).count();
-            same.min(prompt.len() - 1)
-        };
-        let n_tokens = rest.iter().fold(first.len() - 1, common);
-        if n_tokens > 0 && !rest.is_empty() {
-            // Their logits are not wanted: those of one token are the least.
-            let vocabulary = self.model.vocabulary_of(&first[..1])?;
-            self.model.read_for(std::slice::from_mut(&mut state), &[&first[..n_tokens]], &vocabulary)?;
-            return Ok(Shared { state, n_tokens });
-        }
-        Ok(Shared { state, n_tokens: 0 })
     }
 
     /// Tokens that end free text: the ends of text, and every token with the end of an answer inside.

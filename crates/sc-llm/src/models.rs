@@ -54,7 +54,7 @@ pub struct OpenParams {
     /// Whether weights stay in memory beside the copies that products read, so that gradients by what goes into a layer
     /// can be computed. Default: no, which halves the memory.
     pub trainable: bool,
-    /// Where the model computes. Default: on the processor. Elsewhere weights are f32 or bf16, whatever a file has them in,
+    /// Where the model computes. Default: on the processor. Elsewhere weights are f32, f16 or bf16, whatever a file has them in,
     /// and nothing is trained.
     pub compute: Compute,
 }

@@ -21,8 +21,8 @@ pub(crate) struct WeightArgs {
     /// How weights are held; those that a GGUF file has in blocks stay as they are
     #[arg(long, value_name = "HOW", value_enum, default_value = "f32")]
     precision: Precision,
-    /// Where a model of files computes: cpu, or cuda or cuda:N for a GPU of NVIDIA, in builds with the feature cuda; f32 or
-    /// bf16 there
+    /// Where a model of files computes: cpu, or cuda or cuda:N for a GPU of NVIDIA, in builds with the feature cuda; f32,
+    /// f16 or bf16 there
     #[arg(long, value_name = "DEVICE", default_value = "cpu", value_parser = device)]
     device: Compute,
 }
@@ -33,7 +33,10 @@ enum Precision {
     /// Single precision: the same bits on every processor
     #[value(name = "f32")]
     F32,
-    /// Brain floats of 16 bits: half the memory
+    /// Floats of 16 bits, multiplied in single precision: half the memory, the same bits on every processor
+    #[value(name = "f16")]
+    F16,
+    /// Brain floats of 16 bits: half the memory, faster where the processor multiplies them
     #[value(name = "bf16")]
     Bf16,
     /// 8 bits in blocks of 32: a quarter of the memory, the fastest
@@ -63,6 +66,7 @@ impl WeightArgs {
     fn params(self) -> OpenParams {
         let precision = match self.precision {
             Precision::F32 => gemm::Precision::F32,
+            Precision::F16 => gemm::Precision::F16,
             Precision::Bf16 => gemm::Precision::Bf16,
             Precision::Q8_0 => gemm::Precision::Q8_0,
             Precision::Q4K => gemm::Precision::Q4_K,

@@ -44,17 +44,17 @@ impl Linear {
     /// As [`Linear::new`], with a say in how exact products on the CPU are.
     ///
     /// A weight in blocks (`Q8_0`, `Q4_K`) is kept in blocks alone. One that can be trained, that is not on the CPU or that
-    /// blocks cannot hold, is multiplied as for [`Precision::F32Grade`]; [`Packed::try_new`] says why.
+    /// blocks or `F16` cannot hold, is multiplied as for [`Precision::F32Grade`]; [`Packed::try_new`] says why.
     pub fn with_precision(weight: Tensor, bias: Option<Tensor>, precision: Precision) -> Self {
         let kernel = Kernel::new(precision);
         let frozen = Frozen::new(&weight, bias.as_ref(), kernel).map(Arc::new);
-        match (frozen, precision.is_quantized()) {
-            (None, true) => Self::with_precision(weight, bias, Precision::F32Grade),
-            (Some(frozen), true) => {
+        match frozen {
+            None if precision.has_limits() => Self::with_precision(weight, bias, Precision::F32Grade),
+            Some(frozen) if precision.is_quantized() => {
                 let kernel = frozen.packed().kernel();
                 Self { weight: None, bias, kernel, frozen: Some(frozen), adapter: None }
             }
-            (frozen, false) => Self { weight: Some(weight), bias, kernel, frozen, adapter: None },
+            frozen => Self { weight: Some(weight), bias, kernel, frozen, adapter: None },
         }
     }
 

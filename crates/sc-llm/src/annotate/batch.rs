@@ -5,7 +5,7 @@ use crate::Result;
 use crate::answer::{Answer, Form, Reason};
 use crate::decode::generate::{Generated, Writing};
 use crate::decode::template::{Filled, Filling, Template, Value};
-use crate::decode::trie::{Cursor, Posterior};
+use crate::decode::trie::{Cursor, Posterior, Trie};
 use crate::models::{State, Vocabulary};
 use crate::tokenizer::LabelTokens;
 
@@ -72,12 +72,14 @@ impl Annotator<'_> {
         prompts: &[&[u32]],
     ) -> Result<Vec<Posterior>> {
         let (states, logits) = self.begin(shared, prompts, &[], &self.model.vocabulary())?;
-        let n_tokens = self.tokenizer.n_tokens();
-        let score = |(state, logits): (&State, &Vec<f32>)| {
-            let (trie, scoring) = (labels.trie(), self.params.scoring);
-            Ok(labels.merge(&self.model.label_scores(state, logits, trie, n_tokens, scoring)?))
-        };
-        states.iter().zip(&logits).map(score).collect()
+        let (states, logits) = (states.iter().collect::<Vec<_>>(), slices(&logits));
+        let scores = self.label_scores(&states, &logits, labels.trie())?;
+        Ok(scores.iter().map(|scores| labels.merge(scores)).collect())
+    }
+
+    fn label_scores(&self, states: &[&State], logits: &[&[f32]], trie: &Trie) -> Result<Vec<Posterior>> {
+        let (n_tokens, scoring) = (self.tokenizer.n_tokens(), self.params.scoring);
+        self.model.label_scores_of(states, logits, trie, n_tokens, scoring)
     }
 
     /// Greedily through the trie.
@@ -198,14 +200,14 @@ impl Annotator<'_> {
             let (mut states, mut logits) =
                 self.begin(shared, prompts, fillings[first].unread(), &vocabulary)?;
             loop {
+                let mut leaves = self.leaves(&fillings, &open, &states, &logits)?.into_iter();
                 let (mut still, mut left) = (Vec::new(), Vec::new());
                 for ((place, state), logits) in open.into_iter().zip(states).zip(logits) {
                     let filling = &mut fillings[place];
                     match filling.scores_wanted() {
                         None => filling.step(logits)?,
-                        Some(trie) => {
-                            let (n_tokens, scoring) = (self.tokenizer.n_tokens(), self.params.scoring);
-                            let leaves = self.model.label_scores(&state, &logits, trie, n_tokens, scoring)?;
+                        Some(_) => {
+                            let leaves = leaves.next().expect("scores of each that wants some");
                             let posterior = self.corrected(filling.merged(&leaves))?;
                             filling.choose_label(posterior.best(), &leaves);
                             posteriors[place] = Some(posterior);
@@ -241,6 +243,24 @@ impl Annotator<'_> {
             }
         };
         Ok(fillings.into_iter().zip(posteriors).map(say).collect())
+    }
+
+    /// What the model thinks of every form of every label, for those that are at their hole of labels.
+    fn leaves(
+        &self,
+        fillings: &[Filling<'_>],
+        open: &[usize],
+        states: &[State],
+        logits: &[Vec<f32>],
+    ) -> Result<Vec<Posterior>> {
+        let wants = |at: &usize| fillings[open[*at]].scores_wanted().is_some();
+        let wanting: Vec<usize> = (0..open.len()).filter(wants).collect();
+        let Some(trie) = wanting.first().and_then(|&at| fillings[open[at]].scores_wanted()) else {
+            return Ok(Vec::new());
+        };
+        let states: Vec<&State> = wanting.iter().map(|&at| &states[at]).collect();
+        let logits: Vec<&[f32]> = wanting.iter().map(|&at| logits[at].as_slice()).collect();
+        self.label_scores(&states, &logits, trie)
     }
 
     /// Free text as an answer.
@@ -292,10 +312,13 @@ impl Annotator<'_> {
                 (vec![shared.state.clone(); prompts.len()], prompts.iter().map(rest).collect())
             }
         };
-        let next: Vec<&[u32]> = next.iter().map(Vec::as_slice).collect();
-        let logits = self.model.read_for(&mut states, &next, vocabulary)?;
+        let logits = self.model.read_for(&mut states, &slices(&next), vocabulary)?;
         Ok((states, logits))
     }
+}
+
+fn slices<T>(all: &[Vec<T>]) -> Vec<&[T]> {
+    all.iter().map(Vec::as_slice).collect()
 }
 
 /// The stream of chance of an item: FNV-1a of its name, so that it does not matter which others are named.

@@ -179,6 +179,40 @@ fn what_the_model_says_without_a_cell_is_taken_off() {
 }
 
 #[test]
+fn a_beginning_that_was_read_is_not_read_again() {
+    let tokenizer = tokenizer();
+    let items = items(&tokenizer);
+    for (model, labels) in models() {
+        for decoding in [Decoding::Constrained, Decoding::Posterior] {
+            let params = AnnotateParams { decoding, ..AnnotateParams::default() };
+            let annotator = || Annotator::new(&model, &tokenizer, &NAMES, &labels, params.clone()).unwrap();
+            let alone = |item: &Item| annotator().run(std::slice::from_ref(item), &mut go).unwrap();
+            let warm = annotator();
+            let n_shared = warm.run(&items, &mut go).unwrap().n_shared;
+            // In any order of runs, with longer and shorter beginnings, and with none of it.
+            let other = Item { id: "other".into(), tokens: items[0].tokens[1..].to_vec() };
+            for item in items.iter().chain([&other]).chain(items.iter().rev()) {
+                let (found, cold) = (warm.run(std::slice::from_ref(item), &mut go).unwrap(), alone(item));
+                assert_eq!(cold.n_shared, 0, "nobody to share with");
+                let expected = if item == &other { 0 } else { n_shared };
+                assert_eq!(found.n_shared, expected, "{}", item.id);
+                assert_eq!(found.items[0].posterior, cold.items[0].posterior);
+                assert_eq!(found.items[0].text, cold.items[0].text);
+            }
+            for pair in items.windows(2) {
+                let (found, cold) =
+                    (warm.run(pair, &mut go).unwrap(), annotator().run(pair, &mut go).unwrap());
+                assert_eq!(found.n_shared, cold.n_shared);
+                let of = |all: &Annotations| -> Vec<_> {
+                    all.items.iter().map(|item| (item.text.clone(), item.posterior.clone())).collect()
+                };
+                assert_eq!(of(&found), of(&cold));
+            }
+        }
+    }
+}
+
+#[test]
 fn a_run_that_is_stopped_keeps_what_it_has() {
     let tokenizer = tokenizer();
     let items = items(&tokenizer);

@@ -18,7 +18,7 @@ use crate::decode::generate::{GenerateParams, Generated, generate};
 const MOST_ROWS: usize = 1024;
 
 /// Rows of logits that are computed at a time.
-const LOGIT_ROWS: usize = 64;
+pub(super) const LOGIT_ROWS: usize = 64;
 
 /// A text that a model has read so far. A clone shares its memory, and can be read on by itself.
 #[derive(Clone, Debug)]
@@ -359,23 +359,28 @@ impl LanguageModel {
         }
     }
 
-    /// The states of tokens that may follow a text on several ways, which the text does not remember.
+    /// The states of tokens that may follow each of some texts on several ways, which the texts do not remember:
+    /// `texts · tokens × width`.
     ///
     /// * `parents`: for each token the one before it in the list that it follows, or `None` for the end of the text.
-    pub(super) fn read_tree(
+    pub(super) fn read_trees(
         &self,
-        state: &mut State,
+        states: &mut [State],
         tokens: &[u32],
         parents: &[Option<usize>],
     ) -> Result<Tensor> {
         self.check_tokens(0, tokens)?;
-        let State { cache, cross } = state;
-        let rows = CacheRows::tree(cache, parents)?;
-        if let Some(last) = rows.positions().into_iter().max() {
-            self.check_length(0, last + 1)?;
+        let ids = tokens.repeat(states.len());
+        let (mut items, mut crosses) = (Vec::with_capacity(states.len()), Vec::new());
+        for (text, State { cache, cross }) in states.iter_mut().enumerate() {
+            let rows = CacheRows::tree(cache, parents)?;
+            if let Some(last) = rows.positions().into_iter().max() {
+                self.check_length(text, last + 1)?;
+            }
+            items.push(rows);
+            crosses.extend(cross.clone());
         }
-        let crosses: Vec<Arc<Cross>> = cross.iter().cloned().collect();
-        self.step(tokens, &mut [rows], &crosses)
+        self.step(&ids, &mut items, &crosses)
     }
 
     /// Logits of states, `rows × vocabulary`.

@@ -71,11 +71,11 @@ impl<T: Tiles, const SPLIT: bool> Micro for Amx<T, SPLIT> {
     }
 
     unsafe fn tile(&mut self, operands: Operands<'_>, target: Target) {
-        operands.check(Self::ROWS);
+        operands.check(Self::ROWS, Self::FORMAT);
         assert!(operands.words.is_multiple_of(SIDE), "steps fill registers");
         if SPLIT {
             let low = Operands { a: operands.a_low, b: operands.b_low, ..operands };
-            low.check(Self::ROWS);
+            low.check(Self::ROWS, Self::FORMAT);
         }
         let tiles = &mut self.tiles;
         // Not more registers than the tile has rows and columns for.

@@ -1,4 +1,5 @@
-//! The micro-kernels for processors with AVX-512: f32, and bf16 where they have AVX-512-BF16.
+//! The micro-kernels for processors with AVX-512: f32, with a right operand of f32 or f16, and bf16 where they have
+//! AVX-512-BF16.
 
 #![allow(unsafe_code, reason = "vector instructions, and tiles written through a pointer")]
 
@@ -7,7 +8,8 @@ use std::arch::x86_64::*;
 use super::micro::{Format, Micro, Operands, PANEL, STRIDE, Target};
 
 /// A whole panel and up to 12 rows: 24 sums, 2 values of the right operand, and some of the left in 32 registers.
-pub(super) struct Avx512;
+/// The right operand is f16 (`HALF`) or f32.
+pub(super) struct Avx512<const HALF: bool>;
 
 /// The same tile from pairs of bf16.
 pub(super) struct Avx512Bf16;
@@ -32,18 +34,23 @@ macro_rules! with_rows {
     };
 }
 
-impl Micro for Avx512 {
+impl<const HALF: bool> Micro for Avx512<HALF> {
     const ROWS: usize = 12;
-    const FORMAT: Format = Format::F32;
+    const FORMAT: Format = if HALF { Format::F16 } else { Format::F32 };
 
     unsafe fn enter() -> Self {
         Self
     }
 
     unsafe fn tile(&mut self, operands: Operands<'_>, target: Target) {
-        operands.check(target.rows);
+        operands.check(target.rows, Self::FORMAT);
         // SAFETY: the processor has AVX-512, the caller says, and owns the tile.
-        unsafe { with_rows!(f32_rows, target.rows, &operands, &target) }
+        unsafe {
+            match HALF {
+                true => with_rows!(f16_rows, target.rows, &operands, &target),
+                false => with_rows!(f32_rows, target.rows, &operands, &target),
+            }
+        }
     }
 }
 
@@ -61,7 +68,7 @@ impl Micro for Avx512Bf16 {
     }
 
     unsafe fn tile(&mut self, operands: Operands<'_>, target: Target) {
-        operands.check(target.rows);
+        operands.check(target.rows, Self::FORMAT);
         // SAFETY: the processor has AVX-512-BF16, the caller says, and owns the tile.
         unsafe { with_rows!(bf16_rows, target.rows, &operands, &target) }
     }
@@ -70,19 +77,16 @@ impl Micro for Avx512Bf16 {
 /// A kernel for a constant number of rows. One function from the first product to the last store, because sums that
 /// another function sees live in memory: with the stores apart, a product took more than twice as long.
 macro_rules! kernel {
-    ($name:ident, $features:literal, |$sum:ident, $a:ident, $b:ident| $product:expr) => {
+    ($name:ident, $features:literal, $load:ident, |$sum:ident, $a:ident, $b:ident| $product:expr) => {
         /// # Safety
         /// As [`Micro::tile`]; `R` is `target.rows`.
         #[target_feature(enable = $features)]
         unsafe fn $name<const R: usize>(operands: &Operands<'_>, target: &Target) {
-            let (a, b) = (operands.a.as_ptr().cast::<f32>(), operands.b.as_ptr().cast::<f32>());
+            let (a, b) = (operands.a.as_ptr().cast::<f32>(), operands.b.as_ptr());
             let mut sums = [[_mm512_setzero_ps(); 2]; R];
             for step in 0..operands.words {
                 // SAFETY: `check` found all rows and the whole panel in the operands.
-                let (b0, b1) = unsafe {
-                    let b = b.add(step * PANEL);
-                    (_mm512_loadu_ps(b), _mm512_loadu_ps(b.add(16)))
-                };
+                let (b0, b1) = unsafe { $load(b, step) };
                 for i in 0..R {
                     // SAFETY: as above.
                     let $a = unsafe { _mm512_set1_ps(*a.add(i * STRIDE + step)) };
@@ -102,9 +106,38 @@ macro_rules! kernel {
     };
 }
 
-kernel!(f32_rows, "avx512f", |sum, a, b| _mm512_fmadd_ps(a, b, sum));
+/// One step of a panel, 16 outputs each.
+///
+/// # Safety
+/// `words` holds the step.
+#[target_feature(enable = "avx512f")]
+#[inline]
+unsafe fn f32_step(words: *const u32, step: usize) -> (__m512, __m512) {
+    // SAFETY: as the caller says.
+    unsafe {
+        let step = words.add(step * PANEL).cast();
+        (_mm512_loadu_ps(step), _mm512_loadu_ps(step.add(16)))
+    }
+}
+
+/// As `f32_step`, of f16.
+///
+/// # Safety
+/// As `f32_step`.
+#[target_feature(enable = "avx512f")]
+#[inline]
+unsafe fn f16_step(words: *const u32, step: usize) -> (__m512, __m512) {
+    // SAFETY: as the caller says.
+    unsafe {
+        let step = words.add(step * Format::F16.step_words()).cast::<__m256i>();
+        (_mm512_cvtph_ps(_mm256_loadu_si256(step)), _mm512_cvtph_ps(_mm256_loadu_si256(step.add(1))))
+    }
+}
+
+kernel!(f32_rows, "avx512f", f32_step, |sum, a, b| _mm512_fmadd_ps(a, b, sum));
+kernel!(f16_rows, "avx512f", f16_step, |sum, a, b| _mm512_fmadd_ps(a, b, sum));
 // 16 floats are the same 512 bits as 16 pairs of bf16.
-kernel!(bf16_rows, "avx512f,avx512bf16", |sum, a, b| {
+kernel!(bf16_rows, "avx512f,avx512bf16", f32_step, |sum, a, b| {
     // SAFETY: both types are 512 bits without a rule on them.
     let (a, b) =
         unsafe { (std::mem::transmute::<__m512, __m512bh>(a), std::mem::transmute::<__m512, __m512bh>(b)) };

@@ -1,13 +1,11 @@
-//! Weights that cannot be put in blocks.
+//! Weights that cannot be packed.
 
 /// A weight that cannot be packed.
 #[derive(Clone, Debug, thiserror::Error, PartialEq)]
 #[non_exhaustive]
 pub enum Error {
-    /// A value that no block can hold.
-    #[error(
-        "the weight of output {output} and input {input} is {value:e}, which blocks of {format} cannot hold"
-    )]
+    /// A value that blocks, or f16, cannot hold.
+    #[error("the weight of output {output} and input {input} is {value:e}, which {format} cannot hold")]
     NotHeld {
         /// The row of the weight.
         output: usize,
@@ -15,7 +13,7 @@ pub enum Error {
         input: usize,
         /// What is there.
         value: f32,
-        /// The format of the blocks.
+        /// The name of the format.
         format: &'static str,
     },
     /// Bytes that are not those of a weight of this shape.
@@ -64,9 +62,7 @@ impl Error {
     /// What the user can do next; a program prints it after the cause chain.
     pub fn help(&self) -> Option<&'static str> {
         match self {
-            Self::NotHeld { .. } => {
-                Some("the weights are damaged or still in training; choose a precision that is not quantised")
-            }
+            Self::NotHeld { .. } => Some("the weights are damaged or still in training; choose f32 or bf16"),
             _ => None,
         }
     }

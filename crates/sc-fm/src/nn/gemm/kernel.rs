@@ -1,8 +1,13 @@
 //! Which micro-kernel computes, chosen when the program runs.
 
+use half::f16;
+use rayon::prelude::*;
+
 use super::blocks::BlockFormat;
+use super::error::Error;
 use super::micro::{Format, Micro};
 use super::quantized::{Quantized, Weight};
+use super::view::View;
 
 /// How exactly products are computed. More is never wrong: a processor without the instructions for less computes f32.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -13,6 +18,9 @@ pub enum Precision {
     /// registers (AMX) of processors that have them, else as `F32`.
     #[default]
     F32Grade,
+    /// Weights rounded to f16 (errors of a few 10⁻⁴; those that are stored so stay as they are), products and sums as `F32`:
+    /// the same bits on every processor, in half the memory.
+    F16,
     /// Operands rounded to bf16 (errors of a few 10⁻³), sums in f32, where the processor multiplies bf16; else as `F32`.
     Bf16,
     /// Weights in blocks of 32 with 8 bits a value, rows rounded to 8 bits where they are multiplied (errors of some
@@ -29,6 +37,11 @@ impl Precision {
     pub fn is_quantized(self) -> bool {
         matches!(self, Self::Q8_0 | Self::Q4_K)
     }
+
+    /// Whether there are values that weights cannot hold.
+    pub(crate) fn has_limits(self) -> bool {
+        self.is_quantized() || self == Self::F16
+    }
 }
 
 /// A micro-kernel that this processor can run.
@@ -38,10 +51,15 @@ pub struct Kernel(pub(super) Kind);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Kind {
     Scalar,
+    ScalarF16,
     #[cfg(target_arch = "x86_64")]
     Avx2,
     #[cfg(target_arch = "x86_64")]
+    Avx2F16,
+    #[cfg(target_arch = "x86_64")]
     Avx512,
+    #[cfg(target_arch = "x86_64")]
+    Avx512F16,
     #[cfg(target_arch = "x86_64")]
     Avx512Bf16,
     #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
@@ -63,17 +81,31 @@ macro_rules! with_micro {
         use crate::nn::gemm::{self, kernel::Kind};
         match $kernel.0 {
             Kind::Scalar => {
-                type $micro = gemm::scalar::Scalar;
+                type $micro = gemm::scalar::Scalar<false>;
+                $body
+            }
+            Kind::ScalarF16 => {
+                type $micro = gemm::scalar::Scalar<true>;
                 $body
             }
             #[cfg(target_arch = "x86_64")]
             Kind::Avx2 => {
-                type $micro = gemm::avx2::Avx2;
+                type $micro = gemm::avx2::Avx2<false>;
+                $body
+            }
+            #[cfg(target_arch = "x86_64")]
+            Kind::Avx2F16 => {
+                type $micro = gemm::avx2::Avx2<true>;
                 $body
             }
             #[cfg(target_arch = "x86_64")]
             Kind::Avx512 => {
-                type $micro = gemm::avx512::Avx512;
+                type $micro = gemm::avx512::Avx512<false>;
+                $body
+            }
+            #[cfg(target_arch = "x86_64")]
+            Kind::Avx512F16 => {
+                type $micro = gemm::avx512::Avx512<true>;
                 $body
             }
             #[cfg(target_arch = "x86_64")]
@@ -124,26 +156,32 @@ impl Kernel {
             let mut kernels = Quantized::available().into_iter().filter(|kernel| kernel.weight == weight);
             return Self(Kind::Quantized(kernels.next_back().expect("there is a plain kernel")));
         }
-        let wanted: &[&str] = match precision {
-            Precision::F32Grade => &["bf16x3-amx", "f32-avx512", "f32-avx2"],
-            Precision::Bf16 => &["bf16-amx", "bf16-avx512", "f32-avx512", "f32-avx2"],
-            _ => &["f32-avx512", "f32-avx2"],
+        let (wanted, plain): (&[&str], Kind) = match precision {
+            Precision::F16 => (&["f16-avx512", "f16-avx2"], Kind::ScalarF16),
+            Precision::F32Grade => (&["bf16x3-amx", "f32-avx512", "f32-avx2"], Kind::Scalar),
+            Precision::Bf16 => (&["bf16-amx", "bf16-avx512", "f32-avx512", "f32-avx2"], Kind::Scalar),
+            _ => (&["f32-avx512", "f32-avx2"], Kind::Scalar),
         };
         let available = Self::available();
         let find = |name: &&str| available.iter().find(|kernel| kernel.name() == *name).copied();
-        wanted.iter().find_map(find).unwrap_or(Self(Kind::Scalar))
+        wanted.iter().find_map(find).unwrap_or(Self(plain))
     }
 
     /// Every kernel that this processor can run; the first is the plain one.
     pub fn available() -> Vec<Self> {
-        let mut kinds = vec![Kind::Scalar];
+        let mut kinds = vec![Kind::Scalar, Kind::ScalarF16];
         #[cfg(target_arch = "x86_64")]
         {
-            if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
-                kinds.push(Kind::Avx2);
+            let has = [
+                is_x86_feature_detected!("avx2"),
+                is_x86_feature_detected!("fma"),
+                is_x86_feature_detected!("f16c"),
+            ];
+            if has == [true; 3] {
+                kinds.extend([Kind::Avx2, Kind::Avx2F16]);
             }
             if is_x86_feature_detected!("avx512f") {
-                kinds.push(Kind::Avx512);
+                kinds.extend([Kind::Avx512, Kind::Avx512F16]);
                 if is_x86_feature_detected!("avx512bf16") {
                     kinds.push(Kind::Avx512Bf16);
                 }
@@ -161,10 +199,15 @@ impl Kernel {
     pub fn name(self) -> &'static str {
         match self.0 {
             Kind::Scalar => "f32-scalar",
+            Kind::ScalarF16 => "f16-scalar",
             #[cfg(target_arch = "x86_64")]
             Kind::Avx2 => "f32-avx2",
             #[cfg(target_arch = "x86_64")]
+            Kind::Avx2F16 => "f16-avx2",
+            #[cfg(target_arch = "x86_64")]
             Kind::Avx512 => "f32-avx512",
+            #[cfg(target_arch = "x86_64")]
+            Kind::Avx512F16 => "f16-avx512",
             #[cfg(target_arch = "x86_64")]
             Kind::Avx512Bf16 => "bf16-avx512",
             #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
@@ -191,6 +234,28 @@ impl Kernel {
             Kind::Quantized(kernel) => Some(kernel),
             _ => None,
         }
+    }
+
+    /// Refuses values that are finite, and are so no longer as the kernel holds them.
+    ///
+    /// * `first`: number of the first output of `weight`.
+    pub(super) fn check_range(self, first: usize, weight: View<'_>) -> Result<(), Error> {
+        if self.quantized().is_some() || self.format() != Format::F16 {
+            return Ok(());
+        }
+        let is_held = |value: &f32| !value.is_finite() || f16::from_f32_const(*value).is_finite();
+        let refused = (0..weight.rows()).into_par_iter().find_map_first(|row| {
+            let mut copy = Vec::new();
+            let values = weight.rows_or_copy(row..row + 1, &mut copy);
+            // Most rows have no value that would be rounded up to infinity.
+            let largest = values.iter().fold(0f32, |largest, value| largest.max(value.abs()));
+            let input = match largest < 65_504.0 {
+                true => None,
+                false => values.iter().position(|value| !is_held(value)),
+            }?;
+            Some(Error::NotHeld { output: first + row, input, value: values[input], format: "f16" })
+        });
+        refused.map_or(Ok(()), Err)
     }
 
     /// Itself, or that for `Q8_0` where rows are not whole blocks of `Q4_K`.

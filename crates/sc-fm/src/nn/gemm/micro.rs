@@ -19,7 +19,7 @@ pub(super) struct Operands<'a> {
     /// Rows of the left operand, `STRIDE` words apart.
     pub(super) a: &'a [u32],
     pub(super) a_low: &'a [u32],
-    /// One panel of the right operand: `PANEL` words for each step of the inner dimension.
+    /// One panel of the right operand: [`Format::step_words`] for each step of the inner dimension.
     pub(super) b: &'a [u32],
     pub(super) b_low: &'a [u32],
     /// Steps of the inner dimension; at most `BLOCK`.
@@ -29,10 +29,10 @@ pub(super) struct Operands<'a> {
 impl Operands<'_> {
     /// Says that the operands reach as far as a kernel reads, for tiles of `rows` rows.
     #[inline(always)]
-    pub(super) fn check(&self, rows: usize) {
+    pub(super) fn check(&self, rows: usize, format: Format) {
         assert!((1..=BLOCK).contains(&self.words), "a block has 1 to {BLOCK} steps");
         assert!(self.a.len() >= (rows - 1) * STRIDE + self.words, "every row of the tile is packed");
-        assert!(self.b.len() >= self.words * PANEL, "the whole panel is packed");
+        assert!(self.b.len() >= self.words * format.step_words(), "the whole panel is packed");
     }
 }
 
@@ -88,11 +88,13 @@ pub(super) trait Micro {
     unsafe fn tile(&mut self, operands: Operands<'_>, target: Target);
 }
 
-/// How values of the inner dimension are stored in words.
+/// How values are stored in words: those of the inner dimension side by side, unless it says otherwise.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Format {
     /// One f32 a word.
     F32,
+    /// As `F32`, with the right operand in f16: two outputs a word, the earlier in the low half.
+    F16,
     /// Two bf16 a word, the earlier in the low half.
     Bf16,
     /// As `Bf16`, and the rounding error of each, again as bf16, in a second set of words.
@@ -103,7 +105,7 @@ impl Format {
     /// Words that hold `values` values; pairs are padded to whole rows of a tile register.
     pub(super) fn words(self, values: usize) -> usize {
         match self {
-            Self::F32 => values,
+            Self::F32 | Self::F16 => values,
             Self::Bf16 | Self::Bf16Split => values.div_ceil(32) * 16,
         }
     }
@@ -111,8 +113,16 @@ impl Format {
     /// Values in a word.
     pub(super) fn per_word(self) -> usize {
         match self {
-            Self::F32 => 1,
+            Self::F32 | Self::F16 => 1,
             Self::Bf16 | Self::Bf16Split => 2,
+        }
+    }
+
+    /// Words of a panel for one step of the inner dimension.
+    pub(super) const fn step_words(self) -> usize {
+        match self {
+            Self::F16 => PANEL / 2,
+            Self::F32 | Self::Bf16 | Self::Bf16Split => PANEL,
         }
     }
 
@@ -125,7 +135,7 @@ impl Format {
     #[inline(always)]
     pub(super) fn word(self, first: f32, second: f32) -> [u32; 2] {
         match self {
-            Self::F32 => [first.to_bits(), 0],
+            Self::F32 | Self::F16 => [first.to_bits(), 0],
             Self::Bf16 => [bf16(first) | bf16(second) << 16, 0],
             Self::Bf16Split => {
                 let ([first, first_low], [second, second_low]) = (split(first), split(second));
@@ -139,7 +149,9 @@ impl Format {
     pub(super) fn convert(self, row: &[f32], high: &mut [u32], low: &mut [u32]) {
         let used = row.len().div_ceil(self.per_word());
         match self {
-            Self::F32 => high.iter_mut().zip(row).for_each(|(word, value)| *word = value.to_bits()),
+            Self::F32 | Self::F16 => {
+                high.iter_mut().zip(row).for_each(|(word, value)| *word = value.to_bits())
+            }
             Self::Bf16 => {
                 let pairs = row.chunks_exact(2);
                 let rest = pairs.remainder();

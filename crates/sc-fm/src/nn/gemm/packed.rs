@@ -2,6 +2,8 @@
 
 use std::ops::Range;
 
+use half::f16;
+use half::slice::HalfFloatSliceExt as _;
 use rayon::prelude::*;
 
 use super::blocks::BlockFormat;
@@ -10,6 +12,7 @@ use super::error::Error;
 use super::kernel::Kernel;
 use super::micro::{Format, PANEL, widen};
 use super::quantized;
+use super::scalar::half;
 use super::view::View;
 
 /// A weight, `out × in`, laid out once for the kernel that will multiply with it.
@@ -21,7 +24,7 @@ pub struct Packed {
     pub(super) kernel: Kernel,
     pub(super) outputs: usize,
     pub(super) inputs: usize,
-    /// Words of a panel divided by `PANEL`.
+    /// Steps of the inner dimension; of blocks the words of a panel divided by `PANEL`.
     pub(super) steps: usize,
     /// The panels; the low parts of all of them after the high parts.
     pub(super) words: Buffer,
@@ -32,7 +35,7 @@ const PIECE: usize = 128;
 
 impl Packed {
     /// Packs `weight`, `out × in`, on the threads of the caller's pool. In blocks, a value that they cannot hold makes the
-    /// outputs with it NaN; [`Packed::try_new`] refuses it.
+    /// outputs with it NaN, and one too large for f16 becomes infinite; [`Packed::try_new`] refuses it.
     pub fn new(weight: View<'_>, kernel: Kernel) -> Self {
         let mut packed = Self::empty((weight.rows(), weight.columns()), kernel);
         if packed.kernel.quantized().is_some() {
@@ -52,10 +55,11 @@ impl Packed {
         packed
     }
 
-    /// As [`Packed::new`], but refuses values that blocks cannot hold.
+    /// As [`Packed::new`], but refuses values that blocks or f16 cannot hold.
     ///
     /// # Errors
-    /// [`Error::NotHeld`] for a value that is not finite or too large; kernels of floating point numbers take any.
+    /// [`Error::NotHeld`] for a value that is too large, and in blocks for one that is not finite; kernels of other floating
+    /// point numbers take any.
     pub fn try_new(weight: View<'_>, kernel: Kernel) -> Result<Self, Error> {
         let shape = (weight.rows(), weight.columns());
         match kernel.quantized() {
@@ -64,7 +68,10 @@ impl Packed {
                 packed.fill_blocks(0, weight)?;
                 Ok(packed)
             }
-            None => Ok(Self::new(weight, kernel)),
+            None => {
+                kernel.check_range(0, weight)?;
+                Ok(Self::new(weight, kernel))
+            }
         }
     }
 
@@ -89,7 +96,10 @@ impl Packed {
             let piece = View::new(values, rows.len(), inputs);
             match packed.kernel.quantized() {
                 Some(_) => packed.fill_blocks(first, piece)?,
-                None => packed.fill_panels(first, piece),
+                None => {
+                    kernel.check_range(first, piece)?;
+                    packed.fill_panels(first, piece);
+                }
             }
         }
         Ok(packed)
@@ -238,6 +248,7 @@ impl Packed {
         let [high, low] = self.panel(panel, 0);
         let value = |words: &[u32], at: usize| match self.kernel.format() {
             Format::F32 => f32::from_bits(words[at * PANEL + lane]),
+            Format::F16 => half(&words[at * (PANEL / 2)..], lane),
             _ => widen(words[at / 2 * PANEL + lane] >> (16 * (at % 2)) & 0xffff),
         };
         for (at, into) in values.iter_mut().enumerate() {
@@ -251,11 +262,19 @@ impl Packed {
 
     /// The words of a panel from a step on: the high parts, and the low ones, or nothing.
     pub(super) fn panel(&self, panel: usize, step: usize) -> [&[u32]; 2] {
-        let words = self.steps * PANEL;
-        let part = |first: usize| &self.words[first + panel * words..][step * PANEL..words];
+        let (words, before) = (self.panel_words(), step * self.kernel.format().step_words());
+        let part = |first: usize| &self.words[first + panel * words..][before..words];
         match self.kernel.format().parts() {
             1 => [part(0), &[]],
             _ => [part(0), part(self.panels() * words)],
+        }
+    }
+
+    /// Words of a panel, the low parts aside.
+    pub(super) fn panel_words(&self) -> usize {
+        match self.kernel.quantized() {
+            Some(_) => self.steps * PANEL,
+            None => self.steps * self.kernel.format().step_words(),
         }
     }
 
@@ -343,12 +362,12 @@ impl Packed {
         }
         let format = self.kernel.format();
         self.steps = format.words(self.inputs);
-        self.words.at_least(format.parts() * self.panels() * self.steps * PANEL);
+        self.words.at_least(format.parts() * self.panels() * self.panel_words());
     }
 
     /// All high parts, all low parts, and the words of a panel.
     fn parts(&mut self) -> (&mut [u32], &mut [u32], usize) {
-        let panel = self.steps * PANEL;
+        let panel = self.panel_words();
         let (all, parts) = (self.panels() * panel, self.kernel.format().parts());
         let (high, low) = self.words[..parts * all].split_at_mut(all);
         (high, low, panel)
@@ -382,15 +401,29 @@ fn fill(kernel: Kernel, weight: View<'_>, panel: usize, high: &mut [u32], low: &
         } else {
             from_columns(format, weight, rows.clone(), values, &mut words);
         }
+        if format == Format::F16 {
+            let steps = high.chunks_exact_mut(format.step_words()).skip(block.start);
+            steps.zip(&words[0]).take(block.len()).for_each(|(into, step)| to_half(step, into));
+            continue;
+        }
         let places = block.start * PANEL..block.end * PANEL;
         high[places.clone()].copy_from_slice(&words[0].as_flattened()[..places.len()]);
         if let Some(low) = low.get_mut(places.clone()) {
             low.copy_from_slice(&words[1].as_flattened()[..places.len()]);
         }
     }
-    high[steps * PANEL..].fill(0);
+    high[steps * format.step_words()..].fill(0);
     if let Some(low) = low.get_mut(steps * PANEL..) {
         low.fill(0);
+    }
+}
+
+/// Rounds the values of a step, which stand as f32, to f16.
+fn to_half(step: &[u32; PANEL], into: &mut [u32]) {
+    let mut rounded = [f16::ZERO; PANEL];
+    rounded.convert_from_f32_slice(&step.map(f32::from_bits));
+    for (word, pair) in into.iter_mut().zip(rounded.chunks_exact(2)) {
+        *word = u32::from(pair[0].to_bits()) | u32::from(pair[1].to_bits()) << 16;
     }
 }
 

@@ -1,5 +1,7 @@
 //! Some outputs of a packed weight.
 
+use candle_core::DType;
+
 use super::buffer::Buffer;
 use super::micro::{Format, PANEL};
 use super::packed::Packed;
@@ -12,7 +14,7 @@ impl Packed {
     /// # Panics
     /// If there is no such output.
     pub fn select(&self, outputs: &[u32]) -> Self {
-        let panel = self.steps * PANEL;
+        let panel = self.panel_words();
         let mut selected = Self { outputs: outputs.len(), words: Buffer::default(), ..*self };
         let places = || {
             outputs.iter().map(|&output| output as usize).enumerate().inspect(|&(_, output)| {
@@ -28,23 +30,35 @@ impl Packed {
             }
             return selected;
         }
-        let parts = self.kernel.format().parts();
+        let format = self.kernel.format();
+        let (parts, step_words) = (format.parts(), format.step_words());
         let (from, to) = (self.panels() * panel, selected.panels() * panel);
         selected.words.at_least(parts * to);
         for part in 0..parts {
             for (place, output) in places() {
                 let source = &self.words[part * from + output / PANEL * panel..][..panel];
                 let target = &mut selected.words[part * to + place / PANEL * panel..][..panel];
-                for (target, source) in target.chunks_exact_mut(PANEL).zip(source.chunks_exact(PANEL)) {
-                    target[place % PANEL] = source[output % PANEL];
+                let steps = target.chunks_exact_mut(step_words).zip(source.chunks_exact(step_words));
+                let (place, output) = (place % PANEL, output % PANEL);
+                match format {
+                    Format::F16 => steps.for_each(|(target, source)| {
+                        let half = source[output / 2] >> (16 * (output % 2)) & 0xffff;
+                        target[place / 2] |= half << (16 * (place % 2));
+                    }),
+                    _ => steps.for_each(|(target, source)| target[place] = source[output]),
                 }
             }
         }
         selected
     }
 
-    /// Whether the weight is held as it was, for one that was stored as bf16 or as f32.
-    pub(crate) fn is_lossless(&self, is_bf16: bool) -> bool {
-        self.kernel.quantized().is_none() && (is_bf16 || self.kernel.format() == Format::F32)
+    /// Whether the weight is held as it was, for one of this type.
+    pub(crate) fn is_lossless(&self, of: DType) -> bool {
+        self.kernel.quantized().is_none()
+            && match self.kernel.format() {
+                Format::F32 => true,
+                Format::F16 => of == DType::F16,
+                Format::Bf16 | Format::Bf16Split => of == DType::BF16,
+            }
     }
 }

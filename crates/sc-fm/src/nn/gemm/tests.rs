@@ -105,6 +105,7 @@ fn tolerance(kernel: Kernel) -> f64 {
     match kernel.name().split('-').next() {
         Some("bf16") => 2f64.powi(-8),
         Some("bf16x3") => 2f64.powi(-16),
+        Some("f16") => 2f64.powi(-11),
         _ => 2f64.powi(-21),
     }
 }
@@ -137,6 +138,60 @@ fn all_f32_kernels_give_the_same_bits() {
             assert_eq!(bits(&case.gemm(*first)), bits(&case.gemm(*kernel)), "{} {shape:?}", kernel.name());
         }
     }
+}
+
+#[test]
+fn all_f16_kernels_give_the_bits_of_f32_with_the_rounded_weight() {
+    for kernel in kernels().iter().filter(|kernel| kernel.name().starts_with("f16")) {
+        for shape in SHAPES {
+            let mut case = Case::new(shape);
+            let found = case.gemm(*kernel);
+            let packed = Packed::new(case.w(), *kernel);
+            let mut whole = vec![0.0; case.w.len()];
+            packed.unpack(0..shape.2, &mut whole);
+            for value in &mut case.w {
+                *value = half::f16::from_f32(*value).to_f32();
+            }
+            assert_eq!(whole, case.w);
+            assert_eq!(bits(&found), bits(&case.gemm(Kernel::new(Precision::F32))), "{}", kernel.name());
+            let chosen: Vec<u32> = (0..shape.2 as u32).rev().step_by(3).collect();
+            let some = gemm_vec(case.a(), &packed.select(&chosen), Epilogue::default());
+            let all = gemm_vec(case.a(), &packed, Epilogue::default());
+            let expected =
+                (0..shape.0).flat_map(|row| chosen.iter().map(move |&j| row * shape.2 + j as usize));
+            assert_eq!(some, expected.map(|at| all[at]).collect::<Vec<_>>(), "{}", kernel.name());
+        }
+    }
+}
+
+#[test]
+fn values_too_large_for_f16_are_refused_with_their_place() {
+    let kernel = Kernel::new(Precision::F16);
+    let mut values = vec![0.5f32; 300 * 40];
+    values[7] = 65_519.0;
+    values[8] = f32::INFINITY;
+    let packed = Packed::try_new(View::new(&values, 300, 40), kernel).unwrap();
+    let mut row = [0.0; 40];
+    packed.unpack(0..1, &mut row);
+    assert_eq!(
+        row[7..9],
+        [65_504.0, f32::INFINITY],
+        "the largest, to which it is rounded, and what is no number"
+    );
+    values[290 * 40 + 3] = -65_520.0;
+    let refused = |error: Error| {
+        let place = (290, 3, -65_520.0);
+        assert!(
+            matches!(error, Error::NotHeld { output, input, value, .. } if (output, input, value) == place)
+        );
+        assert!(error.to_string().contains("f16"), "{error}");
+    };
+    refused(Packed::try_new(View::new(&values, 300, 40), kernel).unwrap_err());
+    let read = |rows: std::ops::Range<usize>, into: &mut [f32]| {
+        into.copy_from_slice(&values[rows.start * 40..rows.end * 40]);
+        Ok::<(), Error>(())
+    };
+    refused(Packed::from_pieces((300, 40), kernel, read).unwrap_err());
 }
 
 #[test]
@@ -237,6 +292,7 @@ fn the_precision_chooses_and_less_than_the_processor_has_is_more_exact() {
     assert_eq!(kinds(Precision::F32), "f32");
     assert!(["f32", "bf16x3"].contains(&kinds(Precision::F32Grade).as_str()));
     assert!(["f32", "bf16"].contains(&kinds(Precision::Bf16).as_str()));
+    assert_eq!(kinds(Precision::F16), "f16");
     assert_eq!([kinds(Precision::Q8_0), kinds(Precision::Q4_K)], ["q8_0", "q4_k"]);
     assert_eq!(Precision::default(), Precision::F32Grade);
 }

@@ -48,7 +48,7 @@ impl Frozen {
             Some(bias) => Some(vector(bias).ok()?),
             None => None,
         };
-        let is_lossless = packed.is_lossless(weight.dtype() == DType::BF16);
+        let is_lossless = packed.is_lossless(weight.dtype());
         let weight = kernel.blocks().is_none().then(|| weight.clone());
         Some(Self { weight, packed, is_lossless, bias, transposed: OnceLock::new() })
     }

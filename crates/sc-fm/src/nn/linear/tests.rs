@@ -303,6 +303,10 @@ fn what_blocks_cannot_be_for_is_multiplied_in_single_precision() {
     assert_eq!(trained.kernel(), Kernel::new(Precision::F32Grade));
     let found = trained.forward(&x, Activation::Identity).unwrap();
     assert_eq!(bits(&found), bits(&Linear::new(w.clone(), None).forward(&x, Activation::Identity).unwrap()));
+    let trained = Linear::with_precision(variable.as_tensor().clone(), None, Precision::F16);
+    assert_eq!(trained.kernel(), Kernel::new(Precision::F32Grade));
+    let large = Linear::with_precision((&w * 1e6).unwrap(), None, Precision::F16);
+    assert!(large.weight().is_some() && large.kernel() == Kernel::new(Precision::F32Grade));
     let infinite = (w / 0.0).unwrap();
     let layer = Linear::with_precision(infinite, None, Precision::Q4_K);
     assert!(layer.weight().is_some() && layer.kernel() == Kernel::new(Precision::F32Grade));
@@ -312,8 +316,8 @@ fn what_blocks_cannot_be_for_is_multiplied_in_single_precision() {
 fn released_and_selected_layers_give_the_same_bits() {
     let (x, w, b) = (tensor(7, 256, 1), tensor(90, 256, 2), bias(90, 3));
     let chosen: Vec<u32> = vec![89, 0, 17, 17, 33];
-    for precision in [Precision::F32, Precision::F32Grade, Precision::Bf16, Precision::Q8_0, Precision::Q4_K]
-    {
+    use Precision::{Bf16, F16, F32, F32Grade, Q4_K, Q8_0};
+    for precision in [F32, F32Grade, F16, Bf16, Q8_0, Q4_K] {
         let layer = Linear::with_precision(w.clone(), Some(b.clone()), precision);
         let y = layer.forward(&x, Activation::Tanh).unwrap();
         let released = layer.clone().released();
@@ -348,6 +352,7 @@ fn the_weight_can_be_read_back_row_by_row() {
     for (precision, is_lossless) in [
         (Precision::F32, true),
         (Precision::F32Grade, true),
+        (Precision::F16, false),
         (Precision::Bf16, false),
         (Precision::Q8_0, false),
     ] {
@@ -362,11 +367,13 @@ fn the_weight_can_be_read_back_row_by_row() {
         let error = released.weight_rows(&[45]).unwrap_err().to_string();
         assert!(error.contains("row 45 of a weight of 45"), "{error}");
     }
-    let stored_as_bf16 = w.to_dtype(DType::BF16).unwrap();
-    let released = Linear::with_precision(stored_as_bf16.clone(), None, Precision::Bf16).released();
-    assert!(released.is_lossless());
-    let expected = stored_as_bf16.to_dtype(DType::F32).unwrap();
-    assert_eq!(bits(&released.weight_rows(&(0..45).collect::<Vec<_>>()).unwrap()), bits(&expected));
+    for (dtype, precision) in [(DType::BF16, Precision::Bf16), (DType::F16, Precision::F16)] {
+        let stored = w.to_dtype(dtype).unwrap();
+        let released = Linear::with_precision(stored.clone(), None, precision).released();
+        assert!(released.is_lossless());
+        let expected = stored.to_dtype(DType::F32).unwrap();
+        assert_eq!(bits(&released.weight_rows(&(0..45).collect::<Vec<_>>()).unwrap()), bits(&expected));
+    }
 }
 
 #[test]

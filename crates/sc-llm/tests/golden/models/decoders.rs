@@ -191,19 +191,24 @@ fn greedy_texts_are_those_of_the_reference() {
 }
 
 #[test]
-fn bf16_drifts_no_further_than_twice_the_reference() {
+fn bf16_drifts_no_further_than_twice_the_reference_and_f16_half_as_far() {
     for folder in decoders().into_iter().filter(|folder| folder.io.has("right.logits_bf16_row0")) {
-        let params = OpenParams { precision: Precision::Bf16, ..OpenParams::default() };
-        let model = open(&folder.path, &params).unwrap();
         let text = folder.texts("right.input_ids", "right.attention_mask").remove(0);
         let exact = folder.io.floats("right.logits_row0");
         let drift = |x: &Tensor| {
             let squares = (x - &exact).unwrap().sqr().unwrap().mean_all().unwrap();
             squares.to_scalar::<f32>().unwrap().sqrt()
         };
-        let (found, allowed) =
-            (drift(&logits(&model, &[text])[0]), drift(&folder.io.floats("right.logits_bf16_row0")));
-        assert!(found <= 2.0 * allowed, "{}: {found} against {allowed}", folder.name());
+        let reference = drift(&folder.io.floats("right.logits_bf16_row0"));
+        for (precision, allowed) in [(Precision::Bf16, 2.0 * reference), (Precision::F16, 0.5 * reference)] {
+            let model = open(&folder.path, &OpenParams { precision, ..OpenParams::default() }).unwrap();
+            let found = drift(&logits(&model, &[text.clone()])[0]);
+            assert!(
+                0.0 < found && found <= allowed,
+                "{} {precision:?}: {found} against {allowed}",
+                folder.name()
+            );
+        }
     }
 }
 

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use candle_core::{DType, Tensor};
 use sc_fm::checkpoint::gguf::{Gguf, Kind, NewTensor, Value, write as write_file};
 use sc_fm::checkpoint::write_safetensors;
+use sc_fm::nn::gemm::Precision;
 use sc_llm::decode::generate::GenerateParams;
 use sc_llm::gguf::{WriteParams, write};
 use sc_llm::models::{LanguageModel, OpenParams, open};
@@ -215,10 +216,20 @@ fn halves_in_either_kind_of_file_are_the_numbers_that_they_stand_for() {
                     same_bits(&format!("{what}, trainable {trainable}"), &found, &expected);
                 }
                 assert_eq!(Base::open(to.path()).unwrap().n_parameters(), base.n_parameters());
+                // Held as they are stored, halves give what the numbers that they stand for give in f32.
+                let held = |precision| OpenParams { precision, ..OpenParams::default() };
+                let exact = logits(&folder, &rounded.model(&held(Precision::F32)).unwrap());
+                let as_stored = |path: &Path| logits(&folder, &open(path, &held(Precision::F16)).unwrap());
+                if dtype == DType::F16 {
+                    same_bits(&format!("{what}, held so"), &as_stored(to.path()), &exact);
+                }
                 if !all && folder.architecture() != "t5" {
                     let (_folder, path) = written(&folder, kind);
                     let found = logits(&folder, &open(&path, &OpenParams::default()).unwrap());
                     same_bits(&format!("{what} in a GGUF file"), &found, &expected);
+                    if dtype == DType::F16 {
+                        same_bits(&format!("{what} in a GGUF file, held so"), &as_stored(&path), &exact);
+                    }
                 }
             }
         }

@@ -1,7 +1,7 @@
 //! Scores of labels.
 
 use sc_llm::decode::trie::Trie;
-use sc_llm::models::{OpenParams, Scoring, open};
+use sc_llm::models::{OpenParams, Scoring, State, open};
 
 use crate::support::{folders, ids};
 
@@ -16,11 +16,18 @@ fn scores_of_labels_are_those_of_the_reference_in_every_way_of_asking() {
         let prompts: Vec<Vec<u32>> = expected["prompt_ids"].as_array().unwrap().iter().map(ids).collect();
         let of_prompts = scores["prompts"].as_array().unwrap();
         assert_eq!(prompts.len(), of_prompts.len(), "{}", folder.name());
+        let started: Vec<_> =
+            prompts.iter().map(|prompt| model.start(&[prompt]).unwrap().remove(0)).collect();
+        let states: Vec<&State> = started.iter().map(|(state, _)| state).collect();
+        let logits: Vec<&[f32]> = started.iter().map(|(_, logits)| logits.as_slice()).collect();
+        let together =
+            model.label_scores_of(&states, &logits, &trie, model.vocab_size(), Scoring::Tree).unwrap();
+        assert!(model.label_scores_of(&states, &logits[1..], &trie, 1, Scoring::Tree).is_err());
         for (row, (prompt, scores)) in prompts.iter().zip(of_prompts).enumerate() {
-            let (state, logits) = model.start(&[prompt]).unwrap().remove(0);
-            let of =
-                |scoring| model.label_scores(&state, &logits, &trie, model.vocab_size(), scoring).unwrap();
+            let (state, logits) = (states[row], logits[row]);
+            let of = |scoring| model.label_scores(state, logits, &trie, model.vocab_size(), scoring).unwrap();
             let tree = of(Scoring::Tree);
+            assert_eq!(together[row], tree, "{} text {row} in company", folder.name());
             for (label, found) in tree.log_prob.iter().enumerate() {
                 let expected = scores["sum_with_eos"][label].as_f64().unwrap();
                 let difference = (found - expected).abs();

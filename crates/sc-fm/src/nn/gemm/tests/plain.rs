@@ -15,7 +15,7 @@ impl Micro for PlainBf16 {
     }
 
     unsafe fn tile(&mut self, operands: Operands<'_>, target: Target) {
-        operands.check(target.rows);
+        operands.check(target.rows, Self::FORMAT);
         for i in 0..target.rows {
             let mut sums = [0f32; PANEL];
             for (step, b) in operands.b.chunks_exact(PANEL).enumerate().take(operands.words) {
