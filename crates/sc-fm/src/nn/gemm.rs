@@ -5,7 +5,7 @@
 //! kernels named `f32-…` they do not depend on the kernel either. With blocks of 384 inputs,
 //!
 //! `y = ((s₀ + s₁) + s₂ …) + bias`, `s_b = fma(a_k, w_k, … fma(a_1, w_1, fma(a_0, w_0, 0)))` over the inputs of block
-//! `b` in order.
+//! `b` in order. Kernels named `f16-…` compute the same, with weights that are held in f16.
 //!
 //! [`Serial`] does the same on one thread and in memory that is reused, for blocks held in the cache. Scores of
 //! attention, `Q · Kᵀ`, take the keys as the weight; `P · V` takes [`View::t`] of the values, and adds to what is there.

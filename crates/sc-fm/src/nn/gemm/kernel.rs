@@ -249,10 +249,8 @@ impl Kernel {
             let values = weight.rows_or_copy(row..row + 1, &mut copy);
             // Most rows have no value that would be rounded up to infinity.
             let largest = values.iter().fold(0f32, |largest, value| largest.max(value.abs()));
-            let input = match largest < 65_504.0 {
-                true => None,
-                false => values.iter().position(|value| !is_held(value)),
-            }?;
+            let may_be_lost = largest > f16::MAX.to_f32_const();
+            let input = may_be_lost.then(|| values.iter().position(|value| !is_held(value))).flatten()?;
             Some(Error::NotHeld { output: first + row, input, value: values[input], format: "f16" })
         });
         refused.map_or(Ok(()), Err)

@@ -202,7 +202,7 @@ fn bf16_drifts_no_further_than_twice_the_reference_and_f16_half_as_far() {
         let reference = drift(&folder.io.floats("right.logits_bf16_row0"));
         for (precision, allowed) in [(Precision::Bf16, 2.0 * reference), (Precision::F16, 0.5 * reference)] {
             let model = open(&folder.path, &OpenParams { precision, ..OpenParams::default() }).unwrap();
-            let found = drift(&logits(&model, &[text.clone()])[0]);
+            let found = drift(&logits(&model, std::slice::from_ref(&text))[0]);
             assert!(
                 0.0 < found && found <= allowed,
                 "{} {precision:?}: {found} against {allowed}",
