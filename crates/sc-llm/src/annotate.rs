@@ -1,8 +1,9 @@
 //! Cells or clusters named by a model in this process.
 //!
 //! An [`Annotator`] gets prompts as tokens and labels as tokens, and gives each item a label or the reason why it has none.
-//! What all prompts begin with is read once, in the first of several runs; items go through the model in batches; and an item has the same answer, to the
-//! last bit of its probabilities, in any company and any order, so a run that was cut off can go on with the items left.
+//! What all prompts begin with is read once, in the first of several runs; items go through the model in batches; and an
+//! item has the same answer, to the last bit of its probabilities, in any company and any order, so a run that was cut off
+//! can go on with the items left.
 //!
 //! | [`Decoding`] | the answer is | it is a label |
 //! |---|---|---|

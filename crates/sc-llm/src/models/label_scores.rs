@@ -32,7 +32,8 @@ impl LanguageModel {
     /// * `n_tokens`: tokens of the tokeniser; those above them have no probability.
     ///
     /// # Errors
-    /// As [`read`](Self::read); [`Error::Impossible`](crate::Error::Impossible).
+    /// As [`read`](Self::read); [`Error::Count`] for logits of some tokens alone;
+    /// [`Error::Impossible`](crate::Error::Impossible).
     pub fn label_scores(
         &self,
         state: &State,
@@ -49,7 +50,7 @@ impl LanguageModel {
     /// of them at once.
     ///
     /// # Errors
-    /// As [`label_scores`](Self::label_scores); [`Error::Count`].
+    /// As [`label_scores`](Self::label_scores); [`Error::Count`] for other logits than states.
     pub fn label_scores_of(
         &self,
         states: &[&State],
@@ -62,14 +63,19 @@ impl LanguageModel {
             let (found, expected) = (logits.len(), states.len());
             return Err(Error::Count { what: "texts have logits", found, expected }.into());
         }
+        let expected = self.vocabulary().n_tokens();
         for (text, (state, logits)) in states.iter().zip(logits).enumerate() {
+            if logits.len() != expected {
+                return Err(Error::Count { what: "logits of a text", found: logits.len(), expected }.into());
+            }
             check_logits(text, state.len(), logits)?;
         }
+        let n_tokens = n_tokens.min(expected);
         match scoring {
             Scoring::Tree => self.by_tree(states, logits, trie, n_tokens),
             Scoring::Batched | Scoring::Serial => {
                 let score = |(state, logits): (&&State, &&[f32])| {
-                    self.by_label(state, logits, trie, n_tokens.min(logits.len()), scoring)
+                    self.by_label(state, logits, trie, n_tokens, scoring)
                 };
                 states.iter().zip(logits).map(score).collect()
             }
@@ -84,7 +90,6 @@ impl LanguageModel {
         n_tokens: usize,
     ) -> Result<Vec<Posterior>> {
         let (nodes, vocabulary) = (trie.inner_nodes(), self.vocabulary());
-        let n_tokens = n_tokens.min(vocabulary.n_tokens());
         let n_nodes = nodes.iter().map(|node| node.node + 1).max().unwrap_or(1);
         // For each text, by number of the node: the log-probabilities of the tokens that may follow.
         let root = |logits: &&[f32]| {

@@ -22,7 +22,13 @@ fn scores_of_labels_are_those_of_the_reference_in_every_way_of_asking() {
         let logits: Vec<&[f32]> = started.iter().map(|(_, logits)| logits.as_slice()).collect();
         let together =
             model.label_scores_of(&states, &logits, &trie, model.vocab_size(), Scoring::Tree).unwrap();
-        assert!(model.label_scores_of(&states, &logits[1..], &trie, 1, Scoring::Tree).is_err());
+        let refused = |logits: &[&[f32]]| {
+            model.label_scores_of(&states, logits, &trie, 1, Scoring::Tree).unwrap_err().to_string()
+        };
+        let (n, n_logits) = (states.len(), logits[0].len());
+        assert_eq!(refused(&logits[1..]), format!("{} texts have logits, expected {n}", n - 1));
+        let some = vec![&logits[0][1..]; n];
+        assert_eq!(refused(&some), format!("{} logits of a text, expected {n_logits}", n_logits - 1));
         for (row, (prompt, scores)) in prompts.iter().zip(of_prompts).enumerate() {
             let (state, logits) = (states[row], logits[row]);
             let of = |scoring| model.label_scores(state, logits, &trie, model.vocab_size(), scoring).unwrap();
