@@ -68,6 +68,7 @@ impl LanguageModel {
             if logits.len() != expected {
                 return Err(Error::Count { what: "logits of a text", found: logits.len(), expected }.into());
             }
+            self.check_prompt(text, state)?;
             check_logits(text, state.len(), logits)?;
         }
         let n_tokens = n_tokens.min(expected);

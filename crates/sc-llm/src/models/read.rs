@@ -411,9 +411,7 @@ impl LanguageModel {
         }
         for (text, (state, tokens)) in states.iter().zip(next).enumerate() {
             self.check_text(text, state.len(), tokens)?;
-            if state.cross.is_none() && self.answer_start().is_some() {
-                return Err(Error::NoPrompt { text }.into());
-            }
+            self.check_prompt(text, state)?;
         }
         let mut done = vec![0; next.len()];
         loop {
@@ -464,6 +462,14 @@ impl LanguageModel {
         }
         self.check_length(text, past + tokens.len())?;
         self.check_tokens(text, tokens)
+    }
+
+    /// Refuses an answer to no prompt, of a model with an encoder.
+    pub(super) fn check_prompt(&self, text: usize, state: &State) -> Result<(), Error> {
+        match state.cross.is_none() && self.answer_start().is_some() {
+            true => Err(Error::NoPrompt { text }),
+            false => Ok(()),
+        }
     }
 
     fn check_length(&self, text: usize, tokens: usize) -> Result<(), Error> {

@@ -28,6 +28,12 @@ fn scores_of_labels_are_those_of_the_reference_in_every_way_of_asking() {
         let (n, n_logits) = (states.len(), logits[0].len());
         assert_eq!(refused(&logits[1..]), format!("{} texts have logits, expected {n}", n - 1));
         let some = vec![&logits[0][1..]; n];
+        if model.answer_start().is_some() {
+            let empty = model.empty();
+            let states = [states[0], &empty];
+            let error = model.label_scores_of(&states, &[logits[0]; 2], &trie, 1, Scoring::Tree).unwrap_err();
+            assert!(error.to_string().starts_with("text 1 answers no prompt"), "{error}");
+        }
         assert_eq!(refused(&some), format!("{} logits of a text, expected {n_logits}", n_logits - 1));
         for (row, (prompt, scores)) in prompts.iter().zip(of_prompts).enumerate() {
             let (state, logits) = (states[row], logits[row]);
