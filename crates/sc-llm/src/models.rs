@@ -8,6 +8,7 @@
 //! All of that is of the processor. [`OpenParams::compute`] puts a model on an NVIDIA GPU instead, where the same holds to a
 //! tolerance: [`Compute`] says what is known of it.
 
+mod checks;
 mod config;
 mod decoder;
 mod drops;

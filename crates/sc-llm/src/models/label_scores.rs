@@ -4,7 +4,8 @@ use std::ops::Range;
 
 use sc_fm::nn::log_sum_exp;
 
-use super::read::{LOGIT_ROWS, check_logits};
+use super::checks::check_logits;
+use super::read::LOGIT_ROWS;
 use super::{Error, LanguageModel, State};
 use crate::Result;
 use crate::decode::trie::{InnerNode, Posterior, Trie};

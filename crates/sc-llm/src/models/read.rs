@@ -7,6 +7,7 @@ use candle_core::Tensor;
 use ndarray::Array2;
 use sc_fm::nn::{Activation, CacheRows, KvCache, Linear, Packing, TrainingStep, embedding};
 
+use super::checks::check_logits;
 use super::decoder::Rows;
 use super::drops::{Drops, HEAD};
 use super::t5::{Cross, Side};
@@ -37,6 +38,11 @@ impl State {
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         self.cache.is_empty()
+    }
+
+    /// Whether it answers a prompt, of a model with an encoder.
+    pub(super) fn has_prompt(&self) -> bool {
+        self.cross.is_some()
     }
 
     /// Forgets all tokens but the first `len`, as when the last token of a prompt is to be another one.
@@ -455,37 +461,6 @@ impl LanguageModel {
             Network::T5(model) => model.step(ids, items, crosses)?,
         })
     }
-
-    fn check_text(&self, text: usize, past: usize, tokens: &[u32]) -> Result<(), Error> {
-        if tokens.is_empty() {
-            return Err(Error::EmptyText { text });
-        }
-        self.check_length(text, past + tokens.len())?;
-        self.check_tokens(text, tokens)
-    }
-
-    /// Refuses an answer to no prompt, of a model with an encoder.
-    pub(super) fn check_prompt(&self, text: usize, state: &State) -> Result<(), Error> {
-        match state.cross.is_none() && self.answer_start().is_some() {
-            true => Err(Error::NoPrompt { text }),
-            false => Ok(()),
-        }
-    }
-
-    fn check_length(&self, text: usize, tokens: usize) -> Result<(), Error> {
-        match self.limits.max_positions {
-            Some(limit) if tokens > limit => Err(Error::TooLong { text, tokens, limit }),
-            _ => Ok(()),
-        }
-    }
-
-    fn check_tokens(&self, text: usize, tokens: &[u32]) -> Result<(), Error> {
-        let vocab_size = self.limits.vocab_size;
-        match tokens.iter().position(|&token| token as usize >= vocab_size) {
-            Some(position) => Err(Error::Token { text, position, token: tokens[position], vocab_size }),
-            None => Ok(()),
-        }
-    }
 }
 
 /// States as the head takes them.
@@ -493,13 +468,5 @@ fn scaled(states: &Tensor, scale: Option<f64>) -> candle_core::Result<Tensor> {
     match scale {
         Some(scale) => states * scale,
         None => Ok(states.clone()),
-    }
-}
-
-/// Refuses logits that are no numbers.
-pub(super) fn check_logits(text: usize, tokens: usize, logits: &[f32]) -> Result<(), Error> {
-    match logits.iter().position(|logit| !logit.is_finite()) {
-        Some(token) => Err(Error::NotANumber { text, tokens, token, value: logits[token] }),
-        None => Ok(()),
     }
 }
