@@ -187,7 +187,8 @@ fn a_fused_projection_of_a_phi_is_split() {
 
 #[test]
 fn halves_in_either_kind_of_file_are_the_numbers_that_they_stand_for() {
-    for folder in models() {
+    let in_gguf: Vec<String> = models().iter().map(Folder::name).collect();
+    for folder in folders(|_| true) {
         let base = Base::open(&folder.path).unwrap();
         let kinds = [(DType::F16, Kind::F16), (DType::BF16, Kind::BF16)];
         for (dtype, kind) in kinds {
@@ -223,7 +224,7 @@ fn halves_in_either_kind_of_file_are_the_numbers_that_they_stand_for() {
                 if dtype == DType::F16 {
                     same_bits(&format!("{what}, held so"), &as_stored(to.path()), &exact);
                 }
-                if !all && folder.architecture() != "t5" {
+                if !all && folder.architecture() != "t5" && in_gguf.contains(&folder.name()) {
                     let (_folder, path) = written(&folder, kind);
                     let found = logits(&folder, &open(&path, &OpenParams::default()).unwrap());
                     same_bits(&format!("{what} in a GGUF file"), &found, &expected);
